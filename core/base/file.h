@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Files and folders the careful way: bounded reads, atomic writes, no following of links where it matters. */
+#ifndef DESCPIPE_BASE_FILE_H
+#define DESCPIPE_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+void descriptor_close(int descriptor); /* fine on -1; keeps errno */
+static inline void descriptor_close_at(int *place) { descriptor_close(*place); } /* cleanup(descriptor_close) int fd = -1; */
+
+/* Reads a regular file of at most `limit` bytes; a larger one, a folder or a device is refused by name. */
+bool file_read(const char *path, uint64_t limit, struct text *into, struct error *error);
+/* Temp file beside it, fsync, rename, fsync of the folder. */
+bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error);
+bool file_exists(const char *path); /* follows links */
+/* mkdir -p; existing folders are fine. */
+bool folder_make(const char *path, mode_t mode, struct error *error);
+/* Removes a tree without following links and without leaving `path`'s file system; a missing path is fine. */
+bool folder_remove(const char *path, struct error *error);
+/* Writes all of it, whatever the kernel takes at a time. */
+bool descriptor_write(int descriptor, const void *bytes, size_t length, struct error *error);
+/* Hard link, else reflink, else copy (temp + rename; mode and mtime kept). Replaces `to` atomically. Regular files
+ * only. *how (may be NULL) is "link", "reflink" or "copy". */
+bool file_place(const char *from, const char *to, bool may_link, const char **how, struct error *error);
+/* The same for a whole tree of regular files and folders; symbolic links inside are copied as links, anything else refused. */
+bool folder_place(const char *from, const char *to, bool may_link, struct error *error);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Child processes: posix_spawn with argv, never a shell; the only file that forks.
+ *
+ * Two uses. `process_start` runs a stage: output straight to descriptors, a session of its own, may outlive
+ * us. `tool_start` runs a tool that ends with us: bounded output comes line by line, with a deadline.
+ * Ends are seen through SIGCHLD on the loop. An ended child is first looked at (waitid WNOWAIT) and reported,
+ * and reaped only after its `ended` has returned, so that whoever journals the end in `ended` knows: a child is
+ * either in the journal or still a zombie.
+ */
+#ifndef DESCPIPE_IO_PROCESS_H
+#define DESCPIPE_IO_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "io/loop.h"
+
+struct process_end {
+    int exit_code;          /* -1 when a signal ended it */
+    int signal;
+    int64_t cpu_ms;         /* user + system, from rusage; filled for `reaped`, 0 in `ended` */
+    uint64_t peak_memory;   /* bytes; likewise */
+};
+
+struct process_request {
+    const char *const *argv;        /* argv[0] absolute, or looked up on the PATH of `environment` */
+    const char *const *environment; /* exactly this */
+    const char *directory;          /* NULL: unchanged */
+    int input;                      /* descriptors; -1: /dev/null. Not closed here */
+    int output;
+    int error;
+    bool new_session;
+    /* ended: before reaping. reaped: after, with the resources used; the struct process is gone after it. */
+    void (*ended)(void *context, const struct process_end *end);
+    void (*reaped)(void *context, const struct process_end *end);
+    void *context;
+};
+
+struct process;
+/* NULL with the reason when it cannot be executed (not found, not executable, no resources). */
+struct process *process_start(struct loop *loop, const struct process_request *request, struct error *error);
+pid_t process_pid(const struct process *process);
+/* To the whole session/group when it has its own. */
+void process_signal(struct process *process, int signal);
+
+struct tool_end {
+    bool started;
+    int exit_code; /* -1 when a signal ended it */
+    int signal;
+    bool timed_out;
+    bool truncated;
+    const char *message; /* why it did not start, or NULL */
+};
+struct tool_request {
+    const char *const *argv;
+    const char *const *environment; /* NULL: PATH HOME USER LANG LC_ALL TMPDIR XDG_RUNTIME_DIR of ours, nothing else */
+    const char *directory;
+    const void *input;              /* copied */
+    size_t input_length;
+    int64_t timeout_ms;             /* 0: 60 s */
+    uint64_t output_limit;          /* 0: 16 MiB */
+    void (*line)(void *context, int stream, const char *line, size_t length); /* may be NULL */
+    void (*ended)(void *context, const struct tool_end *end);
+    void *context;
+};
+struct tool;
+struct tool *tool_start(struct loop *loop, const struct tool_request *request); /* never NULL; `ended` comes later */
+void tool_stop(struct tool *tool);  /* SIGTERM, SIGKILL 5 s later; `ended` still comes */
+
+/* Looks `name` up on our PATH; owned by the caller, NULL when there is none. */
+char *process_find(const char *name);
+/* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when it is gone. Together with
+ * the pid it names a process for good. */
+uint64_t process_start_time(pid_t pid);
+
+/* Splits this process in two as fork does, for front → keeper → engine. Only legal before any loop or thread exists.
+ * Returns the child's pid, 0 in the child, -1 with the error. The child dies of `death_signal` when its parent thread
+ * ends (0: does not). */
+pid_t process_split(int death_signal, struct error *error);
+
+#endif

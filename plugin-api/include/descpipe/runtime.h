@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A runtime turns an image and a command into something that runs.
+ *
+ *     probe      is the tool here, does it work?                         any time after open
+ *     identify   what is this image, as far as this machine knows?       before a plan is complete
+ *     prepare    get it here, convert it, or say how a node gets it      before the first launch
+ *     launch     COMMAND, POD: the argv or the pod of one attempt
+ *     start      MANAGED: create and start a named container, then
+ *                observe → inspect → logs → release, and stop at any time
+ *     find       MANAGED: what of this run exists already?               after a lost answer or a restart
+ */
+#ifndef DESCPIPE_RUNTIME_H
+#define DESCPIPE_RUNTIME_H
+
+#include <descpipe/host.h>
+#include <descpipe/types.h>
+
+enum {
+    DESCPIPE_RUNTIME_GPUS = 1u << 0,          /* honours gpus_per_node */
+    DESCPIPE_RUNTIME_LIMITS = 1u << 1,        /* enforces cpus and memory by itself */
+    DESCPIPE_RUNTIME_NO_NETWORK = 1u << 2,    /* can take the network away */
+    DESCPIPE_RUNTIME_SINGLE_FILES = 1u << 3,  /* can mount one file */
+    DESCPIPE_RUNTIME_READ_ONLY = 1u << 4,     /* can mount read-only */
+    DESCPIPE_RUNTIME_CALLER_UID = 1u << 5,    /* the stage runs as the caller */
+    DESCPIPE_RUNTIME_PINS_DIGEST = 1u << 6,   /* can be told a digest instead of a tag */
+    DESCPIPE_RUNTIME_RANKS_OUTSIDE = 1u << 7, /* a launcher may start it once per rank */
+    DESCPIPE_RUNTIME_ISOLATES_PATHS = 1u << 8 /* mount targets exist; without it paths are the machine's own (host) */
+};
+
+enum {
+    DESCPIPE_PREPARE_HERE = 0,    /* on this machine */
+    DESCPIPE_PREPARE_PER_NODE = 1 /* by the form's `setup`, once on each node */
+};
+
+struct descpipe_prepare {
+    uint32_t size;
+    uint32_t where; /* DESCPIPE_PREPARE_ */
+    const struct descpipe_image *image;
+};
+
+struct descpipe_container {
+    uint32_t size;
+    uint32_t reserved;
+    const char *token;
+    const char *native_id; /* NULL: find by token */
+};
+
+struct descpipe_logs {
+    uint32_t size;
+    uint32_t follow;           /* 1: until the container ends */
+    const struct descpipe_container *container;
+    int64_t since_ms;          /* 0: from the beginning */
+    int32_t output_descriptor; /* standard output is appended here */
+    int32_t error_descriptor;
+};
+
+struct descpipe_stop {
+    uint32_t size;
+    uint32_t reserved;
+    const struct descpipe_container *container;
+    uint64_t grace_ms; /* from SIGTERM to SIGKILL */
+};
+
+struct descpipe_exec {
+    uint32_t size;
+    uint32_t terminal;               /* 1: our standard streams are a terminal and are handed over */
+    const struct descpipe_container *container;
+    const char *const *command;
+    const char *const *environment;
+    const char *directory;
+    int32_t input_descriptor;
+    int32_t output_descriptor;
+    int32_t error_descriptor;
+    int32_t reserved;
+};
+
+struct descpipe_commit {
+    uint32_t size;
+    uint32_t reserved;
+    const struct descpipe_container *container;
+    const char *reference;
+    const char *const *command; /* the new image's default command, or NULL */
+};
+
+struct descpipe_copy {
+    uint32_t size;
+    uint32_t reserved;
+    const struct descpipe_container *container;
+    const char *path;              /* inside */
+    int32_t archive_descriptor;    /* a tar stream is written here */
+    int32_t reserved2;
+};
+
+struct descpipe_runtime {
+    uint32_t size;
+    uint32_t capabilities; /* DESCPIPE_RUNTIME_ */
+    uint32_t sources;      /* DESCPIPE_SOURCE_ */
+    uint32_t reserved;
+
+    /* Returns 0 and fills *self, or writes one line to `message` and returns non-zero. No I/O that can block. */
+    int32_t (*open)(const struct descpipe_host *host, void **self, char *message, uint64_t message_size);
+    void (*close)(void *self); /* no call is open any more */
+
+    uint32_t (*forms)(void *self); /* DESCPIPE_FORM_ bits as configured; pure */
+
+    /* Facts: "version", "tool" (a path), "rootless", whatever helps a person. */
+    void (*probe)(void *self, struct descpipe_call *call);
+
+    /* Answers identity, or fails with NOT_FOUND when this machine does not have it. Never fetches. */
+    void (*identify)(void *self, struct descpipe_call *call, const struct descpipe_image *image);
+
+    /* Answers identity. One fetch per digest however many ask. Obeys image->pull. */
+    void (*prepare)(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
+
+    /* COMMAND and POD: answers form. Must not wait for anything outside: it is called once per attempt. */
+    void (*launch)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+
+    /* MANAGED, all NULL otherwise. `start` answers native_id (job 0) and finishes when the command runs; when it
+     * fails nothing is left behind, or the failure is UNKNOWN. */
+    void (*start)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+    void (*observe)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* until the end: answers ending */
+    void (*logs)(void *self, struct descpipe_call *call, const struct descpipe_logs *logs);
+    void (*inspect)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers ending, when ended */
+    void (*stop)(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
+    void (*find)(void *self, struct descpipe_call *call, const char *run); /* answers found, once for each */
+    void (*release)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+
+    /* A developer's container. Optional, each may be NULL. */
+    void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage); /* start, kept alive without a command */
+    void (*exec)(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);    /* answers ending */
+    void (*commit)(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
+    void (*changes)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers text, "A /path" ... */
+    void (*copy_out)(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
+};
+
+#endif

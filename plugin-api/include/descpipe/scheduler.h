@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A scheduler says when and where. The unit is the submission: one act that starts n jobs.
+ *
+ *     submit(submission) ─► changes through the sink of `observe` ─► release(submission)
+ *
+ * A scheduler on this machine (HOST_STARTS) keeps a queue and calls the host's stage service; every other
+ * one hands the forms to its system. `observe` is open from before the first submit until the host
+ * cancels its call; changes may come at any time in between, each at least once, in any order across jobs.
+ */
+#ifndef DESCPIPE_SCHEDULER_H
+#define DESCPIPE_SCHEDULER_H
+
+#include <descpipe/host.h>
+#include <descpipe/types.h>
+
+enum {
+    DESCPIPE_SCHEDULER_HOST_STARTS = 1u << 0, /* uses the stage service; jobs come without a form */
+    DESCPIPE_SCHEDULER_OUTLIVES = 1u << 1,    /* jobs go on when descpipe ends */
+    DESCPIPE_SCHEDULER_ARRAYS = 1u << 2,      /* many equal jobs are one act */
+    DESCPIPE_SCHEDULER_GRAPH = 1u << 3,       /* understands `after` */
+    DESCPIPE_SCHEDULER_MPI = 1u << 4,         /* can start ranks over nodes */
+    DESCPIPE_SCHEDULER_GPUS = 1u << 5,
+    DESCPIPE_SCHEDULER_RETRIES = 1u << 6,     /* repeats failed jobs itself, as told */
+    DESCPIPE_SCHEDULER_SHARED_FILES = 1u << 7 /* jobs see our file system (after `paths`) */
+};
+
+enum {
+    DESCPIPE_AFTER_OK = 0,  /* the other job succeeded */
+    DESCPIPE_AFTER_END = 1  /* the other job ended */
+};
+
+struct descpipe_edge {
+    uint32_t size;
+    uint32_t condition; /* DESCPIPE_AFTER_ */
+    uint64_t job;       /* a job of this submission or an earlier one */
+};
+
+struct descpipe_job {
+    uint32_t size;
+    uint32_t members_limit;       /* at most this many jobs with the same `group` at a time, 0: no limit */
+    uint64_t job;                 /* the host's name for it, unique in the run */
+    uint64_t order;               /* position in a stable topological order; lower first */
+    uint64_t attempt;
+    const char *stage;
+    const char *member;           /* or NULL */
+    const char *group;            /* equal for the members of one stage */
+    const struct descpipe_resources *resources;
+    const struct descpipe_form *form;     /* NULL with HOST_STARTS */
+    const char *script;                   /* COMMAND elsewhere: absolute path of a POSIX script that does it all, or NULL */
+    const char *output_path;              /* where the job's standard output belongs */
+    const char *error_path;
+    const struct descpipe_edge *const *after; /* ends with NULL */
+    const struct descpipe_settings *settings; /* the stage's `on: {NAME: ...}`, or NULL */
+};
+
+struct descpipe_submission {
+    uint32_t size;
+    uint32_t count;                     /* of jobs */
+    const char *token;                  /* <run>-<serial>: a legal job, pod and container name, at most 40 */
+    const char *run;
+    const char *folder;                 /* submissions/<serial>, for the scheduler's own files; NULL with HOST_STARTS */
+    const struct descpipe_job *const *jobs;
+};
+
+enum {
+    DESCPIPE_JOB_QUEUED = 1,   /* `reason` says what it waits for */
+    DESCPIPE_JOB_RUNNING = 2,
+    DESCPIPE_JOB_ENDED = 3     /* `ending` is the scheduler's evidence, or NULL when it has none */
+};
+
+struct descpipe_change {
+    uint32_t size;
+    uint32_t state;               /* DESCPIPE_JOB_ */
+    uint64_t job;
+    uint64_t attempt;             /* of the scheduler's own repeating, else as submitted */
+    int64_t at_ms;
+    const char *native_id;
+    const char *host;
+    const char *reason;
+    const struct descpipe_ending *ending;
+};
+
+struct descpipe_scheduler {
+    uint32_t size;
+    uint32_t capabilities;             /* DESCPIPE_SCHEDULER_ */
+    const uint32_t *forms;             /* accepted DESCPIPE_FORM_, best first, ends with 0 */
+
+    int32_t (*open)(const struct descpipe_host *host, void **self, char *message, uint64_t message_size);
+    void (*close)(void *self);
+
+    void (*probe)(void *self, struct descpipe_call *call);
+    /* Our absolute path → the path the job sees. Answers text. NULL: the same. */
+    void (*paths)(void *self, struct descpipe_call *call, const char *path);
+    /* Answers native_id for each job where the system gives one. All jobs or none. */
+    void (*submit)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
+    void (*observe)(void *self, struct descpipe_call *call, struct descpipe_sink *sink);
+    /* Answers found for every submission of the run that the system knows. One query. */
+    void (*find)(void *self, struct descpipe_call *call, const char *run);
+    /* `jobs` has `count` entries. Their end comes through the sink. */
+    void (*cancel)(void *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
+    /* The host has journalled the end: what was kept for it may go. */
+    void (*release)(void *self, struct descpipe_call *call, const char *token);
+    /* Optional. */
+    void (*logs)(void *self, struct descpipe_call *call, uint64_t job, int32_t output_descriptor, int32_t follow);
+    void (*queue_estimate)(void *self, struct descpipe_call *call, const struct descpipe_job *job); /* answers moment */
+    void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_job *job);
+    /* Pure: room for a submission now; the host sends no more jobs than that. NULL: no limit. */
+    uint64_t (*room)(void *self);
+};
+
+#endif
