@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The truth about a run: journal.jsonl in the run folder, append-only, one writer, any number of readers.
+ *
+ * Each line is one JSON object. The first members are always, in this order:
+ *     {"seq":N,"epoch":E,"at":WALL_MS,"kind":"...", ... ,"hash":"64 hex"}
+ * `hash` is SHA-256 over the previous line's hash (64 hex digits; 64 zeros before the first) followed by this line's bytes up to,
+ * not including, `,"hash"`. `epoch` grows with each writer (lease). A torn tail, NULs or a line that does not parse mean "read again";
+ * the next writer starts on a new line, so a reader skips what is between and goes on with the chain of the last good line
+ * (a record `writer` with the hash of the last good line starts each epoch).
+ *
+ * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
+ *     writer     {previous, host, boot, pid, version}
+ *     run        {run, pipeline, name, user, host, backend, options, plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
+ *     image      {image, reference, config_digest, manifest_digest, handle}
+ *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
+ *     submitted  {submission, job, native}                                after it: the system's name for it
+ *     started    {job, pid?, session_start?, host, native?}
+ *     ended      {job, exit?, signal?, evidence:[{witness, ...}], cpu_ms, peak_memory, started_at, finished_at}
+ *     verdict    {job, stage, member?, attempt, verdict, reason, retry?: {at, reason, memory?, minutes?}}
+ *     publish    {job, files:[{tag, path, bytes}]} before; published {job} after
+ *     state      {stage, member?, state}      for tasks that end without a job: skipped, cancelled, cached
+ *     request    {cancel: true, by}           somebody asked
+ *     end        {state, verdicts}            the run is over
+ * Readers ignore members and kinds they do not know.
+ */
+#ifndef DESCPIPE_RUN_JOURNAL_H
+#define DESCPIPE_RUN_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/text.h"
+
+/* Writing. */
+struct journal;
+struct journal *journal_open(const char *run_folder, uint64_t epoch, struct error *error); /* continues what is there */
+void journal_close(struct journal *journal); /* flushes */
+DEFINE_CLEANUP(struct journal *, journal_close);
+/* A record: journal_begin gives the text to append `,"name":value` members to; journal_end chains and buffers it. */
+struct text *journal_begin(struct journal *journal, const char *kind);
+void journal_end(struct journal *journal);
+/* Hands the buffer to the kernel; with `sync` also to the disk. Failure (disk full) leaves the rest buffered: try again. */
+bool journal_flush(struct journal *journal, bool sync, struct error *error);
+uint64_t journal_sequence(const struct journal *journal);
+
+/* Reading, also while somebody writes. */
+struct journal_record {
+    uint64_t sequence, epoch;
+    int64_t at_ms;
+    const char *kind;
+    const char *line; /* the whole line, JSON, NUL-terminated; lives until the next call */
+    size_t length;
+};
+struct journal_reader;
+struct journal_reader *journal_reader_open(const char *run_folder, struct error *error);
+void journal_reader_close(struct journal_reader *reader);
+DEFINE_CLEANUP(struct journal_reader *, journal_reader_close);
+/* The next good record, or false when there is none (yet): call again later. */
+bool journal_reader_next(struct journal_reader *reader, struct journal_record *record);
+size_t journal_reader_skipped(const struct journal_reader *reader); /* damaged lines so far */
+/* Recomputes the chain; names the first line that differs. */
+bool journal_verify(const char *run_folder, uint64_t *records, struct error *error);
+
+#endif
