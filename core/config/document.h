@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/problem.h"
+#include "base/table.h"
 
 enum node_kind { NODE_SCALAR = 1, NODE_SEQUENCE, NODE_MAPPING };
 
@@ -36,6 +37,8 @@ struct document_reader {
     void *context;
     struct document_budget budget;
     bool no_variables;  /* do not replace ${VAR} */
+    const char *verbatim; /* values of this key, directly in a top-level entry, are not replaced either (`script`); NULL: none */
+    struct symbols *symbols; /* top-level keys are interned here to find duplicates; NULL: a table of its own */
 };
 bool document_stream(const char *path, const char *shown_path, const struct document_reader *reader, struct problems *problems);
 
@@ -43,6 +46,12 @@ bool document_stream(const char *path, const char *shown_path, const struct docu
 struct document *document_read(const char *path, const char *shown_path, const struct document_budget *budget, struct problems *problems);
 struct document *document_parse(const char *bytes, size_t length, const char *shown_path, const struct document_budget *budget,
                                 struct problems *problems);
+/* The same, with what document_reader offers (`entry` and `context` are not used; `verbatim` then counts at the top level). */
+struct document *document_read_with(const char *path, const char *shown_path, const struct document_reader *reader,
+                                    struct problems *problems);
+/* A copy of one node and what is below as a document of its own, places included. Aliases stay shared. */
+struct document *document_copy(const struct document *document, const struct node *node);
+const char *document_file(const struct document *document); /* the shown path */
 void document_free(struct document *document);
 DEFINE_CLEANUP(struct document *, document_free);
 const struct node *document_root(const struct document *document);
@@ -54,6 +63,7 @@ const char *node_text(const struct node *node);
 size_t node_length(const struct node *node);
 bool node_is_plain(const struct node *node);
 bool node_is_null(const struct node *node);
+bool node_has_anchor(const struct node *node); /* &name: meant for use elsewhere */
 /* The text as written, before ${VAR} replacement (for `script:`). */
 const char *node_raw_text(const struct node *node);
 size_t node_count(const struct node *node); /* children */

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/problem.h"
 #include "base/table.h"
+#include "config/backend.h"
 #include "config/document.h"
 
 struct slice { /* of one of the pipeline's arrays */
@@ -81,13 +82,6 @@ struct stage {
 
 struct run_input { symbol tag, path; /* absolute */ symbol url, sha256; uint32_t line, column; };
 struct run_config { symbol stage, tag, path; uint32_t line, column; };
-struct plugin_choice { symbol use; struct document *options; /* mapping of option → value, or NULL */ uint32_t line, column; };
-struct backend {
-    symbol name;
-    struct plugin_choice scheduler, runtime, registry; /* use 0: not said */
-    symbol images;                                     /* "docker-archive:./x/{stage}.tar", or 0 */
-    uint32_t line, column;
-};
 struct limit { symbol name; uint32_t count; };
 struct file_type { symbol suffix; char magic[32]; uint32_t magic_length, magic_offset; };
 
@@ -105,7 +99,7 @@ struct pipeline {
     uint32_t *order;                      /* stage numbers in stable topological order (Kahn, FIFO), stages.count long */
     LIST(struct run_input) inputs;
     LIST(struct run_config) configs;
-    LIST(struct backend) backends;
+    LIST(struct backend) backends;         /* config/backend.h */
     LIST(struct limit) limits;
     LIST(struct file_type) types;         /* added by the pipeline */
     char *working, *output;               /* absolute */
@@ -132,6 +126,12 @@ const struct stage *pipeline_stage(const struct pipeline *pipeline, const char *
 /* The number of the stage whose output has this tag, or UINT32_MAX. */
 uint32_t pipeline_producer(const struct pipeline *pipeline, symbol tag);
 const struct run_input *pipeline_input(const struct pipeline *pipeline, symbol tag); /* or NULL */
+/* The file that `runtime.config` gives this stage's config tag, or NULL. */
+const struct run_config *pipeline_config(const struct pipeline *pipeline, const struct stage *stage, symbol tag);
+const struct backend *pipeline_backend(const struct pipeline *pipeline, const char *name); /* of the pipeline's own, or NULL */
+/* The image of a stage as its runtime is asked for it: the stage's `image:`, else the backend's `images:`, else the formula
+ * {owner}/{basename}-{stage}:{version}. Appended; false (nothing appended) when none of them says one. `backend` may be NULL. */
+bool pipeline_image_reference(const struct pipeline *pipeline, const struct stage *stage, const struct backend *backend, struct text *out);
 
 /* The member's own name ("g-0.5": legal in a file name, unique within the stage), values and DESC_EACH_ names. */
 void stage_member_name(const struct pipeline *pipeline, const struct stage *stage, uint32_t member, struct text *name);
