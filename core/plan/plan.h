@@ -68,6 +68,14 @@ void plan_print(const struct plan *plan, struct text *out); /* for people */
 uint32_t plan_task_stage(const struct plan *plan, uint32_t task); /* stage number; O(log n) */
 uint32_t plan_task_member(const struct plan *plan, uint32_t task);
 
+/* A stage with `script:` runs its interpreter on this file of its config folder; whoever lays the folder writes it. */
+#define PLAN_SCRIPT_NAME "descpipe-script"
+
+/* Where a stage's three folders are inside a container, as the original project had them. */
+#define PLAN_CONTAINER_INPUT "/opt/input"
+#define PLAN_CONTAINER_OUTPUT "/opt/output"
+#define PLAN_CONTAINER_CONFIG "/opt/config"
+
 /* Fills what a runtime needs to launch one attempt. All texts live in `arena`. Paths: where the stage's three folders are as the
  * executing machine sees them. */
 struct plan_launch {
@@ -80,6 +88,9 @@ struct plan_launch {
     const char *const *gpus;
     uint64_t memory;                       /* after retries; 0: the stage's own */
 };
+/* What a stage asks for, defaults filled in. */
+void plan_resources(const struct plan *plan, uint32_t stage_number, struct descpipe_resources *resources);
+
 const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const struct plan_launch *launch);
 
 #endif
