@@ -17,6 +17,8 @@ struct plugin_entry {
     char *kind, *name, *path;     /* owned; path absolute */
     enum plugin_source source;
     bool shadowed;
+    bool refused;                 /* a user's own place, which the site does not allow; never used */
+    uint32_t order;               /* of precedence, over all entries */
     const struct policy_plugin *policy; /* the site's word on it, or NULL */
 };
 
@@ -27,12 +29,14 @@ struct plugin_search {
     const char *home;               /* or NULL */
     const char *system_folder;      /* NULL: the compiled-in one */
 };
+/* `policy` outlives the catalogue. */
 struct plugin_catalogue *plugin_catalogue_new(const struct plugin_search *search, const struct policy *policy, struct error *error);
 void plugin_catalogue_free(struct plugin_catalogue *catalogue);
 DEFINE_CLEANUP(struct plugin_catalogue *, plugin_catalogue_free);
 /* All entries, sorted by kind, name, precedence. */
+const struct policy *plugin_catalogue_policy(const struct plugin_catalogue *catalogue);
 const struct plugin_entry *const *plugin_catalogue_entries(const struct plugin_catalogue *catalogue, size_t *count);
-/* The one that would be used; NULL with a message that lists where was looked and the nearest name. */
+/* The one that would be used, if the site allows it; NULL with a message that lists where was looked and the nearest name. */
 const struct plugin_entry *plugin_catalogue_find(const struct plugin_catalogue *catalogue, const char *kind, const char *name,
                                                  struct error *error);
 

@@ -6,6 +6,10 @@
  * function returns. The host enforces the deadline (the plugin is told to cancel; if it does not finish within
  * CALL_GRACE_MS after that, the call ends as UNKNOWN and what the plugin says later is dropped and logged), exactly one
  * end per call, and the kinds of answer an operation may give. What a result points to lives until `done` returns.
+ *
+ * No plugin is entered while another call into it is on the stack: what a plugin says (ends, progress, changes) and what
+ * the core wishes (cancel) is handed over between two turns of the loop, except that a call which the plugin finishes
+ * inside its operation ends with `done` as soon as the operation has returned.
  */
 #ifndef DESCPIPE_PLUGIN_INSTANCE_H
 #define DESCPIPE_PLUGIN_INSTANCE_H
@@ -21,6 +25,10 @@
 #include "plugin/catalogue.h"
 
 #define CALL_GRACE_MS 5000
+#define CALL_DEADLINE_MS 60000 /* when nothing else is said */
+#define CLOSE_LIMIT_MS 10000
+#define ANSWER_LIMIT_BYTES (64u << 20) /* of one call, all together */
+#define CALLS_LIMIT (1u << 20) /* open at a time */
 
 /* What the host services need from the rest of the core; set by whoever has it (the engine), NULL otherwise. */
 struct plugin_callbacks {
@@ -33,6 +41,9 @@ struct plugin_callbacks {
     void (*credential)(void *context, const struct descpipe_image *image, uint32_t purpose,
                        void (*got)(void *plugin, const struct descpipe_credential *credential, const char *message),
                        void *plugin);
+    /* config service: what `{secret: NAME}` stands for; owned by whoever answers, lives as long as the host. NULL with a
+     * message when it cannot be had. */
+    const struct descpipe_secret *(*secret)(void *context, const char *name, struct error *error);
     /* observe service */
     void (*changed)(void *context, const struct descpipe_change *change);
     void (*blind)(void *context, const char *message);
@@ -41,15 +52,20 @@ struct plugin_callbacks {
 /* One per process: the loop, curl, the helper threads and every opened plugin. */
 struct plugin_host;
 struct plugin_host *plugin_host_new(struct loop *loop, struct plugin_catalogue *catalogue, struct error *error);
-void plugin_host_free(struct plugin_host *host); /* cancels open calls, closes instances */
+/* Cancels open calls, closes instances, waits for what plugins still have open (at most CLOSE_LIMIT_MS, running the loop:
+ * not legal inside one of its callbacks). */
+void plugin_host_free(struct plugin_host *host);
 DEFINE_CLEANUP(struct plugin_host *, plugin_host_free);
 void plugin_host_set_callbacks(struct plugin_host *host, const struct plugin_callbacks *callbacks);
 
-/* Finds, trusts, loads, checks and opens. `settings` belongs to the caller and outlives the instance. */
+/* Finds, trusts, loads, checks and opens. `settings` (NULL: all defaults) belongs to the caller and outlives the host, because a
+ * closed plugin may still be finishing what it had open. */
 struct plugin_instance;
 struct plugin_instance *plugin_open(struct plugin_host *host, const char *kind, const char *name,
                                     const struct settings *settings, struct error *error);
-void plugin_close(struct plugin_instance *instance); /* NULL is fine; cancels its calls first */
+/* NULL is fine. Cancels its calls first: each `done` has come when this returns. Tools, exchanges and work that the plugin has
+ * still open end on the loop; the plugin's own close follows them. Not legal inside stage_start, stage_stop, credential. */
+void plugin_close(struct plugin_instance *instance);
 DEFINE_CLEANUP(struct plugin_instance *, plugin_close);
 
 /* The loaded descriptor without opening it, for option tables (`config` checks settings against them). */
@@ -69,6 +85,7 @@ struct call_native_id { uint64_t job; const char *id; };
 
 struct call_result {
     bool ok;
+    bool plugin_fault;           /* not ok because the plugin broke the rules; `failure` is UNKNOWN then */
     uint32_t failure;            /* DESCPIPE_FAILED_ when not ok */
     const char *message;         /* not ok: one line */
     const char *hint;            /* or NULL */
@@ -113,15 +130,27 @@ struct plugin_call *runtime_inspect(struct plugin_instance *runtime, const struc
 struct plugin_call *runtime_stop(struct plugin_instance *runtime, const struct descpipe_stop *stop, struct call_options options);
 struct plugin_call *runtime_find(struct plugin_instance *runtime, const char *run, struct call_options options);
 struct plugin_call *runtime_release(struct plugin_instance *runtime, const struct descpipe_container *container, struct call_options options);
+struct plugin_call *runtime_shell(struct plugin_instance *runtime, const struct descpipe_stage *stage, struct call_options options);
+struct plugin_call *runtime_exec(struct plugin_instance *runtime, const struct descpipe_exec *exec, struct call_options options);
+struct plugin_call *runtime_commit(struct plugin_instance *runtime, const struct descpipe_commit *commit, struct call_options options);
+struct plugin_call *runtime_changes(struct plugin_instance *runtime, const struct descpipe_container *container, struct call_options options);
+struct plugin_call *runtime_copy_out(struct plugin_instance *runtime, const struct descpipe_copy *copy, struct call_options options);
+bool registry_accepts(struct plugin_instance *registry, const char *reference);
 struct plugin_call *registry_normalize(struct plugin_instance *registry, const char *name, struct call_options options);
 struct plugin_call *registry_resolve(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
 struct plugin_call *registry_credentials(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
 struct plugin_call *registry_probe(struct plugin_instance *registry, struct call_options options);
+struct plugin_call *registry_ensure_repository(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
+struct plugin_call *registry_list_tags(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
 struct plugin_call *scheduler_probe(struct plugin_instance *scheduler, struct call_options options);
 struct plugin_call *scheduler_submit(struct plugin_instance *scheduler, const struct descpipe_submission *submission, struct call_options options);
 struct plugin_call *scheduler_observe(struct plugin_instance *scheduler, struct call_options options); /* changes go to callbacks.changed */
 struct plugin_call *scheduler_find(struct plugin_instance *scheduler, const char *run, struct call_options options);
 struct plugin_call *scheduler_cancel(struct plugin_instance *scheduler, const uint64_t *jobs, uint64_t count, struct call_options options);
 struct plugin_call *scheduler_release(struct plugin_instance *scheduler, const char *token, struct call_options options);
+struct plugin_call *scheduler_paths(struct plugin_instance *scheduler, const char *path, struct call_options options);
+struct plugin_call *scheduler_logs(struct plugin_instance *scheduler, uint64_t job, int output_descriptor, bool follow, struct call_options options);
+struct plugin_call *scheduler_queue_estimate(struct plugin_instance *scheduler, const struct descpipe_job *job, struct call_options options);
+struct plugin_call *scheduler_shell(struct plugin_instance *scheduler, const struct descpipe_job *job, struct call_options options);
 
 #endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The services that the rest of the core answers: stage, credential and observe. */
+#include <string.h>
+
+#include "base/log.h"
+#include "io/secret.h"
+#include "plugin/abi.h"
+#include "plugin/answer.h"
+#include "plugin/call.h"
+#include "plugin/host.h"
+
+static int32_t stage_start(const struct descpipe_host *table, uint64_t job, const struct descpipe_placement *given,
+                           void (*ended)(void *context, uint64_t job), void *context)
+{
+    struct plugin_instance *instance = instance_of(table);
+    const struct plugin_callbacks *callbacks = &instance->host->callbacks;
+    struct descpipe_placement placement = {.size = sizeof(placement)};
+    if (given && !struct_take(&placement, sizeof(placement), given, ABI_SIZE_PLACEMENT)) {
+        host_fault(instance, "stage.start: struct descpipe_placement is too small");
+        return 0;
+    }
+    if (!callbacks->stage_start || instance->closing)
+        return 0;
+    return callbacks->stage_start(callbacks->context, job, &placement, ended, context);
+}
+
+static void stage_stop(const struct descpipe_host *table, uint64_t job, uint64_t grace_ms)
+{
+    const struct plugin_callbacks *callbacks = &instance_of(table)->host->callbacks;
+    if (callbacks->stage_stop)
+        callbacks->stage_stop(callbacks->context, job, grace_ms);
+}
+
+const struct descpipe_stage_service stage_service = {
+    .size = sizeof(stage_service), .start = stage_start, .stop = stage_stop};
+
+/* A question for a login. The answer may come at once or later; the plugin hears it from the loop in both cases. */
+struct question {
+    struct service_item item; /* first */
+    void (*got)(void *context, const struct descpipe_credential *credential, const char *message);
+    void *context;
+    bool answered, has_credential;
+    struct descpipe_credential credential;
+    char *username, *origin, *message;
+    struct descpipe_secret *password;
+};
+
+static void question_tell(void *context)
+{
+    struct question *question = context;
+    question->got(question->context, question->has_credential ? &question->credential : NULL, question->message);
+    service_item_close(&question->item);
+    secret_release(question->password);
+    memory_free(question->username);
+    memory_free(question->origin);
+    memory_free(question->message);
+    memory_free(question);
+}
+
+static void question_answer(void *context, const struct descpipe_credential *credential, const char *message)
+{
+    struct question *question = context;
+    if (question->answered)
+        return; /* exactly once, whoever asks twice */
+    question->answered = true;
+    question->message = memory_copy_text(message);
+    if (credential) {
+        question->has_credential = true;
+        question->password = secret_copy(credential->password);
+        question->username = memory_copy_text(credential->username);
+        question->origin = memory_copy_text(credential->origin);
+        question->credential = (struct descpipe_credential){.size = sizeof(question->credential),
+                                                            .username = question->username,
+                                                            .password = question->password,
+                                                            .expires_at_ms = credential->expires_at_ms,
+                                                            .origin = question->origin};
+    }
+    loop_post(question->item.instance->host->loop, question_tell, question);
+}
+
+static void
+credential_for_image(const struct descpipe_host *table, const struct descpipe_image *image, uint32_t purpose,
+                     void (*got)(void *context, const struct descpipe_credential *credential, const char *message),
+                     void *context)
+{
+    struct plugin_instance *instance = instance_of(table);
+    const struct plugin_callbacks *callbacks = &instance->host->callbacks;
+    struct question *question = memory_allocate(sizeof(*question));
+    *question = (struct question){.got = got, .context = context};
+    service_item_open(instance, &question->item);
+    if (callbacks->credential && !instance->closing)
+        callbacks->credential(callbacks->context, image, purpose, question_answer, question);
+    else
+        question_answer(question, NULL, NULL);
+}
+
+const struct descpipe_credential_service credential_service = {.size = sizeof(credential_service),
+                                                               .for_image = credential_for_image};
+
+static struct queued_change *change_queue(struct plugin_call *call, struct arena **arena)
+{
+    struct plugin_host *host = call->instance->host;
+    struct change_queue *queue = &host->changes[host->filling];
+    if (!queue->arena)
+        queue->arena = arena_new();
+    *arena = queue->arena;
+    host_schedule(host);
+    return list_grow(&queue->items);
+}
+
+static const char *copy_text(struct arena *arena, const char *text)
+{
+    return text ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+static void observe_changed(struct descpipe_sink *sink, const struct descpipe_change *given)
+{
+    struct plugin_call *call = call_of_sink(sink, "changed");
+    struct descpipe_change change;
+    if (!call)
+        return;
+    if (!struct_take(&change, sizeof(change), given, ABI_SIZE_CHANGE) || change.state == 0) {
+        host_fault(call->instance, "observe: a change is too small or has no state; dropped");
+        return;
+    }
+    struct arena *arena = NULL;
+    struct queued_change *item = change_queue(call, &arena);
+    change.native_id = copy_text(arena, change.native_id);
+    change.host = copy_text(arena, change.host);
+    change.reason = copy_text(arena, change.reason);
+    if (change.ending) {
+        change.ending = ending_copy(arena, change.ending);
+        if (!change.ending)
+            host_fault(call->instance, "observe: struct descpipe_ending is too small; the change has no evidence");
+    }
+    item->change = change;
+}
+
+static void observe_blind(struct descpipe_sink *sink, const char *message)
+{
+    struct plugin_call *call = call_of_sink(sink, "blind");
+    if (!call)
+        return;
+    struct arena *arena = NULL;
+    struct queued_change *item = change_queue(call, &arena);
+    item->is_blind = true;
+    item->blind = copy_text(arena, message);
+}
+
+const struct descpipe_observe_service observe_service = {
+    .size = sizeof(observe_service), .changed = observe_changed, .blind = observe_blind};
