@@ -8,7 +8,7 @@
 
 struct pool;
 struct pool *pool_new(struct loop *loop, unsigned threads, struct error *error); /* 0: one per cpu, at most 8 */
-void pool_free(struct pool *pool); /* waits for the jobs that run; the waiting ones are done with, their `done` called */
+void pool_free(struct pool *pool); /* waits for the jobs that run; the waiting ones get `done` without `work` */
 DEFINE_CLEANUP(struct pool *, pool_free);
 void pool_run(struct pool *pool, void (*work)(void *context), void (*done)(void *context), void *context);
 

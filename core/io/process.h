@@ -25,7 +25,7 @@ struct process_end {
 };
 
 struct process_request {
-    const char *const *argv;        /* argv[0] absolute, or looked up on the PATH of `environment` */
+    const char *const *argv;        /* argv[0] has a slash, or is looked up on the PATH of `environment` */
     const char *const *environment; /* exactly this */
     const char *directory;          /* NULL: unchanged */
     int input;                      /* descriptors; -1: /dev/null. Not closed here */
@@ -42,8 +42,18 @@ struct process;
 /* NULL with the reason when it cannot be executed (not found, not executable, no resources). */
 struct process *process_start(struct loop *loop, const struct process_request *request, struct error *error);
 pid_t process_pid(const struct process *process);
-/* To the whole session/group when it has its own. */
+/* To its process group when it has a session of its own, else to it alone. A stage that makes further groups is not
+ * reached by this: see process_signal_session. */
 void process_signal(struct process *process, int signal);
+/* To every process of a session, found in /proc, zombies left out: reaches those that left their group or parent. The
+ * count that was signalled; signal 0 only counts. */
+size_t process_signal_session(pid_t session, int signal);
+
+/* A child that exists already (of process_split) as if process_start had made it. */
+struct process *process_adopt(struct loop *loop, pid_t pid, const struct process_request *request);
+/* Children nobody here started, which a subreaper gets, are reaped in silence, or told of by this, after reaping. */
+void process_on_stranger(struct loop *loop, void (*ended)(void *context, pid_t pid, const struct process_end *end),
+                         void *context);
 
 struct tool_end {
     bool started;
@@ -61,12 +71,14 @@ struct tool_request {
     size_t input_length;
     int64_t timeout_ms;             /* 0: 60 s */
     uint64_t output_limit;          /* 0: 16 MiB */
-    void (*line)(void *context, int stream, const char *line, size_t length); /* may be NULL */
+    /* Stream 1 or 2; without the newline, followed by NUL; over 64 KiB in pieces. May be NULL. */
+    void (*line)(void *context, int stream, const char *line, size_t length);
     void (*ended)(void *context, const struct tool_end *end);
     void *context;
 };
 struct tool;
 struct tool *tool_start(struct loop *loop, const struct tool_request *request); /* never NULL; `ended` comes later */
+/* It gets a session of its own, so no terminal. When a child of it keeps the output open, `ended` comes 1 s after its end. */
 void tool_stop(struct tool *tool);  /* SIGTERM, SIGKILL 5 s later; `ended` still comes */
 
 /* Looks `name` up on our PATH; owned by the caller, NULL when there is none. */
