@@ -4,25 +4,22 @@
  *
  * Each line is one JSON object. The first members are always, in this order:
  *     {"seq":N,"epoch":E,"at":WALL_MS,"kind":"...", ... ,"hash":"64 hex"}
- * `hash` is SHA-256 over the previous line's hash (64 hex digits; 64 zeros before the first) followed by this line's bytes up to,
- * not including, `,"hash"`. `epoch` grows with each writer (lease). A torn tail, NULs or a line that does not parse mean "read again";
- * the next writer starts on a new line, so a reader skips what is between and goes on with the chain of the last good line
- * (a record `writer` with the hash of the last good line starts each epoch).
+ * `hash` is SHA-256 over the previous line's hash (64 hex digits; 64 zeros before the first) followed by this line's
+ * bytes up to, not including, `,"hash"`. `epoch` grows with each writer (lease). A torn tail, NULs or a line that does
+ * not parse mean "read again"; the next writer starts on a new line, so a reader skips what is between and goes on with
+ * the chain of the last good line (a record `writer` with the hash of the last good line starts each epoch).
  *
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
  *     writer     {previous, host, boot, pid, version}
- *     run        {run, pipeline, name, user, host, backend, options, plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
- *     image      {image, reference, config_digest, manifest_digest, handle}
- *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
- *     submitted  {submission, job, native}                                after it: the system's name for it
- *     started    {job, pid?, session_start?, host, native?}
- *     ended      {job, exit?, signal?, evidence:[{witness, ...}], cpu_ms, peak_memory, started_at, finished_at}
- *     verdict    {job, stage, member?, attempt, verdict, reason, retry?: {at, reason, memory?, minutes?}}
- *     publish    {job, files:[{tag, path, bytes}]} before; published {job} after
- *     state      {stage, member?, state}      for tasks that end without a job: skipped, cancelled, cached
- *     request    {cancel: true, by}           somebody asked
- *     end        {state, verdicts}            the run is over
- * Readers ignore members and kinds they do not know.
+ *     run        {run, pipeline, name, user, host, backend, options, plugins:[{kind,name,version,path,sha256}], tasks,
+ * keep_going} image      {image, reference, config_digest, manifest_digest, handle} intent     {submission, jobs:[{job,
+ * stage, member?, attempt}]}      before the act submitted  {submission, job, native} after it: the system's name for
+ * it started    {job, pid?, session_start?, host, native?} ended      {job, exit?, signal?, evidence:[{witness, ...}],
+ * cpu_ms, peak_memory, started_at, finished_at} verdict    {job, stage, member?, attempt, verdict, reason, retry?: {at,
+ * reason, memory?, minutes?}} publish    {job, files:[{tag, path, bytes}]} before; published {job} after state {stage,
+ * member?, state}      for tasks that end without a job: skipped, cancelled, cached request    {cancel: true, by}
+ * somebody asked end        {state, verdicts}            the run is over Readers ignore members and kinds they do not
+ * know.
  */
 #ifndef DESCPIPE_RUN_JOURNAL_H
 #define DESCPIPE_RUN_JOURNAL_H
@@ -34,19 +31,32 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#define JOURNAL_FILE "journal.jsonl"
+#define JOURNAL_LINE_LIMIT (1024 * 1024) /* bytes of a line with its newline; longer ones are damage to a reader */
+
 /* Writing. */
 struct journal;
-struct journal *journal_open(const char *run_folder, uint64_t epoch, struct error *error); /* continues what is there */
-void journal_close(struct journal *journal); /* flushes */
+/* Continues what is there with a record `writer`. `version` is the program's. Refused when the journal has an epoch
+ * that is not older. */
+struct journal *journal_open(const char *run_folder, uint64_t epoch, const char *version, struct error *error);
+void journal_close(struct journal *journal); /* flushes; what the disk does not take is lost */
 DEFINE_CLEANUP(struct journal *, journal_close);
-/* A record: journal_begin gives the text to append `,"name":value` members to; journal_end chains and buffers it. */
+/* A record: journal_begin gives the text to append `,"name":value` members to; journal_end chains and buffers it. A
+ * record over JOURNAL_LINE_LIMIT is replaced by one of the same kind with the single member "too_long": callers keep
+ * batches below it. */
 struct text *journal_begin(struct journal *journal, const char *kind);
 void journal_end(struct journal *journal);
-/* Hands the buffer to the kernel; with `sync` also to the disk. Failure (disk full) leaves the rest buffered: try again. */
+/* Hands the buffer to the kernel; with `sync` also to the disk. Failure (disk full) leaves the rest buffered: try
+ * again. */
 bool journal_flush(struct journal *journal, bool sync, struct error *error);
 uint64_t journal_sequence(const struct journal *journal);
+size_t journal_unflushed(const struct journal *journal); /* bytes that only this process has */
+bool journal_unsynced(const struct journal *journal);    /* something was written since the last sync */
 
-/* Reading, also while somebody writes. */
+/* Reading, also while somebody writes. A line is good when it has the members above in their order and its hash
+ * continues the chain of the last good line, or of the line just before it: one damaged line costs itself and no more
+ * than the one after it. Damage at the end is read again on the next call, because it may be on its way; damage before
+ * a good line is skipped for good. */
 struct journal_record {
     uint64_t sequence, epoch;
     int64_t at_ms;
