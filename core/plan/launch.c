@@ -3,8 +3,9 @@
  * The world of one attempt: command, environment, mounts and limits as a runtime gets them.
  *
  * How it works: everything a stage may see is named here and nothing else reaches it. Where the runtime isolates
- * paths the stage's three folders are mounted at the places the original project used; where it does not (`host`) DESC_INPUT and its
- * kin name the real folders. Values that only the starting machine knows, and secrets, are named in `late_names`, never written here.
+ * paths the stage's three folders are mounted at the places the original project used; where it does not (`host`)
+ * DESC_INPUT and its kin name the real folders. Values that only the starting machine knows, and secrets, are named in
+ * `late_names`, never written here.
  */
 #include <string.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ struct launch { /* what the helpers below share */
     const struct stage *stage;
     const struct plan_backend *backend;
     uint32_t member;
-    bool isolated; /* the runtime mounts; else the machine's own paths hold */
+    bool isolated;                       /* the runtime mounts; else the machine's own paths hold */
     const char *input, *output, *config; /* as the stage sees them */
 };
 
@@ -93,7 +94,8 @@ static const char *const *launch_command(const struct launch *launch)
     } else if (launch->stage->command.count > 0) {
         command_add_slice(launch, &command, launch->stage->command);
     } else if (!launch->isolated && launch->stage->folder) {
-        cleanup(memory_free) char *program = path_join(pipeline_text(launch->pipeline, launch->stage->folder), "run.py");
+        cleanup(memory_free) char *program =
+            path_join(pipeline_text(launch->pipeline, launch->stage->folder), "run.py");
         arena_words_add(&command, program);
     } else {
         arena_words_add(&command, DEFAULT_COMMAND);
@@ -173,7 +175,8 @@ static const char *const *launch_environment(const struct launch *launch)
     for (size_t i = 0; extras && i < extras->environment.count; i++) {
         const struct variable *variable = &extras->environment.items[i];
         if (!variable->secret)
-            arena_words_pair(&environment, pipeline_text(launch->pipeline, variable->name), expanded(launch, variable->value));
+            arena_words_pair(&environment, pipeline_text(launch->pipeline, variable->name),
+                             expanded(launch, variable->value));
     }
     return arena_words_end(&environment);
 }
@@ -193,8 +196,8 @@ static const char *const *launch_late_names(const struct launch *launch)
     return arena_words_end(&names);
 }
 
-static void mounts_add(const struct launch *launch, const struct descpipe_mount **mounts, size_t *count, const char *source,
-                       const char *target, uint32_t flags)
+static void mounts_add(const struct launch *launch, const struct descpipe_mount **mounts, size_t *count,
+                       const char *source, const char *target, uint32_t flags)
 {
     struct descpipe_mount *mount = arena_allocate(launch->request->arena, sizeof(*mount));
     *mount = (struct descpipe_mount){.size = sizeof(*mount), .flags = flags, .source = source, .target = target};
@@ -229,7 +232,9 @@ void plan_resources(const struct plan *plan, uint32_t stage_number, struct descp
         .size = sizeof(*result),
         .nodes = said->nodes ? said->nodes : 1,
         .ranks_per_node = stage->parallel == PARALLEL_MPI && said->ppn ? said->ppn : 1,
-        .cpus_per_rank = said->cpus ? said->cpus : said->openmp ? said->openmp : 1,
+        .cpus_per_rank = said->cpus     ? said->cpus
+                         : said->openmp ? said->openmp
+                                        : 1,
         .gpus_per_node = said->gpus,
         .threads = said->openmp,
         .memory_per_node = said->memory,

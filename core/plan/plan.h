@@ -1,67 +1,78 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The plan: an immutable value that says how each stage of a pipeline will run. Everything that needs the network or a tool
- * has been asked before it is complete; the engine only walks it.
+ * The plan: an immutable value that says how each stage of a pipeline will run. Everything that needs the network or a
+ * tool has been asked before it is complete; the engine only walks it.
  */
 #ifndef DESCPIPE_PLAN_PLAN_H
 #define DESCPIPE_PLAN_PLAN_H
 
+#include "config/layers.h"
 #include "config/settings.h"
 #include "pipeline/pipeline.h"
 #include "plugin/instance.h"
 
 struct plan_backend { /* one combination of plugins in use, opened */
-    char *name;                        /* the backend's name, or "default" */
+    char *name;       /* the backend's name, or "default" */
     char *scheduler_name, *runtime_name, *registry_name;
-    char *runtime_reason;              /* what `auto` picked and why, or NULL */
-    struct settings *scheduler_settings, *runtime_settings, *registry_settings; /* registry's NULL until an image needs it */
-    struct plugin_instance *scheduler, *runtime, *registry;                     /* registry NULL until needed */
-    uint32_t form;                     /* the DESCPIPE_FORM_ agreed on */
+    char *runtime_reason; /* what `auto` picked and why, or NULL */
+    struct settings *scheduler_settings, *runtime_settings,
+        *registry_settings;                                 /* registry's NULL until an image needs it */
+    struct plugin_instance *scheduler, *runtime, *registry; /* registry NULL until needed */
+    uint32_t form;                                          /* the DESCPIPE_FORM_ agreed on */
 };
 
 struct plan_image { /* distinct images; many stages share one */
     char *reference;
-    struct descpipe_image image;       /* points into this struct's own texts */
+    struct descpipe_image image;                                            /* points into this struct's own texts */
     char *config_digest, *manifest_digest, *platform, *handle, *path, *tag; /* or NULL; handle once prepared */
     bool prepared;
     uint32_t backend;
 };
 
 struct plan_stage {
-    uint32_t backend;                  /* index into plan->backends */
-    uint32_t image;                    /* index into plan->images, UINT32_MAX: none */
-    uint32_t first_task;               /* tasks of a stage lie together */
+    uint32_t backend;                    /* index into plan->backends */
+    uint32_t image;                      /* index into plan->images, UINT32_MAX: none */
+    uint32_t first_task;                 /* tasks of a stage lie together */
     struct settings *scheduler_settings; /* its `on:` for this scheduler, or NULL */
-    bool selected;                     /* by --only/--from/--until */
+    bool selected;                       /* by --only/--from/--until */
 };
 
 struct plan {
-    const struct pipeline *pipeline;   /* outlives the plan */
+    const struct pipeline *pipeline; /* outlives the plan */
     struct plan_backend *backends;
     size_t backends_count;
     struct plan_image *images;
     size_t images_count;
-    struct plan_stage *stages;         /* by the pipeline's stage number */
-    uint32_t tasks_count;              /* one task per member, or one per stage without members */
+    struct plan_stage *stages; /* by the pipeline's stage number */
+    uint32_t tasks_count;      /* one task per member, or one per stage without members */
 };
 
-struct plan_choices { /* what the command line says; NULL: not said */
-    const char *backend, *scheduler, *runtime, *registry;
-    const char *const *options;        /* "kind.key=value" */
+struct plan_choices { /* what the command line says beside the layers; NULL: not said */
     const char *const *only, *const *from, *const *until;
+    bool combination_only; /* `check`: plugins and their combination, but ask nobody about images */
 };
 
-/* Chooses backends, opens plugins, agrees on forms, resolves images, checks combinations. `done` comes on the loop; plan NULL when
- * there was an error (in problems, or in `error` for failures of plugins and network). */
-struct config_layers;
-void plan_build(struct plugin_host *host, const struct pipeline *pipeline, const struct config_layers *layers,
-                const struct plan_choices *choices, struct problems *problems,
+/* What a plan is made from; all of it outlives the plan. */
+struct plan_request {
+    struct plugin_host *host;
+    struct plugin_catalogue *catalogue;
+    const struct pipeline *pipeline;
+    const struct config_layers *layers;
+    struct plan_choices choices;
+    struct problems *problems; /* until done */
+};
+
+/* Chooses backends, opens plugins, agrees on forms, asks what the images are, checks combinations. `done` comes once,
+ * on the loop or before this returns; plan is NULL when there was an error: in problems, or in `error` for failures of
+ * plugins and network. The plan belongs to whoever `done` is. */
+void plan_build(const struct plan_request *request,
                 void (*done)(void *context, struct plan *plan, const struct error *error), void *context);
 void plan_free(struct plan *plan); /* closes its plugins */
 DEFINE_CLEANUP(struct plan *, plan_free);
 
-/* {pipeline, backend: {scheduler, runtime, registry}, stages: [{name, backend, image, digest, form, command, inputs, outputs, after,
- * resources, members}]}, streamed to a descriptor: plan.json of the run folder and `descpipe plan --json`. */
+/* {pipeline, backend: {scheduler, runtime, registry}, stages: [{name, backend, image, digest, form, command, inputs,
+ * outputs, after, resources, members}]}, streamed to a descriptor: plan.json of the run folder and `descpipe plan
+ * --json`. */
 bool plan_write_json(const struct plan *plan, int descriptor, struct error *error);
 void plan_print(const struct plan *plan, struct text *out); /* for people */
 
@@ -76,17 +87,17 @@ uint32_t plan_task_member(const struct plan *plan, uint32_t task);
 #define PLAN_CONTAINER_OUTPUT "/opt/output"
 #define PLAN_CONTAINER_CONFIG "/opt/config"
 
-/* Fills what a runtime needs to launch one attempt. All texts live in `arena`. Paths: where the stage's three folders are as the
- * executing machine sees them. */
+/* Fills what a runtime needs to launch one attempt. All texts live in `arena`. Paths: where the stage's three folders
+ * are as the executing machine sees them. */
 struct plan_launch {
     struct arena *arena;
     uint32_t task;
     uint64_t attempt;
     const char *run, *token;
-    const char *input, *output, *config;  /* host folders */
+    const char *input, *output, *config; /* host folders */
     const char *host_directory;
     const char *const *gpus;
-    uint64_t memory;                       /* after retries; 0: the stage's own */
+    uint64_t memory; /* after retries; 0: the stage's own */
 };
 /* What a stage asks for, defaults filled in. */
 void plan_resources(const struct plan *plan, uint32_t stage_number, struct descpipe_resources *resources);

@@ -233,8 +233,8 @@ void plan_print(const struct plan *plan, struct text *out)
     text_format(out, ": %zu stages, %u tasks\n", pipeline->stages.count, plan->tasks_count);
     for (size_t i = 0; i < plan->backends_count; i++) {
         const struct plan_backend *backend = &plan->backends[i];
-        text_format(out, "backend %s: scheduler %s, runtime %s, registry %s, form %s\n", backend->name, backend->scheduler_name,
-                    backend->runtime_name, backend->registry_name, form_name(backend->form));
+        text_format(out, "backend %s: scheduler %s, runtime %s, registry %s, form %s\n", backend->name,
+                    backend->scheduler_name, backend->runtime_name, backend->registry_name, form_name(backend->form));
         if (backend->runtime_reason)
             text_format(out, "  %s\n", backend->runtime_reason);
     }

@@ -61,7 +61,8 @@ static void spread_backward(const struct pipeline *pipeline, bool *marked)
     }
 }
 
-bool plan_select(const struct pipeline *pipeline, const struct plan_choices *choices, bool *selected, struct problems *problems)
+bool plan_select(const struct pipeline *pipeline, const struct plan_choices *choices, bool *selected,
+                 struct problems *problems)
 {
     size_t count = pipeline->stages.count;
     bool any_only = choices->only && *choices->only, any_from = choices->from && *choices->from;

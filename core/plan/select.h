@@ -5,8 +5,9 @@
 
 #include "plan/plan.h"
 
-/* Fills selected[stages]. --only names stages alone; --from adds everything after, --until everything before, both together what
- * lies between. A name that is no stage is a problem with the nearest name. */
-bool plan_select(const struct pipeline *pipeline, const struct plan_choices *choices, bool *selected, struct problems *problems);
+/* Fills selected[stages]. --only names stages alone; --from adds everything after, --until everything before, both
+ * together what lies between. A name that is no stage is a problem with the nearest name. */
+bool plan_select(const struct pipeline *pipeline, const struct plan_choices *choices, bool *selected,
+                 struct problems *problems);
 
 #endif

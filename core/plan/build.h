@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Building a plan, shared by the files that do it: build.c (the steps), choose.c (the words), image.c (what the images
+ * are), combine.c (what goes together). */
+#ifndef DESCPIPE_PLAN_BUILD_H
+#define DESCPIPE_PLAN_BUILD_H
+
+#include "plan/plan.h"
+
+/* The words and plugins of one backend, before anything is opened. */
+struct backend_words {
+    const struct backend *backend; /* NULL: none was said */
+    enum layer layer;              /* who said it */
+    const char *name, *scheduler, *runtime, *registry;
+    struct place place;
+};
+
+struct plan_builder {
+    struct plugin_host *host;
+    struct plugin_catalogue *catalogue;
+    const struct pipeline *pipeline;
+    const struct config_layers *layers;
+    struct plan_choices choices;
+    struct problems *problems;
+    size_t errors_before; /* problems that were there already */
+    void (*done)(void *context, struct plan *plan, const struct error *error);
+    void *context;
+    struct plan *plan;                /* owned until done */
+    struct error error;               /* the first failure of a plugin or the network */
+    struct table *images;             /* "backend reference" → index + 1 */
+    size_t next_image, open_calls;    /* identify */
+    LIST(struct backend_words) words; /* of plan->backends, same order */
+    size_t backends_open;             /* so many are done */
+    size_t candidate;                 /* of `auto` for the next one */
+    struct text tried;                /* what `auto` found wrong with the others */
+};
+
+/* Finds the backend for a stage's (or the pipeline's: 0) word. false with a problem when there is none of that name. */
+bool plan_choose_words(const struct plan_builder *builder, symbol word, struct backend_words *words);
+/* Settings of one plugin of a backend, all layers applied; NULL with problems or error. */
+struct settings *plan_choose_settings(struct plan_builder *builder, const struct backend_words *words, const char *kind,
+                                      const char *plugin);
+/* The `on:` options of a stage for its backend's scheduler, or NULL when it has none. */
+struct settings *plan_stage_settings(struct plan_builder *builder, const struct stage *stage,
+                                     const struct plan_backend *backend);
+
+/* Fills plan->images and each stage's image. */
+void plan_collect_images(struct plan_builder *builder);
+/* Asks the runtimes what the images are; `advance` is called when all have answered. */
+void plan_identify_images(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));
+
+/* The form a scheduler and a runtime agree on, 0 with a problem. */
+uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place);
+/* What a stage asks against what its backend can. */
+void plan_check_stage(struct plan_builder *builder, uint32_t number);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What goes together: launch forms, and what a stage asks against what its scheduler and runtime can do. */
+#include "plan/build.h"
+
+static void forms_names(uint32_t forms, struct text *out)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = {{DESCPIPE_FORM_POD, "pod"}, {DESCPIPE_FORM_MANAGED, "managed"}, {DESCPIPE_FORM_COMMAND, "command"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (forms & names[i].bit)
+            text_format(out, "%s%s", out->length ? ", " : "", names[i].name);
+    }
+    if (out->length == 0)
+        text_append(out, "none");
+}
+
+uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place)
+{
+    uint32_t offered = plugin_runtime_forms(backend->runtime), accepted = 0;
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(backend->scheduler);
+    for (const uint32_t *form = scheduler->forms; *form; form++) {
+        if (offered & *form)
+            return *form;
+        accepted |= *form;
+    }
+    cleanup(text_clear) struct text offers = TEXT_INIT, accepts = TEXT_INIT;
+    forms_names(offered, &offers);
+    forms_names(accepted, &accepts);
+    problem_add(builder->problems, PROBLEM_ERROR, place,
+                "choose another runtime for this scheduler, or another scheduler",
+                "scheduler '%s' (accepts: %s) and runtime '%s' (offers: %s) have no way of starting a stage in common",
+                backend->scheduler_name, text_bytes(&accepts), backend->runtime_name, text_bytes(&offers));
+    return 0;
+}
+
+static struct place stage_place(const struct plan_builder *builder, const struct stage *stage)
+{
+    return (struct place){.file = builder->pipeline->file, .line = stage->line, .column = stage->column};
+}
+
+static void check_parallel(struct plan_builder *builder, const struct stage *stage, const struct plan_backend *backend,
+                           const struct resources *resources, uint32_t scheduler_can)
+{
+    const char *name = pipeline_text(builder->pipeline, stage->name);
+    if (resources->nodes > 1 && !(scheduler_can & DESCPIPE_SCHEDULER_MPI))
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "run it on a backend whose scheduler spans nodes, or lower 'nodes' to 1",
+                    "stage '%s' asks for %u nodes; scheduler '%s' has one", name, resources->nodes,
+                    backend->scheduler_name);
+}
+
+void plan_check_stage(struct plan_builder *builder, uint32_t number)
+{
+    const struct stage *stage = &builder->pipeline->stages.items[number];
+    const struct plan_backend *backend = &builder->plan->backends[builder->plan->stages[number].backend];
+    const struct resources *resources = &builder->pipeline->resources.items[stage->resources];
+    uint32_t runtime_can = plugin_runtime(backend->runtime)->capabilities;
+    uint32_t scheduler_can = plugin_scheduler(backend->scheduler)->capabilities;
+    const char *name = pipeline_text(builder->pipeline, stage->name);
+    check_parallel(builder, stage, backend, resources, scheduler_can);
+    if (resources->gpus > 0 && (!(runtime_can & DESCPIPE_RUNTIME_GPUS) || !(scheduler_can & DESCPIPE_SCHEDULER_GPUS)))
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage), "take a backend that has GPUs",
+                    "stage '%s' asks for %u GPUs; %s '%s' cannot give any", name, resources->gpus,
+                    runtime_can & DESCPIPE_RUNTIME_GPUS ? "scheduler" : "runtime",
+                    runtime_can & DESCPIPE_RUNTIME_GPUS ? backend->scheduler_name : backend->runtime_name);
+    if (!stage->extras)
+        return;
+    if (stage->extras->network == 0 && !(runtime_can & DESCPIPE_RUNTIME_NO_NETWORK))
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "remove 'network: false' or take another runtime",
+                    "stage '%s' wants no network; runtime '%s' cannot take it away", name, backend->runtime_name);
+    if (stage->extras->mounts.count > 0 && !(runtime_can & DESCPIPE_RUNTIME_ISOLATES_PATHS)) {
+        for (size_t i = 0; i < stage->extras->mounts.count; i++) {
+            const struct bind *bind = &stage->extras->mounts.items[i];
+            if (bind->source != bind->target)
+                problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                            "use a runtime with containers, or the same path on both sides",
+                            "stage '%s' mounts '%s' as '%s'; runtime '%s' runs on the machine's own paths", name,
+                            pipeline_text(builder->pipeline, bind->source),
+                            pipeline_text(builder->pipeline, bind->target), backend->runtime_name);
+        }
+    }
+}
