@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From one attempt of a stage to the argv that runs it in bubblewrap.
+ *
+ * How it works: everything but the environment is explicit in the argv. The environment is handed on as it is, because
+ * secrets and late values (rank, GPUs, TMPDIR) reach the stage that way and must not show in a process list. The
+ * stage is not tied to the life of its parent: it outlives the engine. It is pid 1's only child in a pid namespace,
+ * so that whatever it leaves behind ends with it.
+ */
+#include "launch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "registry/ownership.h"
+
+#include "accounts.h"
+#include "mounts.h"
+
+/* What a container's root may still do: enough to read any input and to drop its own rights, nothing that reaches
+ * the machine, its devices or the read-only mounts. */
+static const char *const root_capabilities[] = {
+    "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",     "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE",
+    "CAP_SETGID", "CAP_SETUID",       "CAP_SYS_CHROOT", NULL};
+
+static bool is_own_root(const struct descpipe_stage *stage)
+{
+    return strcmp(stage->image_handle, "/") == 0;
+}
+
+static bool shares_processes(const struct descpipe_stage *stage)
+{
+    return stage->ranks == DESCPIPE_RANKS_OUTSIDE;
+}
+
+static bool add_point(struct mounts *mounts, struct view_point point, bool file, struct failure *failure)
+{
+    return mounts_add(mounts, &(struct mounts_request){.point = point, .file = file}, failure);
+}
+
+/* /proc, /dev and /tmp. Ranks of one job see each other's processes and shared memory, as MPI expects. */
+static bool add_basics(struct mounts *mounts, const struct descpipe_stage *stage, struct failure *failure)
+{
+    struct view_point processes = {.kind = VIEW_PROCESSES, .path = "/proc"};
+    if (shares_processes(stage))
+        processes = (struct view_point){.kind = VIEW_BIND, .path = "/proc", .source = "/proc"};
+    return add_point(mounts, processes, false, failure) &&
+           add_point(mounts, (struct view_point){.kind = VIEW_DEVICES, .path = "/dev"}, false, failure) &&
+           (!shares_processes(stage) ||
+            add_point(mounts, (struct view_point){.kind = VIEW_BIND, .path = "/dev/shm", .source = "/dev/shm"}, false,
+                      failure)) &&
+           add_point(mounts, (struct view_point){.kind = VIEW_EMPTY, .path = "/tmp", .mode = 01777}, false, failure) &&
+           (is_own_root(stage) ||
+            add_point(mounts,
+                      (struct view_point){
+                          .kind = VIEW_BIND, .path = "/sys", .source = "/sys", .read_only = true, .optional = true},
+                      false, failure));
+}
+
+static unsigned count_slashes(const char *path)
+{
+    unsigned count = 0;
+    for (; *path != '\0'; path++)
+        count += *path == '/' && path[1] != '/' && path[1] != '\0';
+    return count;
+}
+
+static int compare_targets(const void *one, const void *other)
+{
+    const struct descpipe_mount *const *left = one, *const *right = other;
+    unsigned left_depth = count_slashes((*left)->target), right_depth = count_slashes((*right)->target);
+    return left_depth < right_depth ? -1 : left_depth > right_depth;
+}
+
+static bool add_stage_mount(struct mounts *mounts, const struct descpipe_stage *stage,
+                            const struct descpipe_mount *mount, struct failure *failure)
+{
+    struct view_point point = {.kind = VIEW_BIND,
+                               .path = mount->target,
+                               .source = mount->source,
+                               .read_only = (mount->flags & DESCPIPE_MOUNT_READ_ONLY) != 0};
+    if ((mount->flags & DESCPIPE_MOUNT_SCRATCH) != 0)
+        point = (struct view_point){.kind = VIEW_EMPTY,
+                                    .path = mount->target,
+                                    .mode = 0700,
+                                    .bytes = stage->resources != NULL ? stage->resources->scratch : 0};
+    return add_point(mounts, point, (mount->flags & DESCPIPE_MOUNT_FILE) != 0, failure);
+}
+
+/* Parents before what is mounted inside them, else in the order given. */
+static bool add_stage_mounts(struct mounts *mounts, const struct descpipe_stage *stage, struct failure *failure)
+{
+    size_t count = 0;
+    while (stage->mounts != NULL && stage->mounts[count] != NULL)
+        count++;
+    if (count > VIEW_POINTS_LIMIT)
+        return failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED, "a stage has more than %d mounts", VIEW_POINTS_LIMIT);
+    cleanup(memory_free) const struct descpipe_mount **sorted = calloc(count + 1, sizeof *sorted);
+    if (sorted == NULL)
+        return failure_memory(failure);
+    for (size_t i = 0; i < count; i++) { /* insertion keeps the order of equals; a stage has few mounts */
+        size_t place = i;
+        for (; place > 0 && compare_targets(&sorted[place - 1], &stage->mounts[i]) > 0; place--)
+            sorted[place] = sorted[place - 1];
+        sorted[place] = stage->mounts[i];
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!add_stage_mount(mounts, stage, sorted[i], failure))
+            return false;
+    return true;
+}
+
+/* Where the image itself, and no mount of the stage, shows a file or lacks it; false when something else is there. */
+static bool image_file(const struct mounts *mounts, const char *path, struct view_place *place)
+{
+    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
+    return view_resolve(&mounts->view, path, place, &ignored) && place->shown_by == 0 &&
+           (place->exists ? !place->folder : strcmp(place->parent, "/") != 0);
+}
+
+/* A file of the machine over the image's, where it has a place for it: an image that resolves names needs the
+ * machine's servers. An image without /etc has no use for it. */
+static bool add_machine_file(struct mounts *mounts, const char *path, const char *source, struct failure *failure)
+{
+    struct view_place place;
+    if (!image_file(mounts, path, &place))
+        return true;
+    struct view_point point = {.kind = VIEW_BIND, .path = path, .source = source, .read_only = true, .optional = true};
+    return add_point(mounts, point, true, failure);
+}
+
+static const char *find_home(const struct descpipe_stage *stage)
+{
+    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++)
+        if (strncmp(stage->environment[i], "HOME=", 5) == 0 && strpbrk(stage->environment[i] + 5, ":\n") == NULL)
+            return stage->environment[i] + 5;
+    return "/";
+}
+
+static bool add_account(struct mounts *mounts, const struct launch *launch, bool user, struct failure *failure)
+{
+    const char *path = user ? "/etc/passwd" : "/etc/group";
+    struct view_place place;
+    if (!image_file(mounts, path, &place))
+        return true;
+    struct accounts_request request = {
+        .folder = launch->accounts_folder,
+        .file = place.exists ? view_outside(&mounts->view, &mounts->view.points[0], place.path) : NULL,
+        .name = "caller",
+        .home = user ? find_home(launch->stage) : NULL,
+        .uid = geteuid(),
+        .gid = getegid()};
+    cleanup(memory_free) char *copy = NULL;
+    if (!accounts_complete(&request, &copy, failure))
+        return false;
+    if (copy == NULL)
+        return true;
+    struct view_point point = {
+        .kind = VIEW_BIND, .path = path, .source = arguments_format(mounts->arguments, "%s", copy), .read_only = true};
+    return add_point(mounts, point, true, failure);
+}
+
+static bool add_machine_files(struct mounts *mounts, const struct launch *launch, struct failure *failure)
+{
+    if (is_own_root(launch->stage))
+        return true;
+    if (launch->network && (!add_machine_file(mounts, "/etc/resolv.conf", "/etc/resolv.conf", failure) ||
+                            !add_machine_file(mounts, "/etc/hosts", "/etc/hosts", failure)))
+        return false;
+    return add_account(mounts, launch, true, failure) && add_account(mounts, launch, false, failure);
+}
+
+static void add_namespaces(const struct launch *launch, struct arguments *arguments)
+{
+    if (!shares_processes(launch->stage)) {
+        arguments_add(arguments, "--unshare-pid");
+        arguments_add(arguments, "--unshare-ipc");
+    }
+    arguments_add(arguments, "--unshare-uts");
+    if (!launch->network)
+        arguments_add(arguments, "--unshare-net");
+    if (geteuid() != 0)
+        return;
+    /* Root makes no user namespace, so its rights are the machine's: without this it could make the image writable. */
+    arguments_add(arguments, "--cap-drop");
+    arguments_add(arguments, "ALL");
+    for (size_t i = 0; root_capabilities[i] != NULL; i++) {
+        arguments_add(arguments, "--cap-add");
+        arguments_add(arguments, root_capabilities[i]);
+    }
+}
+
+/* Variables that the dynamic loader obeys are meant for the stage and would act on bubblewrap. They never hold
+ * secrets, so they may stand in the argv. */
+static bool is_for_loader(const char *variable)
+{
+    return strncmp(variable, "LD_", 3) == 0 || strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
+}
+
+static void add_environment(const struct descpipe_stage *stage, struct arguments *arguments,
+                            struct arguments *environment)
+{
+    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++) {
+        const char *variable = stage->environment[i], *value = strchr(variable, '=');
+        if (value == NULL || !is_for_loader(variable)) {
+            arguments_add(environment, variable);
+            continue;
+        }
+        arguments_add(arguments, "--setenv");
+        arguments_add(arguments, arguments_format(arguments, "%.*s", (int)(value - variable), variable));
+        arguments_add(arguments, value + 1);
+    }
+}
+
+static bool check_stage(const struct launch *launch, struct failure *failure)
+{
+    const struct descpipe_stage *stage = launch->stage;
+    if (stage->image_handle == NULL || stage->image_handle[0] != '/')
+        return failure_set(failure, DESCPIPE_FAILED_REFUSED, "stage '%s' has no unpacked image", stage->name);
+    if (stage->command == NULL || stage->command[0] == NULL)
+        return failure_set(failure, DESCPIPE_FAILED_REFUSED, "stage '%s' has no command", stage->name);
+    if (stage->uid != geteuid())
+        return failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED,
+                           "stage '%s' asks for uid %u, and runtime 'native' runs stages as the caller (uid %u)",
+                           stage->name, stage->uid, geteuid());
+    return true;
+}
+
+bool launch_write(const struct launch *launch, struct arguments *arguments, struct arguments *environment,
+                  struct failure *failure)
+{
+    const struct descpipe_stage *stage = launch->stage;
+    if (!check_stage(launch, failure))
+        return false;
+    const char *directory = stage->directory != NULL ? stage->directory : "/";
+    cleanup(mounts_clear) struct mounts mounts = {0};
+    arguments_add(arguments, launch->tool);
+    if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, stage, failure) ||
+        !add_stage_mounts(&mounts, stage, failure) || !add_machine_files(&mounts, launch, failure) ||
+        !add_point(&mounts, (struct view_point){.kind = VIEW_FOLDER, .path = directory}, false, failure) ||
+        !mounts_write(&mounts, failure))
+        return false;
+    add_namespaces(launch, arguments);
+    add_environment(stage, arguments, environment);
+    arguments_add(arguments, "--chdir");
+    arguments_add(arguments, directory);
+    arguments_add(arguments, "--");
+    arguments_add_list(arguments, stage->command);
+    return arguments->failed || environment->failed ? failure_memory(failure) : true;
+}

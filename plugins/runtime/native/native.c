@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Runtime `native`: containers by bubblewrap over an unpacked image, without a daemon and without root.
+ *
+ *     rootfs:FOLDER                          the folder, as it is
+ *     oci:, oci-archive:, docker-archive:    unpacked once into the store (store/store.h)
+ *
+ * `launch` (launch.h) answers one bubblewrap argv per attempt.
+ */
+#include "native.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/failure.h"
+#include "registry/ownership.h"
+
+#include "launch.h"
+
+static void native_close(void *self)
+{
+    struct native *native = self;
+    if (native != NULL) {
+        free(native->tool);
+        free(native->store);
+        free(native);
+    }
+}
+
+static int32_t native_open(const struct descpipe_host *host, void **self, char *message, uint64_t message_size)
+{
+    const char *tool = host->config->text(host->settings, "tool");
+    const char *store = host->config->text(host->settings, "store");
+    char path[4096];
+    struct native *native = calloc(1, sizeof *native);
+    if (native != NULL) {
+        native->host = host;
+        native->store = strdup(store != NULL ? store : host->cache_folder);
+        if (host->process->find(host, tool != NULL ? tool : "bwrap", path, sizeof path) != 0)
+            native->tool = strdup(path);
+    }
+    if (native == NULL || native->store == NULL) {
+        native_close(native);
+        snprintf(message, message_size, "out of memory");
+        return 1;
+    }
+    *self = native;
+    return 0;
+}
+
+static uint32_t native_forms(void *self)
+{
+    (void)self;
+    return DESCPIPE_FORM_COMMAND;
+}
+
+static bool wants_network(const struct native *native, const struct descpipe_stage *stage)
+{
+    const struct descpipe_config_service *config = native->host->config;
+    if ((stage->flags & DESCPIPE_STAGE_NO_NETWORK) != 0)
+        return false;
+    if (stage->settings != NULL && config->given(stage->settings, "network"))
+        return config->boolean(stage->settings, "network") != 0;
+    return config->boolean(native->host->settings, "network") != 0;
+}
+
+void native_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
+{
+    static const char *const nothing[] = {NULL};
+    struct native *native = self;
+    const struct descpipe_host *host = native->host;
+    cleanup(failure_clear) struct failure failure = FAILURE_INIT;
+    cleanup(arguments_clear) struct arguments arguments = ARGUMENTS_INIT;
+    cleanup(arguments_clear) struct arguments environment = ARGUMENTS_INIT;
+    if (native->tool == NULL) {
+        host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED, "bubblewrap (bwrap) is not on this machine",
+                         NATIVE_TOOL_HINT);
+        return;
+    }
+    const char *accounts = arguments_format(&environment, "%s/accounts", native->store);
+    struct launch launch = {
+        .tool = native->tool, .accounts_folder = accounts, .network = wants_network(native, stage), .stage = stage};
+    if (!launch_write(&launch, &arguments, &environment, &failure)) {
+        failure_finish(&failure, host, call);
+        return;
+    }
+    struct descpipe_form form = {.size = sizeof form,
+                                 .form = DESCPIPE_FORM_COMMAND,
+                                 .argv = arguments.words,
+                                 .environment = environment.count > 0 ? environment.words : nothing,
+                                 .directory = "/",
+                                 .late_prefix = ""};
+    host->answer->form(call, &form);
+    host->call->succeed(call);
+}
+
+static const struct descpipe_runtime native_operations = {
+    .size = sizeof native_operations,
+    .capabilities = DESCPIPE_RUNTIME_NO_NETWORK | DESCPIPE_RUNTIME_SINGLE_FILES | DESCPIPE_RUNTIME_READ_ONLY |
+                    DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_PINS_DIGEST | DESCPIPE_RUNTIME_RANKS_OUTSIDE |
+                    DESCPIPE_RUNTIME_ISOLATES_PATHS,
+    .sources = DESCPIPE_SOURCE_ROOTFS,
+    .open = native_open,
+    .close = native_close,
+    .forms = native_forms,
+    .probe = native_probe,
+    .identify = native_identify,
+    .prepare = native_prepare,
+    .launch = native_launch,
+};
+
+static const struct descpipe_option option_tool = {
+    .size = sizeof option_tool,
+    .type = DESCPIPE_OPTION_TEXT,
+    .key = "tool",
+    .default_value = "bwrap",
+    .help = "The bubblewrap program: a name looked for on PATH, or an absolute path.",
+};
+
+static const struct descpipe_option option_store = {
+    .size = sizeof option_store,
+    .type = DESCPIPE_OPTION_PATH,
+    .key = "store",
+    .help = "The folder that keeps unpacked images, on a local disk; by default the user's cache folder.",
+};
+
+static const struct descpipe_option option_network = {
+    .size = sizeof option_network,
+    .type = DESCPIPE_OPTION_BOOLEAN,
+    .flags = DESCPIPE_OPTION_PER_STAGE,
+    .key = "network",
+    .default_value = "true",
+    .help = "Whether stages share the machine's network; without it they see only a loopback of their own.",
+};
+
+static const struct descpipe_option *const native_options[] = {&option_tool, &option_store, &option_network, NULL};
+
+static const struct descpipe_plugin native_plugin = {
+    .size = sizeof native_plugin,
+    .abi_major = DESCPIPE_ABI_MAJOR,
+    .abi_minor = DESCPIPE_ABI_MINOR,
+    .kind = "runtime",
+    .name = "native",
+    .version = DESCPIPE_PLUGIN_VERSION,
+    .summary = "rootless containers by bubblewrap over an unpacked image, with no daemon",
+    .author = "the descpipe authors",
+    .licence = "BSD-3-Clause",
+    .url = "",
+    .options = native_options,
+    .operations = &native_operations,
+};
+
+const struct descpipe_plugin *descpipe_plugin_v1(void)
+{
+    return &native_plugin;
+}

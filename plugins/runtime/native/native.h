@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One opened runtime `native`, as its files share it. */
+#ifndef NATIVE_NATIVE_H
+#define NATIVE_NATIVE_H
+
+#include <descpipe/plugin.h>
+
+struct native {
+    const struct descpipe_host *host;
+    char *tool;  /* bubblewrap, absolute; NULL: not found */
+    char *store; /* absolute */
+};
+
+void native_probe(void *self, struct descpipe_call *call);
+void native_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
+void native_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
+void native_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+
+/* What `doctor` and a failed launch say when the tool is not there. */
+#define NATIVE_TOOL_HINT "install it (Debian: apt install bubblewrap), or name it with the option 'tool'"
+
+#endif

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Runtime `native` on root folders, with the real bubblewrap, as root and as an ordinary user. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fake_host.h"
+#include "images.h"
+
+#define ORDINARY_USER 65534
+
+static struct fake_host fake;
+static char *work, *root;
+
+/* Test i of a loop: 0 as the caller, 1 as an ordinary user when the caller is root (Check runs each in a child). */
+static void begin_as(int user)
+{
+    work = folder_make();
+    if (user == 1 && geteuid() == 0) {
+        ck_assert_int_eq(chown(work, ORDINARY_USER, ORDINARY_USER), 0);
+        ck_assert_int_eq(setgid(ORDINARY_USER), 0);
+        ck_assert_int_eq(setuid(ORDINARY_USER), 0);
+    }
+    char store[4096];
+    snprintf(store, sizeof store, "%s/store", work);
+    ck_assert_int_eq(mkdir(store, 0700), 0);
+    root = root_make(work, "root");
+    fake_host_open(&fake, "runtime-native.so", strdup(store), NULL);
+}
+
+static void finish(void)
+{
+    free((void *)(uintptr_t)fake.host.cache_folder);
+    fake_host_close(&fake);
+    free(root);
+    folder_remove(work);
+}
+
+static char *in_work(const char *name)
+{
+    char *path = NULL;
+    ck_assert_int_gt(asprintf(&path, "%s/%s", work, name), 0);
+    return path;
+}
+
+static const char *const environment[] = {"PATH=/bin:/usr/bin", "HOME=/", NULL};
+
+static struct descpipe_stage stage_of(const char *handle, const char *const *command,
+                                      const struct descpipe_mount *const *mounts)
+{
+    return (struct descpipe_stage){.size = sizeof(struct descpipe_stage),
+                                   .uid = geteuid(),
+                                   .gid = getegid(),
+                                   .umask_bits = 022,
+                                   .name = "one",
+                                   .token = "r-1",
+                                   .attempt = 1,
+                                   .image_handle = handle,
+                                   .command = command,
+                                   .environment = environment,
+                                   .mounts = mounts,
+                                   .directory = "/"};
+}
+
+/* Launches and runs; the result stays until the next one. */
+static const struct fake_run *run_stage(const struct descpipe_stage *stage)
+{
+    static struct fake_run run;
+    struct descpipe_call call = {0};
+    fake.runtime->launch(fake.self, &call, stage);
+    ck_assert_int_eq(call.finished, 1);
+    ck_assert_msg(call.succeeded, "%s", call.message);
+    ck_assert_str_eq(call.late_prefix, "");
+    fake_run(&run, call.argv, call.environment, call.directory);
+    fake_call_clear(&call);
+    return &run;
+}
+
+static const struct fake_run *run_script(const char *handle, const char *script,
+                                         const struct descpipe_mount *const *mounts)
+{
+    const char *const command[] = {"/bin/sh", "-c", script, NULL};
+    struct descpipe_stage stage = stage_of(handle, command, mounts);
+    return run_stage(&stage);
+}
+
+static struct descpipe_mount mount_of(const char *source, const char *target, uint32_t flags)
+{
+    return (struct descpipe_mount){
+        .size = sizeof(struct descpipe_mount), .flags = flags, .source = source, .target = target};
+}
+
+static void assert_output(const struct fake_run *run, const char *expected)
+{
+    ck_assert_str_eq(run->output, expected);
+    ck_assert_int_eq(run->exit_code, 0);
+}
+
+START_TEST(runs_command_in_root_folder)
+{
+    begin_as(_i);
+    const struct fake_run *run = run_script(root, "busybox ls / && echo $HOME && pwd", NULL);
+    assert_output(run, "bin\ndev\nproc\nsys\ntmp\n/\n/\n");
+    finish();
+}
+END_TEST
+
+START_TEST(creates_missing_mount_points_without_writing_image)
+{
+    begin_as(_i);
+    file_write(root, "opt/kept", "kept\n");
+    file_write(root, "data/x/old/file", "old\n");
+    file_write(work, "in/catalog", "stars\n");
+    file_write(work, "single", "one file\n");
+    char *in = in_work("in"), *out = in_work("out"), *single = in_work("single");
+    ck_assert_int_eq(mkdir(out, 0755), 0);
+    struct descpipe_mount mounts[] = {
+        mount_of(in, "/opt/input", DESCPIPE_MOUNT_READ_ONLY), mount_of(out, "/opt/output", 0),
+        mount_of(in, "/cvmfs/sw/deep", DESCPIPE_MOUNT_READ_ONLY), mount_of(in, "/data/x/y", DESCPIPE_MOUNT_READ_ONLY),
+        mount_of(single, "/data/x/new/name.txt", DESCPIPE_MOUNT_READ_ONLY | DESCPIPE_MOUNT_FILE)};
+    const struct descpipe_mount *const list[] = {&mounts[0], &mounts[1], &mounts[2], &mounts[3], &mounts[4], NULL};
+    char *before = folder_describe(root);
+    const struct fake_run *run =
+        run_script(root,
+                   "busybox cat /opt/kept /opt/input/catalog /cvmfs/sw/deep/catalog /data/x/old/file /data/x/y/catalog "
+                   "/data/x/new/name.txt; echo result > /opt/output/result; busybox touch /opt/input/n; "
+                   "busybox touch /opt/n; busybox touch /n; busybox touch /data/x/n; busybox touch /data/x/new/n; "
+                   "busybox touch /bin/n; echo here > /tmp/here; busybox cat /tmp/here",
+                   list);
+    assert_output(run, "kept\nstars\nstars\nold\nstars\none file\n"
+                       "touch: /opt/input/n: Read-only file system\n"
+                       "touch: /opt/n: Read-only file system\n"
+                       "touch: /n: Read-only file system\n"
+                       "touch: /data/x/n: Read-only file system\n"
+                       "touch: /data/x/new/n: Read-only file system\n"
+                       "touch: /bin/n: Read-only file system\n"
+                       "here\n");
+    char *after = folder_describe(root), *result = file_read(out, "result");
+    ck_assert_str_eq(before, after);
+    ck_assert_str_eq(result, "result\n");
+    ck_assert(!file_exists(in, "n"));
+    free(before);
+    free(after);
+    free(result);
+    free(in);
+    free(out);
+    free(single);
+    finish();
+}
+END_TEST
+
+START_TEST(follows_links_of_hostile_image_inside_it_only)
+{
+    static const struct {
+        const char *link, *text, *target, *inside;
+    } cases[] = {
+        {"opt", "/etc", "/opt/input", "/etc/input"},
+        {"data", "../../../../..", "/data/input", "/input"},
+        {"data", "/proc/self/root/../..", "/data2/input", "/data2/input"},
+        {"a", "b/../../c", "/a/input", "/c/input"},
+        {"opt", "usr/opt", "/opt/../opt/input", "/usr/opt/input"},
+    };
+    begin_as(_i);
+    file_write(work, "in/catalog", "stars\n");
+    char *in = in_work("in");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char link[4096], script[512];
+        snprintf(link, sizeof link, "%s/%s", root, cases[i].link);
+        file_write(root, "b/keep", "");
+        ck_assert_int_eq(symlink(cases[i].text, link), 0);
+        struct descpipe_mount mount = mount_of(in, cases[i].target, DESCPIPE_MOUNT_READ_ONLY);
+        const struct descpipe_mount *const list[] = {&mount, NULL};
+        snprintf(script, sizeof script, "busybox cat %s/catalog", cases[i].inside);
+        assert_output(run_script(root, script, list), "stars\n");
+        ck_assert_int_eq(unlink(link), 0);
+    }
+    ck_assert(!file_exists("/etc", "input"));
+    free(in);
+    finish();
+}
+END_TEST
+
+START_TEST(nests_mounts_in_any_order_of_naming)
+{
+    begin_as(_i);
+    file_write(work, "a/deep/hidden", "hidden\n");
+    file_write(work, "a/top", "top\n");
+    file_write(work, "b/inner", "inner\n");
+    char *a = in_work("a"), *b = in_work("b");
+    struct descpipe_mount mounts[] = {
+        mount_of(b, "/m/deep", 0), mount_of(b, "/m/missing/deeper", DESCPIPE_MOUNT_READ_ONLY),
+        mount_of(a, "/m", DESCPIPE_MOUNT_READ_ONLY), mount_of(NULL, "/m/missing/scratch", DESCPIPE_MOUNT_SCRATCH)};
+    const struct descpipe_mount *const list[] = {&mounts[0], &mounts[1], &mounts[2], &mounts[3], NULL};
+    char *before = folder_describe(a);
+    const struct fake_run *run =
+        run_script(root,
+                   "busybox cat /m/top /m/deep/inner /m/missing/deeper/inner; busybox ls /m/deep; echo x > "
+                   "/m/missing/scratch/x && "
+                   "busybox cat /m/missing/scratch/x; echo w > /m/deep/written; busybox touch /m/n",
+                   list);
+    ck_assert_str_eq(run->output, "top\ninner\ninner\ninner\nx\ntouch: /m/n: Read-only file system\n");
+    ck_assert(file_exists(b, "written"));
+    char *after = folder_describe(a);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    free(a);
+    free(b);
+    finish();
+}
+END_TEST
+
+START_TEST(machines_own_root_is_read_only)
+{
+    begin_as(_i);
+    file_write(work, "in/catalog", "stars\n");
+    char *in = in_work("in"), *out = in_work("out");
+    ck_assert_int_eq(mkdir(out, 0755), 0);
+    struct descpipe_mount mounts[] = {mount_of(in, "/opt/input", DESCPIPE_MOUNT_READ_ONLY),
+                                      mount_of(out, "/opt/output", 0),
+                                      mount_of(in, "/not-on-this-machine/sw", DESCPIPE_MOUNT_READ_ONLY)};
+    const struct descpipe_mount *const list[] = {&mounts[0], &mounts[1], &mounts[2], NULL};
+    const struct fake_run *run =
+        run_script("/",
+                   "cat /opt/input/catalog /not-on-this-machine/sw/catalog; ls /tmp; id -u > /opt/output/uid; "
+                   "touch /usr/bin/n /opt/n 2>&1 | sed 's/.*: //'",
+                   list);
+    assert_output(run, "stars\nstars\nRead-only file system\nRead-only file system\n");
+    char *uid = file_read(out, "uid");
+    ck_assert_uint_eq((unsigned)strtoul(uid, NULL, 10), geteuid());
+    ck_assert(!file_exists("/", "not-on-this-machine"));
+    free(uid);
+    free(in);
+    free(out);
+    finish();
+}
+END_TEST
+
+START_TEST(root_in_the_container_cannot_make_the_image_writable)
+{
+    begin_as(_i);
+    file_write(root, "opt/kept", "");
+    char *before = folder_describe(root);
+    const struct fake_run *run =
+        run_script(root,
+                   "busybox mount -o remount,rw / 2>/dev/null; busybox touch /bin/n 2>/dev/null;"
+                   "busybox mknod /tmp/d b 253 0 2>/dev/null; busybox ls /tmp; echo end",
+                   NULL);
+    assert_output(run, "end\n");
+    char *after = folder_describe(root);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    finish();
+}
+END_TEST
+
+START_TEST(environment_is_complete_and_secrets_stay_out_of_argv)
+{
+    begin_as(_i);
+    const char *const command[] = {"/bin/busybox", "env", NULL};
+    const char *const variables[] = {"A=1", "TOKEN=geheim", "LD_LIBRARY_PATH=/opt/lib", NULL};
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    stage.environment = variables;
+    struct descpipe_call call = {0};
+    fake.runtime->launch(fake.self, &call, &stage);
+    ck_assert(call.succeeded);
+    for (size_t i = 0; call.argv[i] != NULL; i++)
+        ck_assert_ptr_null(strstr(call.argv[i], "geheim"));
+    static struct fake_run run;
+    fake_run(&run, call.argv, call.environment, "/");
+    /* PWD is bubblewrap's own doing */
+    assert_output(&run, "A=1\nTOKEN=geheim\nLD_LIBRARY_PATH=/opt/lib\nPWD=/\n");
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+START_TEST(network_can_be_taken_away)
+{
+    begin_as(_i);
+    const char *const command[] = {"/bin/busybox", "ls", "/sys/class/net", NULL};
+    const char *const links[] = {"/bin/sh", "-c", "busybox cat /proc/net/dev | busybox grep -c :", NULL};
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    stage.command = links;
+    stage.flags = DESCPIPE_STAGE_NO_NETWORK;
+    assert_output(run_stage(&stage), "1\n");
+    static const struct fake_setting off[] = {{"network", "false"}, {NULL, NULL}};
+    struct descpipe_settings own = {.items = off, .options = fake.plugin->options};
+    stage.flags = 0;
+    stage.settings = &own;
+    assert_output(run_stage(&stage), "1\n");
+    finish();
+}
+END_TEST
+
+START_TEST(image_knows_the_caller_and_the_machines_servers)
+{
+    begin_as(_i);
+    file_write(root, "etc/passwd", "daemon:x:1:1:daemon:/:/bin/false");
+    file_write(root, "etc/group", "daemon:x:1:\n");
+    file_write(root, "etc/motd", "hello\n");
+    char *before = folder_describe(root);
+    char expected[512];
+    snprintf(expected, sizeof expected,
+             "daemon:x:1:1:daemon:/:/bin/false\ncaller:x:%u:%u:caller:/:/bin/sh\ndaemon:x:1:\ncaller:x:%u:\nhello\n0\n",
+             geteuid(), getegid(), getegid());
+    for (int time = 0; time < 2; time++) {
+        const struct fake_run *run =
+            run_script(root, "busybox cat /etc/passwd /etc/group /etc/motd; busybox test -s /etc/hosts; echo $?", NULL);
+        assert_output(run, expected);
+    }
+    char *after = folder_describe(root);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    finish();
+}
+END_TEST
+
+START_TEST(everything_ends_with_the_first_process)
+{
+    begin_as(_i);
+    char *out = in_work("out");
+    ck_assert_int_eq(mkdir(out, 0755), 0);
+    struct descpipe_mount mount = mount_of(out, "/out", 0);
+    const struct descpipe_mount *const list[] = {&mount, NULL};
+    /* The daemon keeps the pipe open; were it alive the run would not end before the test's timeout. */
+    const struct fake_run *run = run_script(root, "busybox setsid busybox sleep 1000 & exit 7", list);
+    ck_assert_int_eq(run->exit_code, 7);
+    free(out);
+    finish();
+}
+END_TEST
+
+START_TEST(missing_working_folder_is_there_and_empty)
+{
+    begin_as(_i);
+    const char *const command[] = {"/bin/sh", "-c", "pwd; busybox ls", NULL};
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    stage.directory = "/home/somebody";
+    assert_output(run_stage(&stage), "/home/somebody\n");
+    finish();
+}
+END_TEST
+
+START_TEST(refuses_what_it_cannot_do)
+{
+    static const struct {
+        const char *target;
+        uint32_t flags;
+        const char *message;
+    } cases[] = {
+        {"relative", 0, "mount target 'relative' is not an absolute path"},
+        {"/loop/x", 0, "mount target '/loop/x': too many symbolic links in the image"},
+        {"/file/x", 0, "mount target '/file/x': '/file' is a file in the image"},
+        {"/file", 0, "cannot mount a folder at '/file', which is a file in the image"},
+        {"/bin", DESCPIPE_MOUNT_FILE, "cannot mount a file at '/bin', which is a folder in the image"},
+        {"/", 0, "mount target '/' is the root of the image"},
+        {"/proc/sys/new", 0, "mount target '/proc/sys/new' lies in /proc"},
+    };
+    begin_as(_i);
+    char link[4096];
+    snprintf(link, sizeof link, "%s/loop", root);
+    ck_assert_int_eq(symlink("loop", link), 0);
+    file_write(root, "file", "");
+    const char *const command[] = {"/bin/sh", NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct descpipe_mount mount = mount_of("/usr", cases[i].target, cases[i].flags);
+        const struct descpipe_mount *const list[] = {&mount, NULL};
+        struct descpipe_stage stage = stage_of(root, command, list);
+        struct descpipe_call call = {0};
+        fake.runtime->launch(fake.self, &call, &stage);
+        ck_assert_int_eq(call.finished, 1);
+        ck_assert_str_eq(call.message, cases[i].message);
+        fake_call_clear(&call);
+    }
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    stage.uid = 12345;
+    struct descpipe_call call = {0};
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "stage 'one' asks for uid 12345, and runtime 'native' runs stages as the caller (uid %u)", geteuid());
+    fake.runtime->launch(fake.self, &call, &stage);
+    ck_assert_str_eq(call.message, expected);
+    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_UNSUPPORTED);
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+START_TEST(refuses_to_rebuild_a_crowded_folder)
+{
+    begin_as(_i);
+    for (int i = 0; i < 2049; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "crowd/%d", i);
+        file_write(root, name, "");
+    }
+    const char *const command[] = {"/bin/sh", NULL};
+    struct descpipe_mount mount = mount_of("/usr", "/crowd/new", 0);
+    const struct descpipe_mount *const list[] = {&mount, NULL};
+    struct descpipe_stage stage = stage_of(root, command, list);
+    struct descpipe_call call = {0};
+    fake.runtime->launch(fake.self, &call, &stage);
+    ck_assert_str_eq(call.message, "'/crowd' has more than 2048 entries, too many to add a mount point to it");
+    ck_assert_str_eq(call.hint, "make the mount point in the image, or mount somewhere else");
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+START_TEST(ranks_of_a_launcher_share_memory_and_processes)
+{
+    begin_as(_i);
+    const char *const command[] = {"/bin/sh", "-c", "busybox ls /dev/shm; echo $$", NULL};
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    stage.ranks = DESCPIPE_RANKS_OUTSIDE;
+    const struct fake_run *run = run_stage(&stage);
+    ck_assert_int_eq(run->exit_code, 0);
+    const char *last = run->output;
+    for (const char *line = strchr(last, '\n'); line != NULL && line[1] != '\0'; line = strchr(last, '\n'))
+        last = line + 1;
+    ck_assert_uint_gt(strtoul(last, NULL, 10), 10); /* in a pid namespace of its own it would be 2 */
+    finish();
+}
+END_TEST
+
+START_TEST(identifies_folders)
+{
+    begin_as(_i);
+    struct descpipe_image image = {
+        .size = sizeof image, .source = DESCPIPE_SOURCE_ROOTFS, .reference = "rootfs:x", .path = root};
+    struct descpipe_call call = {0};
+    fake.runtime->identify(fake.self, &call, &image);
+    ck_assert(call.succeeded);
+    ck_assert_str_eq(call.identity.handle, root);
+    ck_assert_str_eq(call.identity.media_type, "rootfs");
+    ck_assert_ptr_null(call.identity.config_digest);
+    ck_assert_uint_eq(call.identity.present, 1);
+    fake_call_clear(&call);
+    image.path = "/not-on-this-machine";
+    fake.runtime->identify(fake.self, &call, &image);
+    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_NOT_FOUND);
+    ck_assert_str_eq(call.message, "image 'rootfs:x': No such file or directory");
+    fake_call_clear(&call);
+    image.path = "/bin/busybox";
+    fake.runtime->identify(fake.self, &call, &image);
+    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_REFUSED);
+    ck_assert_str_eq(call.message, "image 'rootfs:x' is not a folder");
+    fake_call_clear(&call);
+    image.source = DESCPIPE_SOURCE_SIF;
+    image.reference = "sif:x";
+    fake.runtime->identify(fake.self, &call, &image);
+    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_UNSUPPORTED);
+    ck_assert_str_eq(call.message, "runtime 'native' cannot use image 'sif:x'");
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+START_TEST(probe_tells_tool_and_version)
+{
+    begin_as(_i);
+    struct descpipe_call call = {0};
+    fake.runtime->probe(fake.self, &call);
+    ck_assert_int_eq(call.finished, 0);
+    fake_host_pump(&fake);
+    ck_assert_int_eq(call.finished, 1);
+    ck_assert_msg(call.succeeded, "%s", call.message);
+    ck_assert_ptr_nonnull(strstr(fake_call_fact(&call, "tool"), "/bwrap"));
+    ck_assert_ptr_nonnull(strchr(fake_call_fact(&call, "version"), '.'));
+    ck_assert_str_eq(fake_call_fact(&call, "user namespaces"), geteuid() == 0 ? "not needed by root" : "work");
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+/* Opens a second instance whose tool is another program. */
+static void probe_with(const char *tool, struct descpipe_call *call)
+{
+    const struct fake_setting settings[] = {{"tool", tool}, {NULL, NULL}};
+    struct fake_host other;
+    fake_host_open(&other, "runtime-native.so", fake.host.cache_folder, settings);
+    other.runtime->probe(other.self, call);
+    fake_host_pump(&other);
+    ck_assert_int_eq(call->finished, 1);
+    ck_assert(!call->succeeded);
+    fake_host_close(&other);
+}
+
+START_TEST(probe_says_what_is_wrong)
+{
+    begin_as(_i);
+    struct descpipe_call call = {0};
+    probe_with("no-such-bwrap", &call);
+    ck_assert_str_eq(call.message, "bubblewrap (bwrap) is not on this machine");
+    ck_assert_str_eq(call.hint, "install it (Debian: apt install bubblewrap), or name it with the option 'tool'");
+    fake_call_clear(&call);
+    char *tool = in_work("fake-bwrap"), expected[4608];
+    file_write(work, "fake-bwrap",
+               "#!/bin/sh\n[ \"$1\" = --version ] && { echo bubblewrap 9.9; exit 0; }\n"
+               "echo 'bwrap: No permissions to create new namespace' >&2; exit 1\n");
+    ck_assert_int_eq(chmod(tool, 0755), 0);
+    probe_with(tool, &call);
+    snprintf(expected, sizeof expected,
+             "'%s' cannot make a container here: bwrap: No permissions to create new namespace", tool);
+    ck_assert_str_eq(call.message, expected);
+    ck_assert_str_eq(fake_call_fact(&call, "version"), "9.9");
+    ck_assert_ptr_nonnull(strstr(call.hint, "kernel.unprivileged_userns_clone=1"));
+    fake_call_clear(&call);
+    file_write(work, "fake-bwrap", "#!/bin/sh\necho broken; exit 3\n");
+    probe_with(tool, &call);
+    snprintf(expected, sizeof expected, "'%s --version' failed: broken", tool);
+    ck_assert_str_eq(call.message, expected);
+    fake_call_clear(&call);
+    free(tool);
+    finish();
+}
+END_TEST
+
+START_TEST(a_cancelled_probe_ends)
+{
+    begin_as(_i);
+    struct descpipe_call call = {0};
+    fake.runtime->probe(fake.self, &call);
+    call.cancel_wished = true;
+    call.wish(call.wish_context);
+    fake_host_pump(&fake);
+    ck_assert_int_eq(call.finished, 1);
+    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_CANCELLED);
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("native on root folders");
+    TCase *cases = tcase_create("rootfs");
+    tcase_set_timeout(cases, 60);
+    tcase_add_loop_test(cases, runs_command_in_root_folder, 0, 2);
+    tcase_add_loop_test(cases, creates_missing_mount_points_without_writing_image, 0, 2);
+    tcase_add_loop_test(cases, follows_links_of_hostile_image_inside_it_only, 0, 2);
+    tcase_add_loop_test(cases, nests_mounts_in_any_order_of_naming, 0, 2);
+    tcase_add_loop_test(cases, machines_own_root_is_read_only, 0, 2);
+    tcase_add_loop_test(cases, root_in_the_container_cannot_make_the_image_writable, 0, 2);
+    tcase_add_loop_test(cases, environment_is_complete_and_secrets_stay_out_of_argv, 0, 2);
+    tcase_add_loop_test(cases, network_can_be_taken_away, 0, 2);
+    tcase_add_loop_test(cases, image_knows_the_caller_and_the_machines_servers, 0, 2);
+    tcase_add_loop_test(cases, everything_ends_with_the_first_process, 0, 2);
+    tcase_add_loop_test(cases, missing_working_folder_is_there_and_empty, 0, 2);
+    tcase_add_loop_test(cases, refuses_what_it_cannot_do, 0, 2);
+    tcase_add_loop_test(cases, refuses_to_rebuild_a_crowded_folder, 0, 2);
+    tcase_add_loop_test(cases, ranks_of_a_launcher_share_memory_and_processes, 0, 2);
+    tcase_add_loop_test(cases, identifies_folders, 0, 2);
+    tcase_add_loop_test(cases, probe_tells_tool_and_version, 0, 2);
+    tcase_add_loop_test(cases, probe_says_what_is_wrong, 0, 2);
+    tcase_add_loop_test(cases, a_cancelled_probe_ends, 0, 2);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
