@@ -338,6 +338,37 @@ START_TEST(everything_ends_with_the_first_process)
 }
 END_TEST
 
+START_TEST(tells_a_missing_command_from_a_failing_one)
+{
+    static const struct {
+        const char *command;
+        int exit_code;
+        const char *output;
+    } cases[] = {
+        {"/opt/run.py", 127, "descpipe: cannot run '/opt/run.py' in the container: No such file or directory\n"},
+        {"/etc", 126, "descpipe: cannot run '/etc' in the container: Permission denied\n"},
+        {"false", 1, ""},
+        {"killed", 137, ""},
+    };
+    begin_as(_i);
+    file_write(root, "etc/motd", "");
+    file_write(root, "bin/killed", "#!/bin/sh\nkill -9 $$\n");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/bin/killed", root);
+    ck_assert_int_eq(chmod(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/bin/false", root);
+    ck_assert_int_eq(symlink("busybox", path), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const command[] = {cases[i].command, NULL};
+        struct descpipe_stage stage = stage_of(root, command, NULL);
+        const struct fake_run *run = run_stage(&stage);
+        ck_assert_str_eq(run->output, cases[i].output);
+        ck_assert_int_eq(run->exit_code, cases[i].exit_code);
+    }
+    finish();
+}
+END_TEST
+
 START_TEST(missing_working_folder_is_there_and_empty)
 {
     begin_as(_i);
@@ -362,6 +393,7 @@ START_TEST(refuses_what_it_cannot_do)
         {"/file", 0, "cannot mount a folder at '/file', which is a file in the image"},
         {"/bin", DESCPIPE_MOUNT_FILE, "cannot mount a file at '/bin', which is a folder in the image"},
         {"/", 0, "mount target '/' is the root of the image"},
+        {"/dev", 0, "mount target '/dev': a container has a /dev of its own"},
         {"/proc/sys/new", 0, "mount target '/proc/sys/new' lies in /proc"},
     };
     begin_as(_i);
@@ -543,7 +575,7 @@ int main(void)
 {
     Suite *suite = suite_create("native on root folders");
     TCase *cases = tcase_create("rootfs");
-    tcase_set_timeout(cases, 60);
+    tcase_set_timeout(cases, 20);
     tcase_add_loop_test(cases, runs_command_in_root_folder, 0, 2);
     tcase_add_loop_test(cases, creates_missing_mount_points_without_writing_image, 0, 2);
     tcase_add_loop_test(cases, follows_links_of_hostile_image_inside_it_only, 0, 2);
@@ -554,6 +586,7 @@ int main(void)
     tcase_add_loop_test(cases, network_can_be_taken_away, 0, 2);
     tcase_add_loop_test(cases, image_knows_the_caller_and_the_machines_servers, 0, 2);
     tcase_add_loop_test(cases, everything_ends_with_the_first_process, 0, 2);
+    tcase_add_loop_test(cases, tells_a_missing_command_from_a_failing_one, 0, 2);
     tcase_add_loop_test(cases, missing_working_folder_is_there_and_empty, 0, 2);
     tcase_add_loop_test(cases, refuses_what_it_cannot_do, 0, 2);
     tcase_add_loop_test(cases, refuses_to_rebuild_a_crowded_folder, 0, 2);

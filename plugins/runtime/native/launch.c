@@ -4,8 +4,8 @@
  *
  * How it works: everything but the environment is explicit in the argv. The environment is handed on as it is, because
  * secrets and late values (rank, GPUs, TMPDIR) reach the stage that way and must not show in a process list. The
- * stage is not tied to the life of its parent: it outlives the engine. It is pid 1's only child in a pid namespace,
- * so that whatever it leaves behind ends with it.
+ * stage is not tied to the life of its parent: it outlives the engine. Pid 1 of its pid namespace is native-init
+ * (init/init.c), because bubblewrap's own first process would wait for everything the stage leaves behind.
  */
 #include "launch.h"
 
@@ -18,6 +18,8 @@
 
 #include "accounts.h"
 #include "mounts.h"
+
+#define INIT_TARGET "/dev/descpipe-init"
 
 /* What a container's root may still do: enough to read any input and to drop its own rights, nothing that reaches
  * the machine, its devices or the read-only mounts. */
@@ -40,17 +42,26 @@ static bool add_point(struct mounts *mounts, struct view_point point, bool file,
     return mounts_add(mounts, &(struct mounts_request){.point = point, .file = file}, failure);
 }
 
-/* /proc, /dev and /tmp. Ranks of one job see each other's processes and shared memory, as MPI expects. */
-static bool add_basics(struct mounts *mounts, const struct descpipe_stage *stage, struct failure *failure)
+static bool add_first_process(struct mounts *mounts, const struct launch *launch, struct failure *failure)
 {
+    if (shares_processes(launch->stage))
+        return add_point(mounts, (struct view_point){.kind = VIEW_BIND, .path = "/dev/shm", .source = "/dev/shm"},
+                         false, failure);
+    return add_point(
+        mounts, (struct view_point){.kind = VIEW_BIND, .path = INIT_TARGET, .source = launch->init, .read_only = true},
+        true, failure);
+}
+
+/* /proc, /dev and /tmp. Ranks of one job see each other's processes and shared memory, as MPI expects. */
+static bool add_basics(struct mounts *mounts, const struct launch *launch, struct failure *failure)
+{
+    const struct descpipe_stage *stage = launch->stage;
     struct view_point processes = {.kind = VIEW_PROCESSES, .path = "/proc"};
     if (shares_processes(stage))
         processes = (struct view_point){.kind = VIEW_BIND, .path = "/proc", .source = "/proc"};
     return add_point(mounts, processes, false, failure) &&
            add_point(mounts, (struct view_point){.kind = VIEW_DEVICES, .path = "/dev"}, false, failure) &&
-           (!shares_processes(stage) ||
-            add_point(mounts, (struct view_point){.kind = VIEW_BIND, .path = "/dev/shm", .source = "/dev/shm"}, false,
-                      failure)) &&
+           add_first_process(mounts, launch, failure) &&
            add_point(mounts, (struct view_point){.kind = VIEW_EMPTY, .path = "/tmp", .mode = 01777}, false, failure) &&
            (is_own_root(stage) ||
             add_point(mounts,
@@ -176,6 +187,7 @@ static void add_namespaces(const struct launch *launch, struct arguments *argume
 {
     if (!shares_processes(launch->stage)) {
         arguments_add(arguments, "--unshare-pid");
+        arguments_add(arguments, "--as-pid-1");
         arguments_add(arguments, "--unshare-ipc");
     }
     arguments_add(arguments, "--unshare-uts");
@@ -237,7 +249,7 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
     const char *directory = stage->directory != NULL ? stage->directory : "/";
     cleanup(mounts_clear) struct mounts mounts = {0};
     arguments_add(arguments, launch->tool);
-    if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, stage, failure) ||
+    if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, launch, failure) ||
         !add_stage_mounts(&mounts, stage, failure) || !add_machine_files(&mounts, launch, failure) ||
         !add_point(&mounts, (struct view_point){.kind = VIEW_FOLDER, .path = directory}, false, failure) ||
         !mounts_write(&mounts, failure))
@@ -247,6 +259,8 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
     arguments_add(arguments, "--chdir");
     arguments_add(arguments, directory);
     arguments_add(arguments, "--");
+    if (!shares_processes(stage))
+        arguments_add(arguments, INIT_TARGET);
     arguments_add_list(arguments, stage->command);
     return arguments->failed || environment->failed ? failure_memory(failure) : true;
 }

@@ -11,6 +11,7 @@
 
 struct launch {
     const char *tool;            /* bubblewrap, absolute */
+    const char *init;            /* native-init, absolute */
     const char *accounts_folder; /* see accounts.h */
     bool network;
     const struct descpipe_stage *stage;

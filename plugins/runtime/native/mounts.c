@@ -74,6 +74,11 @@ bool mounts_add(struct mounts *mounts, const struct mounts_request *request, str
                            request->point.path);
     if (place.exists && request->point.kind == VIEW_FOLDER)
         return true;
+    if (request->point.kind != VIEW_DEVICES && strcmp(place.path, "/dev") == 0) {
+        failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED, "mount target '%s': a container has a /dev of its own",
+                    request->point.path);
+        return failure_hint(failure, "mount what is needed inside it, e.g. /dev/infiniband");
+    }
     if (strcmp(place.path, "/") == 0)
         return failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED, "mount target '%s' is the root of the image",
                            request->point.path);
@@ -203,11 +208,20 @@ static bool add_rebuilt(struct mounts *mounts, struct steps *steps, const struct
     return errno == 0 ? true : failure_system(failure, "cannot list '%s'", rebuilt->outside);
 }
 
+static const char *bind_word(const struct view_point *point)
+{
+    if (view_path_within(point->source, "/dev")) /* devices named by the user are meant to work */
+        return "--dev-bind";
+    if (!point->read_only)
+        return "--bind";
+    return point->optional ? "--ro-bind-try" : "--ro-bind";
+}
+
 static void write_point(struct arguments *arguments, const struct view_point *point)
 {
     switch (point->kind) {
     case VIEW_BIND:
-        arguments_add(arguments, point->read_only ? (point->optional ? "--ro-bind-try" : "--ro-bind") : "--bind");
+        arguments_add(arguments, bind_word(point));
         arguments_add(arguments, point->source);
         break;
     case VIEW_EMPTY:

@@ -9,9 +9,11 @@
  */
 #include "native.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "registry/failure.h"
 #include "registry/ownership.h"
@@ -23,9 +25,22 @@ static void native_close(void *self)
     struct native *native = self;
     if (native != NULL) {
         free(native->tool);
+        free(native->init);
         free(native->store);
         free(native);
     }
+}
+
+/* native-init lies beside this plugin's own file. */
+static char *find_init(void)
+{
+    Dl_info place;
+    cleanup(memory_free) char *own = NULL;
+    char *init = NULL;
+    static const char here = 0;
+    if (dladdr(&here, &place) == 0 || (own = realpath(place.dli_fname, NULL)) == NULL)
+        return NULL;
+    return asprintf(&init, "%.*s/native-init", (int)(strrchr(own, '/') - own), own) < 0 ? NULL : init;
 }
 
 static int32_t native_open(const struct descpipe_host *host, void **self, char *message, uint64_t message_size)
@@ -36,13 +51,17 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
     struct native *native = calloc(1, sizeof *native);
     if (native != NULL) {
         native->host = host;
+        native->init = find_init();
         native->store = strdup(store != NULL ? store : host->cache_folder);
         if (host->process->find(host, tool != NULL ? tool : "bwrap", path, sizeof path) != 0)
             native->tool = strdup(path);
     }
-    if (native == NULL || native->store == NULL) {
+    if (native == NULL || native->store == NULL || native->init == NULL || access(native->init, X_OK) != 0) {
+        if (native == NULL || native->store == NULL || native->init == NULL)
+            snprintf(message, message_size, "out of memory");
+        else
+            snprintf(message, message_size, "'%s' is missing: the installation is not complete", native->init);
         native_close(native);
-        snprintf(message, message_size, "out of memory");
         return 1;
     }
     *self = native;
@@ -79,8 +98,11 @@ void native_launch(void *self, struct descpipe_call *call, const struct descpipe
         return;
     }
     const char *accounts = arguments_format(&environment, "%s/accounts", native->store);
-    struct launch launch = {
-        .tool = native->tool, .accounts_folder = accounts, .network = wants_network(native, stage), .stage = stage};
+    struct launch launch = {.tool = native->tool,
+                            .init = native->init,
+                            .accounts_folder = accounts,
+                            .network = wants_network(native, stage),
+                            .stage = stage};
     if (!launch_write(&launch, &arguments, &environment, &failure)) {
         failure_finish(&failure, host, call);
         return;

@@ -8,6 +8,7 @@
 struct native {
     const struct descpipe_host *host;
     char *tool;  /* bubblewrap, absolute; NULL: not found */
+    char *init;  /* native-init, absolute */
     char *store; /* absolute */
 };
 

@@ -1,3 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 target_include_directories(${plugin} PRIVATE ${CMAKE_SOURCE_DIR})
-target_link_libraries(${plugin} PRIVATE descpipe-oci PkgConfig::CRYPTO)
+target_link_libraries(${plugin} PRIVATE descpipe-oci PkgConfig::CRYPTO ${CMAKE_DL_LIBS})
+
+# The first process of every container. It runs inside images that may hold no library at all, so it is static, and
+# sanitizers, which cannot be linked statically, stay out of it. It lies beside the plugin, which looks for it there.
+add_executable(native-init ${folder}/init/init.c)
+target_compile_features(native-init PRIVATE c_std_17)
+target_compile_definitions(native-init PRIVATE _GNU_SOURCE)
+target_compile_options(native-init PRIVATE -Os -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                       $<$<BOOL:${DESCPIPE_WERROR}>:-Werror>)
+target_link_options(native-init PRIVATE -static -s)
+set_target_properties(native-init PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${DESCPIPE_PLUGIN_OUTPUT}
+                      POSITION_INDEPENDENT_CODE OFF)
+add_dependencies(${plugin} native-init)
+install(TARGETS native-init RUNTIME DESTINATION ${DESCPIPE_PLUGIN_FOLDER})
