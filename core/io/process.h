@@ -18,10 +18,10 @@
 #include "io/loop.h"
 
 struct process_end {
-    int exit_code;          /* -1 when a signal ended it */
+    int exit_code; /* -1 when a signal ended it */
     int signal;
-    int64_t cpu_ms;         /* user + system, from rusage; filled for `reaped`, 0 in `ended` */
-    uint64_t peak_memory;   /* bytes; likewise */
+    int64_t cpu_ms;       /* user + system, from rusage; filled for `reaped`, 0 in `ended` */
+    uint64_t peak_memory; /* bytes; likewise */
 };
 
 struct process_request {
@@ -67,10 +67,10 @@ struct tool_request {
     const char *const *argv;
     const char *const *environment; /* NULL: PATH HOME USER LANG LC_ALL TMPDIR XDG_RUNTIME_DIR of ours, nothing else */
     const char *directory;
-    const void *input;              /* copied */
+    const void *input; /* copied */
     size_t input_length;
-    int64_t timeout_ms;             /* 0: 60 s */
-    uint64_t output_limit;          /* 0: 16 MiB */
+    int64_t timeout_ms;    /* 0: 60 s */
+    uint64_t output_limit; /* 0: 16 MiB */
     /* Stream 1 or 2; without the newline, followed by NUL; over 64 KiB in pieces. May be NULL. */
     void (*line)(void *context, int stream, const char *line, size_t length);
     void (*ended)(void *context, const struct tool_end *end);
@@ -78,8 +78,9 @@ struct tool_request {
 };
 struct tool;
 struct tool *tool_start(struct loop *loop, const struct tool_request *request); /* never NULL; `ended` comes later */
-/* It gets a session of its own, so no terminal. When a child of it keeps the output open, `ended` comes 1 s after its end. */
-void tool_stop(struct tool *tool);  /* SIGTERM, SIGKILL 5 s later; `ended` still comes */
+/* It gets a session of its own, so no terminal. When a child of it keeps the output open, `ended` comes 1 s after its
+ * end. */
+void tool_stop(struct tool *tool); /* SIGTERM, SIGKILL 5 s later; `ended` still comes */
 
 /* Looks `name` up on our PATH; owned by the caller, NULL when there is none. */
 char *process_find(const char *name);

@@ -10,7 +10,7 @@
 
 struct descpipe_secret *secret_make(const void *bytes, uint64_t length);
 const char *secret_reveal(const struct descpipe_secret *secret, uint64_t *length); /* length may be NULL */
-void secret_release(struct descpipe_secret *secret); /* NULL is fine */
+void secret_release(struct descpipe_secret *secret);                               /* NULL is fine */
 DEFINE_CLEANUP(struct descpipe_secret *, secret_release);
 struct descpipe_secret *secret_copy(const struct descpipe_secret *secret);
 
