@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A backend: three words (scheduler, runtime, registry) and their options. One form and one reader for pipeline, user and
- * site files.
+ * A backend: three words (scheduler, runtime, registry) and their options. One form and one reader for pipeline, user
+ * and site files.
  */
 #ifndef DESCPIPE_CONFIG_BACKEND_H
 #define DESCPIPE_CONFIG_BACKEND_H
@@ -30,10 +30,11 @@ struct backend {
     struct place place;
 };
 
-/* Reads `name: {scheduler: …, runtime: …, registry: …, images: …}`. What fits is kept, what does not is a problem. `file` lives as long
- * as the backend and stands in its places. */
+/* Reads `name: {scheduler: …, runtime: …, registry: …, images: …}`. What fits is kept, what does not is a problem.
+ * `file` lives as long as the backend and stands in its places. */
 void backend_read(struct backend *backend, const char *name, struct place key_place, const struct document *document,
                   const struct node *value, const char *file, struct problems *problems);
+bool plugin_name_is_valid(const char *name); /* lower-case letters, digits and '-' */
 void backend_clear(struct backend *backend);
 /* The choice of "scheduler", "runtime" or "registry"; NULL for another kind. */
 const struct plugin_choice *backend_choice(const struct backend *backend, const char *kind);
