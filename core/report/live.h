@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The live view of a run on a terminal: one block at the bottom with a line per running stage, above it a line for each
+ * stage that ended, which scrolls away as ordinary text.
+ *
+ * How it works: a frame is built in one buffer and written with one call: cursor up to the block's first line, the new
+ * lines for above, the block, the rest of the screen below cleared. The cursor is hidden inside a frame only, so there
+ * is no exit path that could leave it hidden. When the terminal's width changed, the rows that the old lines take now
+ * are counted before going up.
+ */
+#ifndef DESCPIPE_REPORT_LIVE_H
+#define DESCPIPE_REPORT_LIVE_H
+
+#include "report/run_view.h"
+#include "report/terminal.h"
+
+#define LIVE_INTERVAL_MS 100 /* not more often */
+
+struct live;
+/* Both outlive it. */
+struct live *live_new(struct run_view *view, const struct terminal *terminal);
+void live_free(struct live *live);
+DEFINE_CLEANUP(struct live *, live_free);
+/* For run_view_read: notes what happened; draws nothing. */
+void live_change(void *live, const struct run_view *view, const struct run_change *change);
+/* A line of our own above the block (a notice), without newline. */
+void live_say(struct live *live, const char *line);
+/* Shown in the last line until the run has begun: "resolving images". */
+void live_set_phase(struct live *live, const char *phase);
+/* The next frame, appended: to be written with one call. */
+void live_draw(struct live *live, int64_t now_ms, struct text *out);
+/* Takes the block away and leaves the cursor where ordinary text goes on. */
+void live_end(struct live *live, struct text *out);
+
+#endif

@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Applies the journal's records to the table of tasks. Unknown kinds and members are passed over. */
+#include "report/run_view.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "report/number_index.h"
+#include "report/plan_file.h"
+#include "run/journal.h"
+#include "run/lease.h"
+
+enum { MEMBERS_LIMIT = 1000000, SHOWN_NAME_LIMIT = 300 };
+
+/* What only this file needs to know. */
+struct run_reader {
+    struct run_view view; /* first, so that the one is the other */
+    unsigned options;
+    struct journal_reader *journal; /* NULL until there is one */
+    struct number_index jobs;       /* job → task */
+    struct number_index tasks;      /* stage << 32 | member → task */
+    struct number_index stages;     /* stage symbol → stage number */
+    void (*changed)(void *context, const struct run_view *view, const struct run_change *change);
+    void *context;
+    struct run_change change; /* of the record being applied */
+};
+
+static const char *const state_names[TASK_STATES] = {"planned",   "ready",     "submitted", "queued",
+                                                     "running",   "succeeded", "cached",    "failed",
+                                                     "cancelled", "skipped",   "lost"};
+
+const char *task_state_name(enum task_state state)
+{
+    return (unsigned)state < TASK_STATES ? state_names[state] : "unknown";
+}
+
+static bool state_from_name(const char *name, enum task_state *state)
+{
+    for (unsigned i = 0; i < TASK_STATES; i++)
+        if (text_equal(name, state_names[i])) {
+            *state = (enum task_state)i;
+            return true;
+        }
+    return false;
+}
+
+/* The table. */
+
+static symbol intern(struct run_reader *reader, const char *text)
+{
+    return text != NULL ? symbol_intern(reader->view.symbols, text, strlen(text)) : 0;
+}
+
+static uint32_t stage_number(struct run_reader *reader, symbol name)
+{
+    uint32_t number = number_index_get(&reader->stages, name);
+    if (number != UINT32_MAX)
+        return number;
+    number = (uint32_t)reader->view.stages.count;
+    struct stage_view stage = {.name = name, .first = TASK_NONE, .last = TASK_NONE};
+    list_add(&reader->view.stages, stage);
+    number_index_put(&reader->stages, name, number);
+    return number;
+}
+
+static uint64_t task_key(symbol stage, symbol member)
+{
+    return (uint64_t)stage << 32 | member;
+}
+
+static uint32_t add_task(struct run_reader *reader, symbol stage_name, symbol member)
+{
+    uint32_t number = stage_number(reader, stage_name);
+    uint32_t task = (uint32_t)reader->view.tasks.count;
+    struct task_view item = {
+        .stage = stage_name, .member = member, .stage_number = number, .next = TASK_NONE, .exit_code = -1};
+    list_add(&reader->view.tasks, item);
+    struct stage_view *stage = &reader->view.stages.items[number];
+    if (stage->first == TASK_NONE)
+        stage->first = task;
+    else
+        reader->view.tasks.items[stage->last].next = task;
+    stage->last = task;
+    stage->tasks++;
+    stage->counts[TASK_PLANNED]++;
+    stage->has_members = stage->has_members || member != 0;
+    reader->view.counts[TASK_PLANNED]++;
+    number_index_put(&reader->tasks, task_key(stage_name, member), task);
+    return task;
+}
+
+/* The task a record names; one that the plan did not know is added, so that a run folder without plan.json can be read.
+ */
+static uint32_t named_task(struct run_reader *reader, const json_t *record)
+{
+    const char *stage = json_string_value(json_object_get(record, "stage"));
+    if (stage == NULL || stage[0] == '\0')
+        return TASK_NONE;
+    symbol stage_name = intern(reader, stage);
+    symbol member = intern(reader, json_string_value(json_object_get(record, "member")));
+    uint32_t task = number_index_get(&reader->tasks, task_key(stage_name, member));
+    return task != UINT32_MAX ? task : add_task(reader, stage_name, member);
+}
+
+static void set_state(struct run_reader *reader, uint32_t task, enum task_state state)
+{
+    struct task_view *item = &reader->view.tasks.items[task];
+    struct stage_view *stage = &reader->view.stages.items[item->stage_number];
+    stage->counts[item->state]--;
+    reader->view.counts[item->state]--;
+    item->state = (uint8_t)state;
+    stage->counts[state]++;
+    reader->view.counts[state]++;
+}
+
+/* plan.json */
+
+static void plan_stage_read(void *context, const json_t *json)
+{
+    struct run_reader *reader = context;
+    const char *name = json_string_value(json_object_get(json, "name"));
+    if (name == NULL || json_is_false(json_object_get(json, "selected")))
+        return;
+    symbol stage_name = intern(reader, name);
+    uint32_t number = stage_number(reader, stage_name);
+    json_int_t minutes = json_integer_value(json_object_get(json_object_get(json, "resources"), "minutes"));
+    if (minutes > 0 && minutes < UINT32_MAX)
+        reader->view.stages.items[number].minutes = (uint32_t)minutes;
+    const json_t *members = json_object_get(json, "members");
+    size_t count = json_array_size(members);
+    for (size_t i = 0; i < count && i < MEMBERS_LIMIT; i++) {
+        symbol member = intern(reader, json_string_value(json_array_get(members, i)));
+        if (number_index_get(&reader->tasks, task_key(stage_name, member)) == UINT32_MAX)
+            add_task(reader, stage_name, member);
+    }
+    if (count == 0 && number_index_get(&reader->tasks, task_key(stage_name, 0)) == UINT32_MAX)
+        add_task(reader, stage_name, 0);
+}
+
+static void plan_member_read(void *context, const char *name, const json_t *value)
+{
+    struct run_reader *reader = context;
+    if (strcmp(name, "pipeline") == 0 && json_is_string(value) && reader->view.name == NULL)
+        reader->view.name = memory_copy_text(json_string_value(value));
+}
+
+static void read_plan(struct run_reader *reader)
+{
+    cleanup(memory_free) char *path = path_join(reader->view.folder, "plan.json");
+    if (!file_exists(path))
+        return;
+    struct plan_file_reader plan = {.member = plan_member_read, .stage = plan_stage_read, .context = reader};
+    /* A plan that is still being written is read again with the next records; tasks that are known stay. */
+    reader->view.planned = plan_file_read(path, &plan, NULL);
+}
+
+/* Records. Each function applies one kind and says in reader->change what happened (event 0: nothing to tell). */
+
+static void keep_text(char **place, const json_t *record, const char *member)
+{
+    const char *value = json_string_value(json_object_get(record, member));
+    if (value == NULL)
+        return;
+    memory_free(*place);
+    *place = memory_copy_text(value);
+}
+
+/* Times come in milliseconds; what does not say one happened when it was written. */
+static int64_t time_member(const json_t *record, const char *member, int64_t otherwise)
+{
+    const json_t *value = json_object_get(record, member);
+    return json_is_integer(value) && json_integer_value(value) > 0 ? json_integer_value(value) : otherwise;
+}
+
+static void apply_writer(struct run_reader *reader, const json_t *record)
+{
+    struct run_view *view = &reader->view;
+    keep_text(&view->host, record, "host");
+    keep_text(&view->version, record, "version");
+    if (view->records > 0)
+        reader->change.event = RUN_EVENT_RESUMED;
+    if (view->end_state != NULL) { /* a resumed run goes on */
+        memory_free(steal(&view->end_state));
+        view->finished_at_ms = 0;
+    }
+    view->cancel_requested = false;
+}
+
+static void apply_run(struct run_reader *reader, const json_t *record)
+{
+    struct run_view *view = &reader->view;
+    keep_text(&view->run, record, "run");
+    keep_text(&view->pipeline, record, "pipeline");
+    keep_text(&view->name, record, "name");
+    keep_text(&view->user, record, "user");
+    keep_text(&view->host, record, "host");
+    const json_t *backend = json_object_get(record, "backend");
+    if (json_is_object(backend))
+        keep_text(&view->backend, backend, "name");
+    else
+        keep_text(&view->backend, record, "backend");
+    json_int_t tasks = json_integer_value(json_object_get(record, "tasks"));
+    if (tasks > 0 && tasks < UINT32_MAX)
+        view->announced_tasks = (uint32_t)tasks;
+    if (view->started_at_ms == 0) {
+        view->started_at_ms = reader->change.at_ms;
+        reader->change.event = RUN_EVENT_STARTED;
+    }
+    if (!view->planned)
+        read_plan(reader);
+}
+
+static void tell(struct run_reader *reader)
+{
+    if (reader->changed != NULL && reader->change.event != 0)
+        reader->changed(reader->context, &reader->view, &reader->change);
+}
+
+static void apply_intent(struct run_reader *reader, const json_t *record)
+{
+    const json_t *jobs = json_object_get(record, "jobs");
+    size_t count = json_array_size(jobs);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *job = json_array_get(jobs, i);
+        json_int_t number = json_integer_value(json_object_get(job, "job"));
+        uint32_t task = named_task(reader, job);
+        if (task == TASK_NONE || number <= 0)
+            continue;
+        number_index_put(&reader->jobs, (uint64_t)number, task);
+        struct task_view *item = &reader->view.tasks.items[task];
+        item->job = (uint64_t)number;
+        json_int_t attempt = json_integer_value(json_object_get(job, "attempt"));
+        item->attempt = attempt > 0 && attempt < UINT32_MAX ? (uint32_t)attempt : item->attempt + 1;
+        item->started_at_ms = item->finished_at_ms = item->submitted_at_ms = 0;
+        item->verdict = item->reason = item->native = item->host = 0;
+        item->exit_code = -1;
+        item->signal = 0;
+        item->cpu_ms = 0;
+        item->peak_memory = 0;
+        memory_free(steal(&item->evidence));
+        set_state(reader, task, TASK_READY);
+    }
+}
+
+static uint32_t job_task(struct run_reader *reader, const json_t *record)
+{
+    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    return job > 0 ? number_index_get(&reader->jobs, (uint64_t)job) : TASK_NONE;
+}
+
+/* A word about an older attempt must not touch the task's newer one. */
+static struct task_view *current_attempt(struct run_reader *reader, const json_t *record)
+{
+    uint32_t task = job_task(reader, record);
+    if (task == TASK_NONE)
+        return NULL;
+    struct task_view *item = &reader->view.tasks.items[task];
+    if (item->job != (uint64_t)json_integer_value(json_object_get(record, "job")) || task_state_is_end(item->state))
+        return NULL;
+    reader->change.task = task;
+    return item;
+}
+
+static void apply_submitted(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    item->native = intern(reader, json_string_value(json_object_get(record, "native")));
+    item->submitted_at_ms = reader->change.at_ms;
+    if (item->state < TASK_SUBMITTED)
+        set_state(reader, reader->change.task, TASK_SUBMITTED);
+    reader->change.event = RUN_EVENT_SUBMITTED;
+}
+
+static void apply_started(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    const char *native = json_string_value(json_object_get(record, "native"));
+    const char *host = json_string_value(json_object_get(record, "host"));
+    if (native != NULL)
+        item->native = intern(reader, native);
+    if (host != NULL)
+        item->host = intern(reader, host);
+    item->started_at_ms = time_member(record, "started_at", reader->change.at_ms);
+    set_state(reader, reader->change.task, TASK_RUNNING);
+    reader->change.event = RUN_EVENT_TASK_STARTED;
+}
+
+static void apply_ended(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    const json_t *exit_code = json_object_get(record, "exit");
+    if (json_is_integer(exit_code))
+        item->exit_code = (int32_t)json_integer_value(exit_code);
+    item->signal = (int32_t)json_integer_value(json_object_get(record, "signal"));
+    json_int_t cpu_ms = json_integer_value(json_object_get(record, "cpu_ms"));
+    json_int_t peak_memory = json_integer_value(json_object_get(record, "peak_memory"));
+    item->cpu_ms = cpu_ms > 0 ? cpu_ms : 0;
+    item->peak_memory = peak_memory > 0 ? (uint64_t)peak_memory : 0;
+    item->started_at_ms = time_member(record, "started_at", item->started_at_ms);
+    item->finished_at_ms = time_member(record, "finished_at", reader->change.at_ms);
+    const json_t *evidence = json_object_get(record, "evidence");
+    if ((reader->options & RUN_VIEW_EVIDENCE) && json_is_array(evidence)) {
+        memory_free(item->evidence);
+        item->evidence = json_dumps(evidence, JSON_COMPACT);
+    }
+}
+
+static enum task_state verdict_state(const char *verdict)
+{
+    if (text_equal(verdict, "OK"))
+        return TASK_SUCCEEDED;
+    if (text_equal(verdict, "CANCELLED"))
+        return TASK_CANCELLED;
+    if (text_equal(verdict, "LOST"))
+        return TASK_LOST;
+    return TASK_FAILED;
+}
+
+static void apply_verdict(struct run_reader *reader, const json_t *record)
+{
+    const char *verdict = json_string_value(json_object_get(record, "verdict"));
+    uint32_t task = job_task(reader, record);
+    if (task == TASK_NONE)
+        task = named_task(reader, record);
+    if (task == TASK_NONE || verdict == NULL)
+        return;
+    struct task_view *item = &reader->view.tasks.items[task];
+    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    if (job > 0 && item->job != (uint64_t)job)
+        return;
+    const char *reason = json_string_value(json_object_get(record, "reason"));
+    item->verdict = intern(reader, verdict);
+    item->reason = intern(reader, reason);
+    if (item->finished_at_ms == 0)
+        item->finished_at_ms = reader->change.at_ms;
+    reader->change.task = task;
+    const json_t *retry = json_object_get(record, "retry");
+    if (json_is_object(retry)) {
+        set_state(reader, task, TASK_PLANNED);
+        reader->change.event = RUN_EVENT_TASK_RETRY;
+        reader->change.text = json_string_value(json_object_get(retry, "reason"));
+        reader->change.retry_at_ms = json_integer_value(json_object_get(retry, "at"));
+        return;
+    }
+    set_state(reader, task, verdict_state(verdict));
+    reader->change.event = RUN_EVENT_TASK_ENDED;
+}
+
+static void apply_state(struct run_reader *reader, const json_t *record)
+{
+    enum task_state state;
+    uint32_t task = named_task(reader, record);
+    if (task == TASK_NONE || !state_from_name(json_string_value(json_object_get(record, "state")), &state))
+        return;
+    const char *reason = json_string_value(json_object_get(record, "reason"));
+    if (reason != NULL)
+        reader->view.tasks.items[task].reason = intern(reader, reason);
+    set_state(reader, task, state);
+    reader->change.task = task;
+    reader->change.event = RUN_EVENT_TASK_STATE;
+}
+
+static void apply_image(struct run_reader *reader, const json_t *record)
+{
+    reader->change.event = RUN_EVENT_IMAGE;
+    reader->change.text = json_string_value(json_object_get(record, "reference"));
+    if (reader->change.text == NULL)
+        reader->change.text = json_string_value(json_object_get(record, "image"));
+}
+
+static void apply_request(struct run_reader *reader, const json_t *record)
+{
+    if (!json_is_true(json_object_get(record, "cancel")))
+        return;
+    reader->view.cancel_requested = true;
+    keep_text(&reader->view.cancel_by, record, "by");
+    reader->change.event = RUN_EVENT_CANCEL;
+    reader->change.text = reader->view.cancel_by;
+}
+
+static void apply_end(struct run_reader *reader, const json_t *record)
+{
+    const char *state = json_string_value(json_object_get(record, "state"));
+    memory_free(reader->view.end_state);
+    reader->view.end_state = memory_copy_text(state != NULL ? state : "ended");
+    reader->view.finished_at_ms = reader->change.at_ms;
+    reader->change.event = RUN_EVENT_ENDED;
+}
+
+static const struct {
+    const char *kind;
+    void (*apply)(struct run_reader *reader, const json_t *record);
+} kinds[] = {
+    {"started", apply_started},
+    {"ended", apply_ended},
+    {"verdict", apply_verdict},
+    {"intent", apply_intent},
+    {"submitted", apply_submitted},
+    {"state", apply_state},
+    {"image", apply_image},
+    {"writer", apply_writer},
+    {"run", apply_run},
+    {"request", apply_request},
+    {"end", apply_end},
+};
+
+static void apply_record(struct run_reader *reader, const struct journal_record *record)
+{
+    size_t kind = 0;
+    while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].kind, record->kind) != 0)
+        kind++;
+    reader->view.last_at_ms = record->at_ms;
+    if (kind < sizeof kinds / sizeof kinds[0]) {
+        json_error_t fault;
+        json_t *json = json_loadb(record->line, record->length, 0, &fault);
+        if (json != NULL) {
+            reader->change =
+                (struct run_change){.at_ms = record->at_ms, .sequence = record->sequence, .task = TASK_NONE};
+            kinds[kind].apply(reader, json);
+            tell(reader);
+            json_decref(json);
+        }
+    }
+    reader->view.records++;
+}
+
+/* The outside. */
+
+struct run_view *run_view_open(const char *run_folder, unsigned options, struct error *error)
+{
+    cleanup(memory_free) char *folder = path_real(run_folder, error);
+    if (folder == NULL)
+        return NULL;
+    struct run_reader *reader = memory_allocate(sizeof *reader);
+    reader->options = options;
+    reader->view.folder = steal(&folder);
+    reader->view.symbols = symbols_new();
+    read_plan(reader);
+    return &reader->view;
+}
+
+void run_view_free(struct run_view *view)
+{
+    if (view == NULL)
+        return;
+    struct run_reader *reader = (struct run_reader *)view;
+    journal_reader_close(reader->journal);
+    number_index_clear(&reader->jobs);
+    number_index_clear(&reader->tasks);
+    number_index_clear(&reader->stages);
+    for (size_t i = 0; i < view->tasks.count; i++)
+        memory_free(view->tasks.items[i].evidence);
+    list_clear(&view->tasks);
+    list_clear(&view->stages);
+    symbols_free(view->symbols);
+    memory_free(view->folder);
+    memory_free(view->run);
+    memory_free(view->pipeline);
+    memory_free(view->name);
+    memory_free(view->user);
+    memory_free(view->host);
+    memory_free(view->backend);
+    memory_free(view->version);
+    memory_free(view->end_state);
+    memory_free(view->cancel_by);
+    memory_free(reader);
+}
+
+size_t run_view_read(struct run_view *view, size_t limit,
+                     void (*changed)(void *context, const struct run_view *view, const struct run_change *change),
+                     void *context)
+{
+    struct run_reader *reader = (struct run_reader *)view;
+    if (reader->journal == NULL) {
+        cleanup(memory_free) char *path = path_join(view->folder, "journal.jsonl");
+        if (!file_exists(path))
+            return 0;
+        reader->journal = journal_reader_open(view->folder, NULL);
+        if (reader->journal == NULL)
+            return 0;
+    }
+    reader->changed = changed;
+    reader->context = context;
+    size_t count = 0;
+    struct journal_record record;
+    while ((limit == 0 || count < limit) && journal_reader_next(reader->journal, &record)) {
+        apply_record(reader, &record);
+        count++;
+    }
+    return count;
+}
+
+size_t run_view_skipped(const struct run_view *view)
+{
+    const struct run_reader *reader = (const struct run_reader *)view;
+    return reader->journal != NULL ? journal_reader_skipped(reader->journal) : 0;
+}
+
+const char *run_view_text(const struct run_view *view, symbol wanted)
+{
+    return symbol_text(view->symbols, wanted);
+}
+
+void run_view_append_task(const struct run_view *view, uint32_t task, struct text *out)
+{
+    const struct task_view *item = &view->tasks.items[task];
+    text_append_printable(out, run_view_text(view, item->stage), SHOWN_NAME_LIMIT);
+    if (item->member == 0)
+        return;
+    text_append(out, "/");
+    text_append_printable(out, run_view_text(view, item->member), SHOWN_NAME_LIMIT);
+}
+
+const struct stage_view *run_view_stage(const struct run_view *view, const char *name)
+{
+    const struct run_reader *reader = (const struct run_reader *)view;
+    uint32_t number = number_index_get(&reader->stages, symbol_find(view->symbols, name, strlen(name)));
+    return number != UINT32_MAX ? &view->stages.items[number] : NULL;
+}
+
+uint32_t run_view_task(const struct run_view *view, const char *stage, const char *member)
+{
+    const struct run_reader *reader = (const struct run_reader *)view;
+    symbol stage_name = symbol_find(view->symbols, stage, strlen(stage));
+    symbol member_name = member != NULL ? symbol_find(view->symbols, member, strlen(member)) : 0;
+    if (stage_name == 0 || (member != NULL && member_name == 0))
+        return TASK_NONE;
+    return number_index_get(&reader->tasks, task_key(stage_name, member_name));
+}
+
+enum task_state stage_view_state(const struct stage_view *stage)
+{
+    /* What goes on, then the worst end; `planned` also while some members have ended and the rest wait. */
+    static const enum task_state order[] = {TASK_RUNNING, TASK_QUEUED,    TASK_SUBMITTED, TASK_READY,
+                                            TASK_PLANNED, TASK_FAILED,    TASK_LOST,      TASK_CANCELLED,
+                                            TASK_SKIPPED, TASK_SUCCEEDED, TASK_CACHED};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (stage->counts[order[i]] > 0)
+            return order[i];
+    return TASK_PLANNED;
+}
+
+uint32_t run_view_ended(const struct run_view *view)
+{
+    uint32_t count = 0;
+    for (unsigned state = TASK_SUCCEEDED; state < TASK_STATES; state++)
+        count += view->counts[state];
+    return count;
+}
+
+uint32_t run_view_bad(const struct run_view *view)
+{
+    return view->counts[TASK_FAILED] + view->counts[TASK_LOST];
+}
+
+const char *run_view_state(const struct run_view *view)
+{
+    if (view->end_state != NULL)
+        return view->end_state;
+    if (view->abandoned)
+        return "stopped";
+    if (view->started_at_ms == 0)
+        return "planned";
+    return view->cancel_requested ? "cancelling" : "running";
+}
+
+void run_view_look_alive(struct run_view *view)
+{
+    enum lease_state state;
+    struct lease_holder holder;
+    view->abandoned = view->end_state == NULL && lease_look(view->folder, &state, &holder, NULL) && state != LEASE_HELD;
+}
+
+int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms)
+{
+    if (task->started_at_ms == 0)
+        return -1;
+    int64_t end = task->finished_at_ms != 0 ? task->finished_at_ms : task->state == TASK_RUNNING ? now_ms : 0;
+    return end == 0 ? -1 : end > task->started_at_ms ? end - task->started_at_ms : 0;
+}
