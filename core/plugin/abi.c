@@ -45,8 +45,8 @@ static bool judge_size(const char *what, uint32_t size, size_t least, struct abi
 {
     if (size >= least)
         return true;
-    error_set(error, ERROR_PLUGIN, "%s has %u bytes, plugin interface %u.0 has at least %zu", what, size, host.major,
-              least);
+    error_set(error, ERROR_PLUGIN, "%s has %u bytes, plugin interface %u.%u has at least %zu", what, size, host.major,
+              host.major == 0 ? host.minor : 0, least);
     return error_hint(error, "set .size to sizeof the struct, and build with the released headers");
 }
 
