@@ -354,12 +354,12 @@ void loop_run(struct loop *loop, bool (*while_true)(void *context), void *contex
 {
     loop->stopped = false;
     while (!loop->stopped && (while_true == NULL || while_true(context))) {
-        run_posted(loop);
         struct epoll_event events[BATCH];
-        int count = loop->stopped ? 0 : epoll_wait(loop->epoll, events, BATCH, wait_ms(loop));
+        int count = epoll_wait(loop->epoll, events, BATCH, wait_ms(loop)); /* does not wait when something is posted */
         run_watches(events, count);
         run_always_ready(loop);
         run_timers(loop);
+        run_posted(loop); /* last, so that `while_true` is asked again before anything waits */
         free_ended_watches(loop);
     }
 }
