@@ -80,10 +80,30 @@ static void command_add_slice(const struct launch *launch, struct arena_words *c
         arena_words_add(command, expanded(launch, launch->pipeline->symbols_array.items[slice.at + i]));
 }
 
+static uint32_t launch_ranks(const struct launch *launch)
+{
+    const struct resources *resources = &launch->pipeline->resources.items[launch->stage->resources];
+    uint32_t nodes = resources->nodes ? resources->nodes : 1, ppn = resources->ppn ? resources->ppn : 1;
+    return launch->stage->parallel == PARALLEL_MPI ? nodes * ppn : 1;
+}
+
+/* On this machine there is no launcher around the container: its own mpirun starts the ranks inside, in one world. */
+static bool ranks_are_inside(const struct launch *launch)
+{
+    return launch_ranks(launch) > 1 &&
+           (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0;
+}
+
 static const char *const *launch_command(const struct launch *launch)
 {
     struct arena_words command = {.arena = launch->request->arena};
     const struct stage_extras *extras = launch->stage->extras;
+    if (ranks_are_inside(launch)) {
+        cleanup(memory_free) char *ranks = memory_format("%u", launch_ranks(launch));
+        arena_words_add(&command, "mpirun");
+        arena_words_add(&command, "-n");
+        arena_words_add(&command, ranks);
+    }
     if (extras && extras->script) {
         if (extras->interpreter.count > 0)
             command_add_slice(launch, &command, extras->interpreter);
@@ -133,8 +153,8 @@ static void environment_add_ranks(const struct launch *launch, struct arena_word
         arena_words_number(environment, "DESC_RANK", launch->member);
         arena_words_number(environment, "DESC_SIZE", stage->members);
     } else if (stage->parallel == PARALLEL_MPI) {
-        uint64_t nodes = resources->nodes ? resources->nodes : 1, ppn = resources->ppn ? resources->ppn : 1;
-        arena_words_number(environment, "DESC_SIZE", nodes * ppn); /* each rank learns its own from the launcher */
+        arena_words_number(environment, "DESC_SIZE",
+                           launch_ranks(launch)); /* each rank learns its own from the launcher */
     } else {
         arena_words_number(environment, "DESC_RANK", 0);
         arena_words_number(environment, "DESC_SIZE", 1);
@@ -191,8 +211,6 @@ static const char *const *launch_late_names(const struct launch *launch)
     }
     if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0)
         arena_words_add(&names, "CUDA_VISIBLE_DEVICES");
-    if (launch->stage->parallel == PARALLEL_MPI)
-        arena_words_add(&names, "DESC_RANK");
     return arena_words_end(&names);
 }
 
@@ -278,7 +296,7 @@ const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const st
         .uid = getuid(),
         .gid = getgid(),
         .umask_bits = STAGE_UMASK,
-        .ranks = DESCPIPE_RANKS_NONE,
+        .ranks = ranks_are_inside(&launch) ? DESCPIPE_RANKS_INSIDE : DESCPIPE_RANKS_NONE,
         .run = request->run,
         .name = pipeline_text(plan->pipeline, launch.stage->name),
         .member = member,
