@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "registry/failure.h"
 #include "registry/ownership.h"
+
+#include "store/store.h"
 
 /* A folder is used as it is. Anybody may change it, so it has no digest. */
 static bool find_folder(const struct descpipe_image *image, char **folder, struct failure *failure)
@@ -53,20 +56,110 @@ static void refuse_source(struct native *native, struct descpipe_call *call, con
     failure_finish(&failure, native->host, call);
 }
 
-void native_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image)
+/* One `identify` or `prepare` of an image that is kept in the store: reading and unpacking happen on a helper thread,
+ * which touches only this. */
+struct image_job {
+    struct native *native;
+    struct descpipe_call *call;
+    const struct descpipe_image *image; /* lives until the call is finished */
+    bool unpack;
+    atomic_bool stop;
+    struct failure failure;
+    bool done;
+    struct description description;
+    char *root; /* NULL: not unpacked */
+};
+
+static void work_on_image(void *context)
 {
-    struct native *native = self;
-    if (image->source == DESCPIPE_SOURCE_ROOTFS)
-        answer_folder(native, call, image);
-    else
-        refuse_source(native, call, image);
+    struct image_job *job = context;
+    const struct budget budget = {.entries = BUDGET_ENTRIES,
+                                  .bytes = job->native->layer_bytes,
+                                  .free_bytes = BUDGET_FREE_BYTES,
+                                  .stop = &job->stop};
+    cleanup(store_close) struct store *store = store_open(job->native->store, &job->failure);
+    if (store == NULL)
+        return;
+    cleanup(source_close) struct source *source =
+        source_open(job->image->path, store_temporary(store), &budget, &job->failure);
+    if (source == NULL || !description_read(&job->description, source, job->image, &job->failure))
+        return;
+    job->root = job->unpack ? store_make_image(store, source, &job->description, &budget, &job->failure)
+                            : store_find_image(store, job->description.config_digest, &job->failure);
+    job->done = job->failure.kind == 0;
 }
 
+static void answer_image(void *context)
+{
+    struct image_job *job = context;
+    const struct descpipe_host *host = job->native->host;
+    if (job->done) {
+        struct descpipe_image_identity identity = {.size = sizeof identity,
+                                                   .present = job->root != NULL,
+                                                   .config_digest = job->description.config_digest,
+                                                   .manifest_digest = job->description.manifest_digest,
+                                                   .media_type = job->description.media_type,
+                                                   .platform = job->description.platform,
+                                                   .handle = job->root,
+                                                   .stored_bytes = job->description.stored_bytes,
+                                                   .created_at_ms = job->description.created_at_ms};
+        host->answer->identity(job->call, &identity);
+        host->call->succeed(job->call);
+    } else
+        failure_finish(&job->failure, host, job->call);
+    failure_clear(&job->failure);
+    description_clear(&job->description);
+    free(job->root);
+    free(job);
+}
+
+static void stop_job(void *context)
+{
+    struct image_job *job = context;
+    atomic_store(&job->stop, true);
+}
+
+static void start_job(struct native *native, struct descpipe_call *call, const struct descpipe_image *image,
+                      bool unpack)
+{
+    const struct descpipe_host *host = native->host;
+    struct image_job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
+        return;
+    }
+    job->native = native;
+    job->call = call;
+    job->image = image;
+    job->unpack = unpack;
+    host->call->on_cancel(call, stop_job, job);
+    host->work->run(host, work_on_image, answer_image, job);
+}
+
+static void take_image(struct native *native, struct descpipe_call *call, const struct descpipe_image *image,
+                       bool unpack)
+{
+    switch (image->source) {
+    case DESCPIPE_SOURCE_ROOTFS:
+        answer_folder(native, call, image);
+        return;
+    case DESCPIPE_SOURCE_OCI_LAYOUT:
+    case DESCPIPE_SOURCE_OCI_ARCHIVE:
+    case DESCPIPE_SOURCE_DOCKER_ARCHIVE:
+        start_job(native, call, image, unpack);
+        return;
+    default:
+        refuse_source(native, call, image);
+    }
+}
+
+void native_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image)
+{
+    take_image(self, call, image, false);
+}
+
+/* `pull` says nothing here: what an image of a file or folder is, is read from it each time. */
 void native_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)
 {
-    struct native *native = self;
-    if (prepare->image->source == DESCPIPE_SOURCE_ROOTFS)
-        answer_folder(native, call, prepare->image);
-    else
-        refuse_source(native, call, prepare->image);
+    take_image(self, call, prepare->image, true);
 }

@@ -52,6 +52,7 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
     if (native != NULL) {
         native->host = host;
         native->init = find_init();
+        native->layer_bytes = (uint64_t)host->config->integer(host->settings, "layer-limit");
         native->store = strdup(store != NULL ? store : host->cache_folder);
         if (host->process->find(host, tool != NULL ? tool : "bwrap", path, sizeof path) != 0)
             native->tool = strdup(path);
@@ -122,7 +123,8 @@ static const struct descpipe_runtime native_operations = {
     .capabilities = DESCPIPE_RUNTIME_NO_NETWORK | DESCPIPE_RUNTIME_SINGLE_FILES | DESCPIPE_RUNTIME_READ_ONLY |
                     DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_PINS_DIGEST | DESCPIPE_RUNTIME_RANKS_OUTSIDE |
                     DESCPIPE_RUNTIME_ISOLATES_PATHS,
-    .sources = DESCPIPE_SOURCE_ROOTFS,
+    .sources = DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_OCI_LAYOUT | DESCPIPE_SOURCE_OCI_ARCHIVE |
+               DESCPIPE_SOURCE_DOCKER_ARCHIVE,
     .open = native_open,
     .close = native_close,
     .forms = native_forms,
@@ -156,7 +158,19 @@ static const struct descpipe_option option_network = {
     .help = "Whether stages share the machine's network; without it they see only a loopback of their own.",
 };
 
-static const struct descpipe_option *const native_options[] = {&option_tool, &option_store, &option_network, NULL};
+static const struct descpipe_option option_layer_limit = {
+    .size = sizeof option_layer_limit,
+    .type = DESCPIPE_OPTION_BYTES,
+    .flags = DESCPIPE_OPTION_RANGED,
+    .key = "layer-limit",
+    .default_value = "200GiB",
+    .help = "The most that one layer of an image may unpack to; a larger one is refused.",
+    .minimum = 1,
+    .maximum = INT64_MAX,
+};
+
+static const struct descpipe_option *const native_options[] = {&option_tool, &option_store, &option_network,
+                                                               &option_layer_limit, NULL};
 
 static const struct descpipe_plugin native_plugin = {
     .size = sizeof native_plugin,

@@ -7,9 +7,10 @@
 
 struct native {
     const struct descpipe_host *host;
-    char *tool;  /* bubblewrap, absolute; NULL: not found */
-    char *init;  /* native-init, absolute */
-    char *store; /* absolute */
+    char *tool;           /* bubblewrap, absolute; NULL: not found */
+    char *init;           /* native-init, absolute */
+    char *store;          /* absolute */
+    uint64_t layer_bytes; /* the most that one layer may unpack to */
 };
 
 void native_probe(void *self, struct descpipe_call *call);

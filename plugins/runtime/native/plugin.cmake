@@ -14,3 +14,10 @@ set_target_properties(native-init PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${DESCPIPE
                       POSITION_INDEPENDENT_CODE OFF)
 add_dependencies(${plugin} native-init)
 install(TARGETS native-init RUNTIME DESTINATION ${DESCPIPE_PLUGIN_FOLDER})
+
+# The store: a library of its own, which tests and fuzzers link too.
+file(GLOB store_sources CONFIGURE_DEPENDS ${folder}/store/*.c)
+add_library(native-store STATIC ${store_sources})
+target_include_directories(native-store PUBLIC ${CMAKE_SOURCE_DIR})
+target_link_libraries(native-store PUBLIC descpipe-oci PkgConfig::ARCHIVE PkgConfig::CRYPTO)
+target_link_libraries(${plugin} PRIVATE native-store)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Unpacked images, kept by content on a local disk and shared by every process of one user.
+ *
+ *     STORE/layers/sha256/DIFF_ID/{tree,whiteouts}   a layer, unpacked once
+ *     STORE/images/sha256/CONFIG/root                an image: its layers laid over each other, files by hard link
+ *     STORE/temporary/KIND-HEX.XXXXXX                something being made
+ *     STORE/locks/KIND-HEX                           taken (flock) while that thing is being made
+ *
+ * How it works: a thing is made in a temporary folder, synced, and renamed to its place, so what is in its place is
+ * whole; a crash leaves a temporary folder that the next taker of the same lock removes. The lock only saves double
+ * work: without it the second rename would fail and its folder be dropped. Nothing in place is ever written again, so
+ * images can share the files of their layers.
+ */
+#ifndef NATIVE_STORE_STORE_H
+#define NATIVE_STORE_STORE_H
+
+#include "budget.h"
+#include "describe.h"
+#include "source.h"
+
+struct store;
+/* Makes what is missing below `path`, which may be missing itself (one level). */
+struct store *store_open(const char *path, struct failure *failure);
+void store_close(struct store *store);
+static inline void store_close_at(struct store **place)
+{
+    store_close(*place);
+}
+/* Where sources may inflate to. */
+const char *store_temporary(const struct store *store);
+
+/* The image's root folder, owned; NULL with no failure when it is not there. */
+char *store_find_image(const struct store *store, const char *config_digest, struct failure *failure);
+/* The same, unpacked first when needed. */
+char *store_make_image(const struct store *store, const struct source *source, const struct description *description,
+                       const struct budget *budget, struct failure *failure);
+
+#endif
