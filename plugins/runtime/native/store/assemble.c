@@ -187,7 +187,7 @@ bool assemble_layer(const char *layer, const char *root, bool keep_owner, struct
 bool assemble_mount_points(const char *root, struct failure *failure)
 {
     static const char *const folders[] = {"dev", "proc", "sys", "tmp", "opt", "opt/input", "opt/output", "opt/config"};
-    static const char *const files[] = {"resolv.conf", "hosts"};
+    static const char *const files[] = {"resolv.conf", "hosts", "passwd", "group"};
     cleanup(descriptor_close) int target = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (target < 0)
         return failure_system(failure, "'%s'", root);
