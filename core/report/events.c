@@ -99,6 +99,7 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
         break;
     case RUN_EVENT_IMAGE:
         json_text(out, "image", change->text);
+        json_text(out, "failure", change->failure);
         break;
     case RUN_EVENT_TASK_STARTED:
         json_text(out, "host", run_view_text(view, task->host));
@@ -221,7 +222,7 @@ static void append_task_event(const struct run_view *view, const struct run_chan
 
 static bool is_loud(const struct run_view *view, const struct run_change *change)
 {
-    return change->event == RUN_EVENT_ENDED || change->event == RUN_EVENT_CANCEL ||
+    return change->event == RUN_EVENT_ENDED || change->event == RUN_EVENT_CANCEL || change->failure != NULL ||
            (change->task != TASK_NONE && task_state_is_bad(view->tasks.items[change->task].state));
 }
 
@@ -246,7 +247,8 @@ void event_append_plain(const struct run_view *view, const struct run_change *ch
     case RUN_EVENT_IMAGE:
         text_append(out, "image ");
         text_append_printable(out, change->text != NULL ? change->text : "", REASON_LIMIT);
-        text_append(out, " is ready");
+        text_append(out, change->failure != NULL ? " cannot be had: " : " is ready");
+        text_append_printable(out, change->failure != NULL ? change->failure : "", REASON_LIMIT);
         break;
     case RUN_EVENT_CANCEL:
         text_append(out, "cancelling");

@@ -8,7 +8,7 @@
  *
  *     run-started      run, pipeline, folder, host, tasks
  *     run-resumed      run, folder, host
- *     image            image
+ *     image            image, failure           (null: it is ready)
  *     task-submitted   native
  *     task-started     host, native
  *     task-retried     verdict, reason, retry_reason, retry_at

@@ -39,12 +39,16 @@ struct live {
     unsigned spinner;
 };
 
-struct live *live_new(struct run_view *view, const struct terminal *terminal)
+struct live *live_new(const struct terminal *terminal)
 {
     struct live *live = memory_allocate(sizeof *live);
-    live->view = view;
     live->terminal = terminal;
     return live;
+}
+
+void live_set_view(struct live *live, struct run_view *view)
+{
+    live->view = view;
 }
 
 void live_free(struct live *live)
@@ -375,12 +379,12 @@ static void draw_overall(struct frame *frame)
     struct text *out = frame->out;
     size_t start = out->length;
     cleanup(text_clear) struct text words = TEXT_INIT;
-    size_t total = view->tasks.count;
-    uint32_t ended = run_view_ended(view), bad = run_view_bad(view);
     unsigned used = 0;
-    if (view->records == 0) {
+    if (view == NULL || view->started_at_ms == 0) {
         text_append(&words, live->phase != NULL ? live->phase : "starting");
     } else {
+        size_t total = view->tasks.count;
+        uint32_t ended = run_view_ended(view), bad = run_view_bad(view);
         if (frame->width >= NARROW && total > 0) {
             append_bar(live, BAR_WIDTH, (double)ended / (double)total, out);
             text_append(out, "  ");

@@ -17,8 +17,9 @@
 #define LIVE_INTERVAL_MS 100 /* not more often */
 
 struct live;
-/* Both outlive it. */
-struct live *live_new(struct run_view *view, const struct terminal *terminal);
+/* The terminal outlives it. Until it has a view it shows the phase only. */
+struct live *live_new(const struct terminal *terminal);
+void live_set_view(struct live *live, struct run_view *view); /* outlives it */
 void live_free(struct live *live);
 DEFINE_CLEANUP(struct live *, live_free);
 /* For run_view_read: notes what happened; draws nothing. */

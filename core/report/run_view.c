@@ -196,6 +196,11 @@ static void apply_run(struct run_reader *reader, const json_t *record)
     keep_text(&view->pipeline, record, "pipeline");
     keep_text(&view->name, record, "name");
     keep_text(&view->user, record, "user");
+    if (json_is_integer(json_object_get(record, "user"))) {
+        memory_free(view->user);
+        view->user = memory_format("%lld", (long long)json_integer_value(json_object_get(record, "user")));
+    }
+    keep_text(&view->output, record, "output");
     keep_text(&view->host, record, "host");
     const json_t *backend = json_object_get(record, "backend");
     if (json_is_object(backend))
@@ -269,11 +274,21 @@ static void apply_submitted(struct run_reader *reader, const json_t *record)
     struct task_view *item = current_attempt(reader, record);
     if (item == NULL)
         return;
-    item->native = intern(reader, json_string_value(json_object_get(record, "native")));
-    item->submitted_at_ms = reader->change.at_ms;
     if (item->state < TASK_SUBMITTED)
         set_state(reader, reader->change.task, TASK_SUBMITTED);
+    item->native = intern(reader, json_string_value(json_object_get(record, "native")));
+    item->submitted_at_ms = reader->change.at_ms;
     reader->change.event = RUN_EVENT_SUBMITTED;
+}
+
+static void apply_queued(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    item->reason = intern(reader, json_string_value(json_object_get(record, "reason")));
+    set_state(reader, reader->change.task, TASK_QUEUED);
+    reader->change.event = RUN_EVENT_TASK_STATE;
 }
 
 static void apply_started(struct run_reader *reader, const json_t *record)
@@ -285,11 +300,37 @@ static void apply_started(struct run_reader *reader, const json_t *record)
     const char *host = json_string_value(json_object_get(record, "host"));
     if (native != NULL)
         item->native = intern(reader, native);
+    if (host == NULL && item->host == 0) /* a stage of ours on the run's own machine */
+        host = reader->view.host;
     if (host != NULL)
         item->host = intern(reader, host);
     item->started_at_ms = time_member(record, "started_at", reader->change.at_ms);
     set_state(reader, reader->change.task, TASK_RUNNING);
     reader->change.event = RUN_EVENT_TASK_STARTED;
+}
+
+/* What an attempt used is known at its end or with its verdict. */
+static void take_usage(struct task_view *item, const json_t *record)
+{
+    json_int_t cpu_ms = json_integer_value(json_object_get(record, "cpu_ms"));
+    json_int_t peak_memory = json_integer_value(json_object_get(record, "peak_memory"));
+    if (cpu_ms > 0)
+        item->cpu_ms = cpu_ms;
+    if (peak_memory > 0)
+        item->peak_memory = (uint64_t)peak_memory;
+}
+
+/* Where it ran, by the first witness that knows. */
+static void take_host(struct run_reader *reader, struct task_view *item, const json_t *evidence)
+{
+    size_t count = json_array_size(evidence);
+    for (size_t i = 0; i < count; i++) {
+        const char *host = json_string_value(json_object_get(json_array_get(evidence, i), "host"));
+        if (host != NULL && host[0] != '\0') {
+            item->host = intern(reader, host);
+            return;
+        }
+    }
 }
 
 static void apply_ended(struct run_reader *reader, const json_t *record)
@@ -301,13 +342,11 @@ static void apply_ended(struct run_reader *reader, const json_t *record)
     if (json_is_integer(exit_code))
         item->exit_code = (int32_t)json_integer_value(exit_code);
     item->signal = (int32_t)json_integer_value(json_object_get(record, "signal"));
-    json_int_t cpu_ms = json_integer_value(json_object_get(record, "cpu_ms"));
-    json_int_t peak_memory = json_integer_value(json_object_get(record, "peak_memory"));
-    item->cpu_ms = cpu_ms > 0 ? cpu_ms : 0;
-    item->peak_memory = peak_memory > 0 ? (uint64_t)peak_memory : 0;
+    take_usage(item, record);
     item->started_at_ms = time_member(record, "started_at", item->started_at_ms);
     item->finished_at_ms = time_member(record, "finished_at", reader->change.at_ms);
     const json_t *evidence = json_object_get(record, "evidence");
+    take_host(reader, item, evidence);
     if ((reader->options & RUN_VIEW_EVIDENCE) && json_is_array(evidence)) {
         memory_free(item->evidence);
         item->evidence = json_dumps(evidence, JSON_COMPACT);
@@ -340,6 +379,7 @@ static void apply_verdict(struct run_reader *reader, const json_t *record)
     const char *reason = json_string_value(json_object_get(record, "reason"));
     item->verdict = intern(reader, verdict);
     item->reason = intern(reader, reason);
+    take_usage(item, record);
     if (item->finished_at_ms == 0)
         item->finished_at_ms = reader->change.at_ms;
     reader->change.task = task;
@@ -375,6 +415,7 @@ static void apply_image(struct run_reader *reader, const json_t *record)
     reader->change.text = json_string_value(json_object_get(record, "reference"));
     if (reader->change.text == NULL)
         reader->change.text = json_string_value(json_object_get(record, "image"));
+    reader->change.failure = json_string_value(json_object_get(record, "failure"));
 }
 
 static void apply_request(struct run_reader *reader, const json_t *record)
@@ -400,17 +441,9 @@ static const struct {
     const char *kind;
     void (*apply)(struct run_reader *reader, const json_t *record);
 } kinds[] = {
-    {"started", apply_started},
-    {"ended", apply_ended},
-    {"verdict", apply_verdict},
-    {"intent", apply_intent},
-    {"submitted", apply_submitted},
-    {"state", apply_state},
-    {"image", apply_image},
-    {"writer", apply_writer},
-    {"run", apply_run},
-    {"request", apply_request},
-    {"end", apply_end},
+    {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
+    {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
+    {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
 };
 
 static void apply_record(struct run_reader *reader, const struct journal_record *record)
@@ -469,6 +502,7 @@ void run_view_free(struct run_view *view)
     memory_free(view->user);
     memory_free(view->host);
     memory_free(view->backend);
+    memory_free(view->output);
     memory_free(view->version);
     memory_free(view->end_state);
     memory_free(view->cancel_by);

@@ -78,7 +78,7 @@ struct run_view {
     LIST(struct task_view) tasks;
     LIST(struct stage_view) stages; /* in the order of the plan */
     uint32_t counts[TASK_STATES];
-    char *run, *pipeline, *name, *user, *host, *backend, *version; /* NULL until the journal says so */
+    char *run, *pipeline, *name, *user, *host, *backend, *version, *output; /* NULL until the journal says so */
     char *end_state; /* of the `end` record, or NULL while the run goes on */
     int64_t started_at_ms, finished_at_ms, last_at_ms;
     uint64_t records;
@@ -108,6 +108,7 @@ struct run_change {
     uint64_t sequence;
     uint32_t task;       /* or TASK_NONE */
     const char *text;    /* IMAGE: the reference; TASK_RETRY: the reason; CANCEL: by whom; else NULL */
+    const char *failure; /* IMAGE: why it could not be had, or NULL */
     int64_t retry_at_ms; /* TASK_RETRY */
 };
 

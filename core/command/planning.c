@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From a pipeline file and the command line to a plan. */
+#include "command/planning.h"
+
+void planning_clear(struct planning *planning)
+{
+    plan_free(planning->plan);
+    pipeline_free(planning->pipeline);
+    installation_clear(&planning->installation);
+    problems_clear(&planning->problems);
+    error_clear(&planning->error);
+    memory_free(planning->base);
+}
+
+static void plan_done(void *context, struct plan *plan, const struct error *error)
+{
+    struct planning *planning = context;
+    planning->plan = plan;
+    planning->over = true;
+    if (plan != NULL || error == NULL || error->kind == ERROR_NONE)
+        return;
+    error_set(&planning->error, error->kind, "%s",
+              error->message != NULL ? error->message : "the plan cannot be built");
+    if (error->hint != NULL)
+        error_hint(&planning->error, "%s", error->hint);
+    if (error->file != NULL)
+        error_place(&planning->error, error->file, error->line, error->column);
+}
+
+static bool plan_goes_on(void *context)
+{
+    const struct planning *planning = context;
+    return !planning->over;
+}
+
+/* What environment, command line and locks say of folders stands above the pipeline's word. */
+static const char *folder_above(const struct config_layers *layers, const char *key)
+{
+    enum layer layer;
+    const char *value = config_layers_value(layers, key, NULL, &layer);
+    return value != NULL && (layer > LAYER_PIPELINE || config_layers_locked(layers, key, NULL)) ? value : NULL;
+}
+
+static bool build_plan(struct planning *planning, const struct pipeline_options *options, bool combination_only)
+{
+    struct installation *installation = &planning->installation;
+    if (!installation_open_host(installation, &planning->error))
+        return false;
+    struct plan_request request = {
+        .host = installation->host,
+        .catalogue = installation->catalogue,
+        .pipeline = planning->pipeline,
+        .layers = installation->layers,
+        .problems = &planning->problems,
+    };
+    pipeline_options_choices(options, &request.choices);
+    request.choices.combination_only = combination_only;
+    plan_build(&request, plan_done, planning);
+    if (!planning->over)
+        loop_run(installation->loop, plan_goes_on, planning);
+    return planning->plan != NULL;
+}
+
+bool planning_build(struct planning *planning, const struct invocation *invocation,
+                    const struct pipeline_options *options, const char *file, bool combination_only)
+{
+    struct installation *installation = &planning->installation;
+    if (!installation_open(installation, invocation, &planning->error) ||
+        !pipeline_options_base(invocation, &planning->base, &planning->error))
+        return false;
+    struct config_search search = {0};
+    installation_search(installation, &search);
+    pipeline_options_search(options, &search);
+    bool layers = installation_read_layers(installation, &search, &planning->problems);
+    struct pipeline_changes changes;
+    pipeline_options_changes(options, planning->base, &changes);
+    if (layers) {
+        changes.working = folder_above(installation->layers, "working");
+        changes.output = folder_above(installation->layers, "output");
+    }
+    planning->pipeline = pipeline_read(file, &changes, &planning->problems);
+    return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
+           build_plan(planning, options, combination_only);
+}
+
+int planning_status(const struct planning *planning)
+{
+    if (planning->error.kind != ERROR_NONE)
+        return error_exit_status(planning->error.kind);
+    return planning->problems.errors > 0 || planning->plan == NULL ? error_exit_status(ERROR_INPUT) : 0;
+}

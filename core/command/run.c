@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * `descpipe run`: the front. It starts keeper and engine, then only reads the run folder and forwards signals.
+ *
+ * How it works: ten times a second what the journal has gained is read and shown: as a live block on a terminal, as
+ * plain lines elsewhere, as JSON lines when asked. On a terminal the engine's messages come through a pipe, so that
+ * they stand above the block and not in it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "command/installation.h"
+#include "command/plan.h"
+#include "report/events.h"
+#include "report/live.h"
+#include "report/run_end.h"
+#include "run/front.h"
+
+enum { SIGNALLED_TWICE = 130, NOTICE_LIMIT = 65536 };
+
+struct run_values {
+    struct pipeline_options pipeline;
+    bool keep_going, dry_run, json;
+    const char *on_interrupt;
+};
+
+static const char *const interrupt_choices[] = {"cancel", "leave", NULL};
+
+static const struct argument_option options[] = {
+    {.name = "keep-going",
+     .letter = 'k',
+     .kind = ARGUMENT_FLAG,
+     .offset = offsetof(struct run_values, keep_going),
+     .help = "when a stage fails, still run what does not need it"},
+    {.name = "dry-run",
+     .letter = 'n',
+     .kind = ARGUMENT_FLAG,
+     .offset = offsetof(struct run_values, dry_run),
+     .help = "print the plan and run nothing"},
+    {.name = "on-interrupt",
+     .kind = ARGUMENT_CHOICE,
+     .offset = offsetof(struct run_values, on_interrupt),
+     .choices = interrupt_choices,
+     .help =
+         "what Ctrl-C does to stages that run (default: cancel those on this machine, leave those a scheduler holds)"},
+    {.name = "json",
+     .kind = ARGUMENT_FLAG,
+     .offset = offsetof(struct run_values, json),
+     .help = "one JSON object per event and line: run-started, task-started, task-ended, ..., run-ended"},
+    {.name = NULL},
+};
+
+enum mode { MODE_PLAIN, MODE_LIVE, MODE_JSON };
+
+struct show {
+    struct invocation *invocation;
+    enum mode mode;
+    struct run_front front;
+    struct loop *loop;
+    struct run_view *view; /* NULL until there is a run folder */
+    struct live *live;     /* MODE_LIVE */
+    struct loop_timer *tick;
+    struct loop_watch *news, *notices;
+    int notice_pipe;    /* engine's messages; -1 */
+    struct text notice; /* an unfinished line of them */
+    unsigned interrupts;
+    bool ended, left;
+};
+
+/* Showing. */
+
+static void flush(struct show *show)
+{
+    /* Who reads has gone, or the disk is full: the run goes on, the end says so. */
+    output_flush(&show->invocation->output);
+}
+
+static void changed(void *context, const struct run_view *view, const struct run_change *change)
+{
+    struct show *show = context;
+    struct output *output = &show->invocation->output;
+    if (show->mode == MODE_LIVE)
+        live_change(show->live, view, change);
+    else if (show->mode == MODE_JSON)
+        event_append_json(view, change, &output->text);
+    else
+        event_append_plain(view, change, show->invocation->globals.quiet, &output->text);
+    output_ease(output);
+}
+
+static void show_now(struct show *show)
+{
+    if (show->view != NULL)
+        run_view_read(show->view, 0, changed, show);
+    if (show->mode == MODE_LIVE)
+        live_draw(show->live, clock_wall_ms(), &show->invocation->output.text);
+    flush(show);
+}
+
+static void tick(void *context)
+{
+    struct show *show = context;
+    show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
+    show_now(show);
+}
+
+static void size_changed(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)signal;
+    (void)sender_pid;
+    terminal_measure(&show->invocation->terminal);
+    show_now(show);
+}
+
+/* The engine's messages, line by line, above the block. */
+static void notices_came(void *context, unsigned events)
+{
+    struct show *show = context;
+    char buffer[4096];
+    (void)events;
+    ssize_t got;
+    while ((got = read(show->notice_pipe, buffer, sizeof buffer)) > 0)
+        text_append_bytes(&show->notice, buffer, (size_t)got);
+    if (got == 0 && show->notices != NULL) {
+        loop_unwatch(show->notices);
+        show->notices = NULL;
+    }
+    size_t start = 0;
+    for (const char *newline;
+         (newline = memchr(text_bytes(&show->notice) + start, '\n', show->notice.length - start)) != NULL;) {
+        size_t length = (size_t)(newline - (text_bytes(&show->notice) + start));
+        cleanup(memory_free) char *line = memory_copy_bytes(text_bytes(&show->notice) + start, length);
+        live_say(show->live, line);
+        start += length + 1;
+    }
+    cleanup(memory_free) char *rest = memory_copy_text(text_bytes(&show->notice) + start);
+    text_reset(&show->notice);
+    if (strlen(rest) < NOTICE_LIMIT)
+        text_append(&show->notice, rest);
+}
+
+/* The engine's news. */
+
+static void folder_known(struct show *show)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (show->view != NULL)
+        return;
+    show->view = run_view_open(show->front.folder, 0, &error);
+    if (show->view == NULL) {
+        log_error(&error);
+        return;
+    }
+    if (show->mode == MODE_LIVE)
+        live_set_view(show->live, show->view);
+}
+
+static void news_came(void *context, unsigned events)
+{
+    struct show *show = context;
+    (void)events;
+    for (enum run_news news; !show->ended && (news = run_front_next(&show->front, false)) != 0;) {
+        if (news == RUN_FOLDER)
+            folder_known(show);
+        else if (news == RUN_END)
+            show->ended = true;
+    }
+    if (show->ended) {
+        loop_unwatch(show->news);
+        show->news = NULL;
+        loop_stop(show->loop);
+    }
+}
+
+/* Signals. */
+
+static void say(struct show *show, const char *line)
+{
+    if (show->mode == MODE_LIVE) {
+        live_say(show->live, line);
+        show_now(show);
+    } else {
+        log_notice("%s", line);
+    }
+}
+
+static void interrupted(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)signal;
+    (void)sender_pid;
+    show->interrupts++;
+    run_front_send(&show->front, RUN_CANCEL);
+    if (show->interrupts == 1)
+        say(show, "stopping; Ctrl-C again stops at once");
+    else if (show->interrupts > 2)
+        loop_stop(show->loop);
+}
+
+static void told_to_leave(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)signal;
+    (void)sender_pid;
+    show->left = true;
+    run_front_send(&show->front, RUN_LEAVE);
+}
+
+/* Starting and ending. */
+
+static bool request_fill(struct invocation *invocation, struct installation *installation, char **base,
+                         struct run_request *request, struct error *error)
+{
+    const struct run_values *values = invocation->values;
+    if (!installation_open(installation, invocation, error) || !pipeline_options_base(invocation, base, error))
+        return false;
+    request->pipeline = command_word(invocation, 0);
+    pipeline_options_changes(&values->pipeline, *base, &request->changes);
+    pipeline_options_choices(&values->pipeline, &request->choices);
+    installation_search(installation, &request->config);
+    pipeline_options_search(&values->pipeline, &request->config);
+    request->plugins = (struct plugin_search){
+        .plugin_dirs = words_list(&installation->plugin_dirs),
+        .environment = secure_getenv("DESCPIPE_PLUGIN_PATH"),
+        .home = secure_getenv("HOME"),
+    };
+    request->policy_folder = CONFIG_SITE_FOLDER "/plugins.d";
+    request->version = DESCPIPE_VERSION;
+    request->keep_going = values->keep_going;
+    request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
+                            : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE
+                                                                        : ON_INTERRUPT_DEFAULT;
+    return true;
+}
+
+/* Keeper and engine get the pipe as their standard error, we keep ours. */
+static bool start_behind_pipe(struct show *show, const struct run_request *request, struct error *error)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_system(error, "cannot make a pipe for the engine's messages");
+    int kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    dup2(ends[1], STDERR_FILENO);
+    bool started = run_start(request, &show->front, error);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(ends[1]);
+    show->notice_pipe = ends[0];
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return started;
+}
+
+static bool start(struct show *show, const struct run_request *request, struct error *error)
+{
+    bool started =
+        show->mode == MODE_LIVE ? start_behind_pipe(show, request, error) : run_start(request, &show->front, error);
+    if (!started)
+        return false;
+    show->loop = loop_new(error);
+    if (show->loop == NULL)
+        return false;
+    loop_signal(show->loop, SIGINT, interrupted, show);
+    loop_signal(show->loop, SIGTERM, told_to_leave, show);
+    loop_signal(show->loop, SIGHUP, told_to_leave, show);
+    show->news = loop_watch(show->loop, show->front.socket, LOOP_READABLE, news_came, show);
+    if (show->mode == MODE_LIVE) {
+        show->live = live_new(&show->invocation->terminal);
+        live_set_phase(show->live, "planning");
+        loop_signal(show->loop, SIGWINCH, size_changed, show);
+        show->notices = loop_watch(show->loop, show->notice_pipe, LOOP_READABLE, notices_came, show);
+    }
+    show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
+    return true;
+}
+
+static void finish(struct show *show)
+{
+    struct output *output = &show->invocation->output;
+    if (show->view != NULL)
+        run_view_read(show->view, 0, changed, show);
+    if (show->mode == MODE_LIVE) {
+        notices_came(show, 0);
+        live_end(show->live, &output->text);
+    }
+    if (show->mode != MODE_JSON && show->view != NULL && show->view->started_at_ms != 0) {
+        const struct run_end_style style = {.terminal = &show->invocation->terminal,
+                                            .quiet = show->invocation->globals.quiet,
+                                            .now_ms = clock_wall_ms()};
+        run_end_print(show->view, &style, &output->text);
+    }
+    flush(show);
+}
+
+static void show_clear(struct show *show)
+{
+    loop_unwatch(show->news);
+    loop_unwatch(show->notices);
+    loop_timer_stop(show->tick);
+    live_free(show->live);
+    run_view_free(show->view);
+    loop_free(show->loop);
+    descriptor_close(show->notice_pipe);
+    text_clear(&show->notice);
+    run_front_clear(&show->front);
+}
+
+static void show_clear_at(struct show *place)
+{
+    show_clear(place);
+}
+
+static enum mode choose_mode(const struct invocation *invocation)
+{
+    const struct run_values *values = invocation->values;
+    if (values->json)
+        return MODE_JSON;
+    return invocation->terminal.is_terminal && !invocation->globals.quiet ? MODE_LIVE : MODE_PLAIN;
+}
+
+static int run_run(struct invocation *invocation)
+{
+    const struct run_values *values = invocation->values;
+    if (values->dry_run)
+        return command_print_plan(invocation, &values->pipeline, values->json);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(installation_clear) struct installation installation = {0};
+    cleanup(memory_free) char *base = NULL;
+    struct run_request request = {0};
+    if (!request_fill(invocation, &installation, &base, &request, &error))
+        return command_fail(&error);
+    cleanup(show_clear) struct show show = {
+        .invocation = invocation, .mode = choose_mode(invocation), .notice_pipe = -1};
+    if (!start(&show, &request, &error))
+        return command_fail(&error);
+    loop_run(show.loop, NULL, NULL);
+    finish(&show);
+    if (show.interrupts > 1)
+        return SIGNALLED_TWICE;
+    return show.front.exit_status;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "plan, submit, watch, report",
+    .description = "Runs the pipeline and shows what happens: live on a terminal, one line per event elsewhere. The "
+                   "first Ctrl-C stops\n"
+                   "the run in order, the second at once. SIGHUP and SIGTERM cancel nothing: what runs goes on.",
+    .examples = "  descpipe run pipeline.yaml\n"
+                "  descpipe run pipeline.yaml --backend nersc -o scheduler.qos=debug\n"
+                "  descpipe run pipeline.yaml --set tomography.cpus=8 --until counts\n"
+                "  descpipe run pipeline.yaml --json | jq -r .event",
+    .options = options,
+    .pipeline_options = pipeline_options_table,
+    .positionals = pipeline_positionals,
+    .values_size = sizeof(struct run_values),
+    .run = run_run,
+    .clear = pipeline_options_clear,
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The end of a run, for people. */
+#include "report/run_end.h"
+
+#include "report/log_file.h"
+#include "report/status.h"
+
+enum { ROWS = 40, TAIL_LINES = 8, FAILURES_SHOWN = 3, REASON_LIMIT = 1000 };
+
+static void print_failure(const struct run_view *view, uint32_t number, bool color, struct text *out)
+{
+    const struct task_view *task = &view->tasks.items[number];
+    text_append(out, color ? "\n\x1b[31m" : "\n");
+    run_view_append_task(view, number, out);
+    text_append(out, color ? "\x1b[0m: " : ": ");
+    text_append_printable(out, run_view_text(view, task->verdict), REASON_LIMIT);
+    if (task->reason != 0) {
+        text_append(out, ": ");
+        text_append_printable(out, run_view_text(view, task->reason), REASON_LIMIT);
+    }
+    text_append(out, "\n");
+    for (int stream = LOG_STREAM_ERR; stream >= LOG_STREAM_OUT; stream--) { /* what it said last, wherever it said it */
+        cleanup(memory_free) char *path = log_file_find(view, number, task->attempt, (enum log_stream)stream);
+        if (path != NULL && log_file_tail(path, TAIL_LINES, "    ", out) > 0)
+            break;
+    }
+}
+
+static void print_next(const struct run_view *view, uint32_t number, struct text *out)
+{
+    cleanup(text_clear) struct text name = TEXT_INIT;
+    run_view_append_task(view, number, &name);
+    text_append(out, "\nnext: descpipe logs ");
+    text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
+    text_append(out, " ");
+    text_append_shell_word(out, text_bytes(&name));
+    text_append(out, "\n");
+}
+
+static void print_failures(const struct run_view *view, bool color, struct text *out)
+{
+    uint32_t first = TASK_NONE, shown = 0;
+    for (uint32_t i = 0; i < view->tasks.count && shown < FAILURES_SHOWN; i++) {
+        enum task_state state = view->tasks.items[i].state;
+        if (state != TASK_FAILED && state != TASK_LOST)
+            continue;
+        first = first == TASK_NONE ? i : first;
+        print_failure(view, i, color, out);
+        shown++;
+    }
+    uint32_t bad = run_view_bad(view);
+    if (bad > shown)
+        text_format(out, "\n… and %u more that failed\n", bad - shown);
+    if (first != TASK_NONE)
+        print_next(view, first, out);
+}
+
+void run_end_print(const struct run_view *view, const struct run_end_style *style, struct text *out)
+{
+    const struct status_style status = {
+        .width = style->terminal->width, .color = style->terminal->color, .rows = ROWS, .now_ms = style->now_ms};
+    bool good =
+        view->end_state != NULL && run_view_ended(view) == view->counts[TASK_SUCCEEDED] + view->counts[TASK_CACHED];
+    if (!style->quiet) {
+        text_append(out, "\n");
+        status_print_stages(view, &status, out);
+    }
+    print_failures(view, style->terminal->color, out);
+    if (style->quiet)
+        return;
+    text_append(out, "\n");
+    status_print_headline(view, &status, out);
+    if (good && view->output != NULL) {
+        text_append(out, "results in ");
+        text_append_printable(out, view->output, REASON_LIMIT);
+        text_append(out, "\n");
+    } else if (!good && run_view_bad(view) == 0) {
+        text_append(out, "how far it came: descpipe status ");
+        text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
+        text_append(out, "\n");
+    }
+}
