@@ -2,6 +2,9 @@
 /* Runtime `native` on root folders, with the real bubblewrap, as root and as an ordinary user. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,6 +341,46 @@ START_TEST(everything_ends_with_the_first_process)
 }
 END_TEST
 
+START_TEST(a_stopped_session_ends_gracefully_and_as_a_whole)
+{
+    begin_as(_i);
+    const char *const command[] = {"/bin/sh", "-c",
+                                   "busybox setsid busybox sleep 1000 & trap 'echo saved; exit 3' TERM; echo ready; "
+                                   "busybox sleep 1000 & wait",
+                                   NULL};
+    struct descpipe_stage stage = stage_of(root, command, NULL);
+    struct descpipe_call call = {0};
+    fake.runtime->launch(fake.self, &call, &stage);
+    ck_assert_msg(call.succeeded, "%s", call.message);
+    int ends[2], status;
+    pid_t leader;
+    char output[64] = "";
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    ck_assert_int_eq(posix_spawn(&leader, call.argv[0], &actions, &attributes, call.argv, call.environment), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(ends[1]);
+    ck_assert_int_eq(read(ends[0], output, sizeof output - 1), 6);
+    ck_assert_str_eq(output, "ready\n");
+    ck_assert_int_eq(kill(-leader, SIGTERM), 0);
+    ssize_t got = read(ends[0], output, sizeof output - 1);
+    ck_assert_int_eq(got, 6);
+    ck_assert_mem_eq(output, "saved\n", 6);
+    /* The end of the pipe comes when nobody holds it any more: the daemon has ended too. */
+    ck_assert_int_eq(read(ends[0], output, sizeof output), 0);
+    ck_assert_int_eq(waitpid(leader, &status, 0), leader);
+    close(ends[0]);
+    fake_call_clear(&call);
+    finish();
+}
+END_TEST
+
 START_TEST(tells_a_missing_command_from_a_failing_one)
 {
     static const struct {
@@ -586,6 +629,7 @@ int main(void)
     tcase_add_loop_test(cases, network_can_be_taken_away, 0, 2);
     tcase_add_loop_test(cases, image_knows_the_caller_and_the_machines_servers, 0, 2);
     tcase_add_loop_test(cases, everything_ends_with_the_first_process, 0, 2);
+    tcase_add_loop_test(cases, a_stopped_session_ends_gracefully_and_as_a_whole, 0, 2);
     tcase_add_loop_test(cases, tells_a_missing_command_from_a_failing_one, 0, 2);
     tcase_add_loop_test(cases, missing_working_folder_is_there_and_empty, 0, 2);
     tcase_add_loop_test(cases, refuses_what_it_cannot_do, 0, 2);
