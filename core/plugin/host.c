@@ -295,6 +295,8 @@ struct plugin_instance *instance_open(struct plugin_host *host, struct module *m
     instance->position = host->instances.count;
     list_add(&host->instances, instance);
     fill_table(instance);
+    if (host->install)
+        host->install(instance);
 
     char message[OPEN_MESSAGE_BYTES] = "";
     int32_t status = open_of(module)(&instance->table, &instance->self, message, sizeof(message));
@@ -438,8 +440,8 @@ void plugin_host_free(struct plugin_host *host)
             loop_timer_stop(limit);
     }
     for (size_t i = 0; i < host->instances.count; i++)
-        log_warning("plugin %s did not end within %d s and is left behind", host->instances.items[i]->identity,
-                    CLOSE_LIMIT_MS / 1000);
+        host_fault(host->instances.items[i], "what it had open did not end within %d s after it was closed",
+                   CLOSE_LIMIT_MS / 1000);
     http_free(host->http);
     pool_free(host->pool);
     for (size_t i = 0; i < 2; i++) {

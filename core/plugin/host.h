@@ -40,6 +40,8 @@ struct plugin_host {
     /* Rules that plugins broke, for the conformance kit; may be NULL. */
     void (*fault)(void *context, const struct plugin_instance *instance, const char *message);
     void *fault_context;
+    /* Changes the services of an instance before it is opened; for the conformance kit; may be NULL. */
+    void (*install)(struct plugin_instance *instance);
 };
 
 struct service_item; /* a tool, an exchange, work ... that the plugin still has open */

@@ -5,8 +5,11 @@
  */
 #include <descpipe/plugin.h>
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef TINY_NAME
 #define TINY_NAME "tiny"
@@ -102,15 +105,37 @@ static void tiny_identify(void *self, struct descpipe_call *call, const struct d
     answer_identity(self, call);
 }
 
+/* Where the conformance kit looks for faults. */
 static void tiny_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)
 {
     (void)prepare;
+#if defined(TINY_FORBIDDEN)
+    setenv("TINY", "1", 1);
+#elif defined(TINY_CRASHES)
+    raise(SIGSEGV);
+#elif defined(TINY_EXITS)
+    _exit(3);
+#elif defined(TINY_ENDS_TWICE)
+    answer_identity(self, call);
+#elif defined(TINY_ANSWERS_WRONG)
+    const struct descpipe_host *host = self;
+    host->answer->text(call, "text");
+#elif defined(TINY_DEAF)
+    (void)self;
+    (void)call;
+    return;
+#endif
     answer_identity(self, call);
 }
 
 #ifndef TINY_WITHOUT_LAUNCH
 static void tiny_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
 {
+#ifdef TINY_LAUNCHES_LATE
+    (void)self;
+    (void)call;
+    (void)stage;
+#else
     const struct descpipe_host *host = self;
     struct descpipe_form form = {.size = sizeof(form),
                                  .form = DESCPIPE_FORM_COMMAND,
@@ -119,6 +144,7 @@ static void tiny_launch(void *self, struct descpipe_call *call, const struct des
                                  .directory = stage->directory};
     host->answer->form(call, &form);
     host->call->succeed(call);
+#endif
 }
 #endif
 
