@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One attempt, from the scheduler's word to its verdict.
+ *
+ *     attempt_start → files in (helper thread, when there are any) → attempt_run → command.c or managed.c
+ *     → attempt_ended → files out (helper thread) → attempt_published → judged: done, again, or failed
+ *
+ * The scheduler hears of the end as soon as what the attempt used is free again, which is before its files are
+ * published.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "run/walk.h"
+
+#define BACKOFF_LIMIT_MS INT64_C(3600000)
+#define ERROR_TAIL 4096
+
+static struct attempt *attempt_new(struct engine *engine)
+{
+    if (engine->free_slots.count > 0)
+        return engine->attempts.items[engine->free_slots.items[--engine->free_slots.count]];
+    struct attempt *attempt = memory_allocate(sizeof *attempt);
+    attempt->arena = arena_new();
+    attempt->slot = (uint32_t)engine->attempts.count;
+    list_add(&engine->attempts, attempt);
+    return attempt;
+}
+
+static void attempt_reset(struct attempt *attempt)
+{
+    text_clear(&attempt->outcome.reason);
+    text_clear(&attempt->files_reason);
+    error_clear(&attempt->files_error);
+    arena_reset(attempt->arena);
+    struct arena *arena = attempt->arena;
+    uint32_t slot = attempt->slot;
+    *attempt = (struct attempt){.arena = arena, .slot = slot, .keeper_slot = -1, .output = -1, .error = -1};
+}
+
+static double power(double factor, unsigned times)
+{
+    double result = 1;
+    for (unsigned i = 0; i < times; i++)
+        result *= factor;
+    return result;
+}
+
+/* What it may use, raised by the retries that ran into it. */
+static void set_limits(struct attempt *attempt, const struct stage *stage)
+{
+    struct engine *engine = attempt->engine;
+    const struct task *task = &engine->tasks[attempt->task];
+    struct descpipe_resources resources;
+    plan_resources(engine->plan, attempt->stage, &resources);
+    const struct retries *retries = stage->extras != NULL ? &stage->extras->retries : NULL;
+    attempt->memory = resources.memory_per_node;
+    attempt->time_limit_ms = engine->request->time_limit_ms;
+    if (attempt->time_limit_ms == 0)
+        attempt->time_limit_ms = (int64_t)resources.time_limit_ms;
+    if (retries == NULL)
+        return;
+    if (task->out_of_memory > 0 && attempt->memory > 0 && retries->memory_factor > 1) {
+        double raised = (double)attempt->memory * power(retries->memory_factor, task->out_of_memory);
+        uint64_t limit = retries->max_memory > 0 ? retries->max_memory : UINT64_MAX / 2;
+        attempt->memory = raised < (double)limit ? (uint64_t)raised : limit;
+    }
+    if (task->timed_out > 0 && retries->minutes_factor > 1) {
+        double raised = (double)attempt->time_limit_ms * power(retries->minutes_factor, task->timed_out);
+        attempt->time_limit_ms = raised < (double)CLOCK_LENGTH_LIMIT_MS ? (int64_t)raised : CLOCK_LENGTH_LIMIT_MS;
+    }
+}
+
+static void attempt_name(struct attempt *attempt, const struct stage *stage)
+{
+    struct engine *engine = attempt->engine;
+    attempt->stage_name = pipeline_text(engine->pipeline, stage->name);
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    if (attempt->member != NONE) {
+        stage_member_name(engine->pipeline, stage, attempt->member, &text);
+        attempt->member_name = arena_copy(attempt->arena, text_bytes(&text), text.length);
+        text_reset(&text);
+    }
+    run_attempt_name(&text, attempt->stage_name, attempt->member_name, attempt->number);
+    attempt->name = arena_copy(attempt->arena, text_bytes(&text), text.length);
+}
+
+static const char *const *copy_gpus(struct attempt *attempt, const char *const *gpus)
+{
+    size_t count = 0;
+    while (gpus != NULL && gpus[count] != NULL)
+        count++;
+    if (count == 0)
+        return NULL;
+    const char **copy = arena_allocate(attempt->arena, (count + 1) * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = arena_copy(attempt->arena, gpus[i], strlen(gpus[i]));
+    return copy;
+}
+
+bool attempt_start(void *context, uint64_t job, const struct descpipe_placement *placement,
+                   void (*ended)(void *scheduler, uint64_t job), void *scheduler)
+{
+    struct engine *engine = context;
+    if (engine->stop != STOP_NOT || job == 0)
+        return false;
+    uint32_t task = walk_job_task(engine, job);
+    if (engine->tasks[task].state != TASK_SUBMITTED || engine->tasks[task].attempts != walk_job_attempt(engine, job))
+        return false;
+    struct attempt *attempt = attempt_new(engine);
+    attempt_reset(attempt);
+    attempt->engine = engine;
+    attempt->task = task;
+    attempt->job = job;
+    attempt->number = engine->tasks[task].attempts;
+    attempt->scheduler_ended = ended;
+    attempt->scheduler = scheduler;
+    attempt->started_ms = clock_wall_ms();
+    const struct stage *stage = walk_stage_of(engine, task, &attempt->stage, &attempt->member);
+    attempt_name(attempt, stage);
+    attempt->gpus = copy_gpus(attempt, placement->gpus);
+    set_limits(attempt, stage);
+    engine->tasks[task].state = TASK_RUNNING;
+    engine->tasks[task].attempt_slot = attempt->slot;
+    engine->running++;
+    if (!files_prepare(attempt))
+        attempt_not_started(attempt,
+                            attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
+                            attempt->files_error.message);
+    else if (attempt->has_inputs)
+        files_bring_in(attempt);
+    else
+        attempt_run(attempt);
+    return true;
+}
+
+/* The folder logs/NNN, kept open: stages that lie together are started together. */
+static int logs_folder(struct engine *engine, uint32_t stage, struct error *error)
+{
+    uint32_t number = stage / RUN_STAGES_PER_FOLDER;
+    if (engine->logs_folder >= 0 && engine->logs_number == number)
+        return engine->logs_folder;
+    descriptor_close(engine->logs_folder);
+    cleanup(memory_free) char *path = memory_format("%s/logs/%03u", engine->folder.path, number);
+    engine->logs_folder = -1;
+    if (!folder_make(path, 0777, error))
+        return -1;
+    engine->logs_folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    engine->logs_number = number;
+    if (engine->logs_folder < 0)
+        error_system(error, "cannot open the folder '%s'", path);
+    return engine->logs_folder;
+}
+
+static int open_log(struct attempt *attempt, int folder, const char *suffix, struct error *error)
+{
+    char name[NAME_MAX + 1];
+    int length = snprintf(name, sizeof name, "%s.%s", attempt->name, suffix);
+    if (length < 0 || (size_t)length >= sizeof name) {
+        error_set(error, ERROR_SYSTEM, "the log of '%s' would have a name that is too long", attempt->name);
+        return -1;
+    }
+    int log = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (log < 0)
+        error_system(error, "cannot make the log file '%s'", name);
+    return log;
+}
+
+bool attempt_open_logs(struct attempt *attempt, struct error *error)
+{
+    int folder = logs_folder(attempt->engine, attempt->stage, error);
+    if (folder < 0)
+        return false;
+    attempt->output = open_log(attempt, folder, "out", error);
+    attempt->error = attempt->output >= 0 ? open_log(attempt, folder, "err", error) : -1;
+    return attempt->error >= 0;
+}
+
+void attempt_close_logs(struct attempt *attempt)
+{
+    descriptor_close(attempt->output);
+    descriptor_close(attempt->error);
+    attempt->output = attempt->error = -1;
+}
+
+void attempt_add_ending(struct attempt *attempt, const struct descpipe_ending *ending)
+{
+    if (attempt->endings_count == ENDINGS_LIMIT)
+        return;
+    struct descpipe_ending *copy = &attempt->endings[attempt->endings_count++];
+    *copy = *ending;
+    const char **texts[] = {&copy->witness, &copy->host, &copy->reason};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (*texts[i] != NULL)
+            *texts[i] = arena_copy(attempt->arena, *texts[i], strlen(*texts[i]));
+}
+
+static void end_soon(void *context)
+{
+    attempt_ended(context);
+}
+
+/* Comes back from the loop: the scheduler must not hear of an end while it is still starting it. */
+void attempt_not_started(struct attempt *attempt, uint32_t flags, const char *reason)
+{
+    const struct descpipe_ending ending = {
+        .size = sizeof ending, .flags = flags | DESCPIPE_ENDED_NOT_STARTED, .witness = "descpipe", .reason = reason};
+    attempt_add_ending(attempt, &ending);
+    loop_post(attempt->engine->loop, end_soon, attempt);
+}
+
+void attempt_run(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    if (attempt->stopped != 0 || engine->stop >= STOP_CANCEL) {
+        attempt_not_started(attempt, DESCPIPE_ENDED_CANCELLED, "before it started");
+        return;
+    }
+    const struct plan_stage *planned = &engine->plan->stages[attempt->stage];
+    if (engine->plan->backends[planned->backend].form == DESCPIPE_FORM_MANAGED)
+        managed_start(attempt);
+    else
+        command_start(attempt);
+}
+
+static void kill_now(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->kill = NULL;
+    if (attempt->process != NULL)
+        command_stop(attempt, SIGKILL);
+}
+
+/* Ends it because we want it: the first reason counts. */
+void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms)
+{
+    if (attempt->stopped == 0)
+        attempt->stopped = flag;
+    bool at_once = grace_ms <= 0;
+    if (attempt->process != NULL) {
+        command_stop(attempt, at_once ? SIGKILL : SIGTERM);
+        if (!at_once && attempt->kill == NULL)
+            attempt->kill = loop_timer(attempt->engine->loop, grace_ms, kill_now, attempt);
+    } else if (attempt->container.token != NULL) {
+        managed_stop(attempt, grace_ms);
+    } else if (attempt->call != NULL) {
+        call_cancel(attempt->call);
+    }
+}
+
+void attempt_stop(void *context, uint64_t job, uint64_t grace_ms)
+{
+    struct engine *engine = context;
+    if (job == 0)
+        return;
+    const struct task *task = &engine->tasks[walk_job_task(engine, job)];
+    if (task->state != TASK_RUNNING || task->attempts != walk_job_attempt(engine, job))
+        return;
+    attempt_end_by_us(engine->attempts.items[task->attempt_slot], DESCPIPE_ENDED_CANCELLED, (int64_t)grace_ms);
+}
+
+/* What it said at first, for launchers that fail like a stage. */
+static const char *error_tail(struct attempt *attempt, bool *whole)
+{
+    char *bytes = arena_allocate(attempt->arena, ERROR_TAIL + 1);
+    cleanup(memory_free) char *path = memory_format("%s/logs/%03u/%s.err", attempt->engine->folder.path,
+                                                    attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
+    cleanup(descriptor_close) int log = file_open(path, NULL, NULL);
+    ssize_t got = log >= 0 ? pread(log, bytes, ERROR_TAIL, 0) : -1;
+    if (got < 0)
+        return NULL;
+    bytes[got] = '\0';
+    *whole = got < ERROR_TAIL;
+    return bytes;
+}
+
+static void judge(struct attempt *attempt)
+{
+    struct outcome_case evidence = {
+        .endings = attempt->endings,
+        .endings_count = attempt->endings_count,
+        .memory_limit = attempt->memory,
+        .time_limit_ms = (uint64_t)attempt->time_limit_ms,
+        .form = attempt->engine->plan->backends[attempt->engine->plan->stages[attempt->stage].backend].form,
+        .argv0 = attempt->argv0,
+    };
+    const struct descpipe_ending *first = attempt->endings_count > 0 ? &attempt->endings[0] : NULL;
+    if (attempt->argv0 != NULL && first != NULL && (first->flags & DESCPIPE_ENDED_EXITED) && first->exit_code != 0)
+        evidence.error_tail = error_tail(attempt, &evidence.error_tail_whole);
+    outcome_judge(&evidence, &attempt->outcome);
+}
+
+static uint32_t retry_reasons(const struct outcome *outcome)
+{
+    switch (outcome->verdict) {
+    case VERDICT_NODE_FAIL:
+        return RETRY_NODE_FAIL;
+    case VERDICT_PREEMPTED:
+        return RETRY_PREEMPTED;
+    case VERDICT_TIMEOUT:
+        return RETRY_TIMEOUT;
+    case VERDICT_OOM:
+        return RETRY_OOM;
+    case VERDICT_LOST:
+        return RETRY_LOST;
+    case VERDICT_IMAGE:
+        return RETRY_IMAGE;
+    case VERDICT_EXIT:
+        return RETRY_FAIL | RETRY_EXIT_CODES;
+    case VERDICT_SIGNAL:
+    case VERDICT_OUTPUT_MISSING:
+    case VERDICT_STAGE_IN:
+        return RETRY_FAIL;
+    default:
+        return 0; /* OK, CANCELLED; DISK: it will be as full in a minute */
+    }
+}
+
+static bool names_exit_code(const struct retries *retries, int exit_code)
+{
+    for (size_t i = 0; i < retries->exit_codes_count; i++)
+        if (retries->exit_codes[i] == exit_code)
+            return true;
+    return false;
+}
+
+static bool may_retry(const struct engine *engine, uint32_t task, const struct retries *retries,
+                      const struct outcome *outcome)
+{
+    uint32_t reasons = retry_reasons(outcome) & retries->reasons;
+    if (reasons == RETRY_EXIT_CODES && !names_exit_code(retries, outcome->exit_code))
+        return false;
+    return reasons != 0 && engine->tasks[task].attempts <= retries->limit &&
+           engine->tasks[task].attempts < ATTEMPTS_LIMIT && engine->stop == STOP_NOT;
+}
+
+struct retry_wait {
+    struct engine *engine;
+    uint32_t task;
+};
+
+static void retry_now(void *context)
+{
+    struct retry_wait *wait = context;
+    struct engine *engine = wait->engine;
+    engine->retrying--;
+    if (engine->tasks[wait->task].state == TASK_READY)
+        walk_ready(engine, wait->task);
+    memory_free(wait);
+}
+
+static void retry_later(struct engine *engine, uint32_t task, int64_t delay_ms)
+{
+    struct retry_wait *wait = memory_allocate(sizeof *wait);
+    *wait = (struct retry_wait){.engine = engine, .task = task};
+    engine->tasks[task].state = TASK_READY;
+    engine->retrying++;
+    loop_timer(engine->loop, delay_ms, retry_now, wait);
+}
+
+static int64_t backoff(const struct retries *retries, unsigned attempts)
+{
+    int64_t delay = retries->backoff_ms;
+    for (unsigned i = 1; i < attempts && delay < BACKOFF_LIMIT_MS; i++)
+        delay *= 2;
+    return delay < BACKOFF_LIMIT_MS ? delay : BACKOFF_LIMIT_MS;
+}
+
+/* The verdict is known: what it means for the task. */
+static void decide(struct engine *engine, uint32_t task, const struct outcome *outcome)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    const struct retries *retries = stage->extras != NULL ? &stage->extras->retries : NULL;
+    struct task *state = &engine->tasks[task];
+    state->verdict = (uint8_t)outcome->verdict;
+    struct record_retry retry = {.at_ms = 0};
+    int64_t delay = 0;
+    bool again = retries != NULL && may_retry(engine, task, retries, outcome);
+    if (again) {
+        delay = backoff(retries, state->attempts);
+        retry = (struct record_retry){.at_ms = clock_wall_ms() + delay, .reason = verdict_name(outcome->verdict)};
+        if (outcome->verdict == VERDICT_OOM)
+            state->out_of_memory++;
+        if (outcome->verdict == VERDICT_TIMEOUT)
+            state->timed_out++;
+    }
+    record_verdict(engine, task, state->attempts, outcome, &retry);
+    walk_release_limit(engine, task);
+    if (again) {
+        retry_later(engine, task, delay);
+        return;
+    }
+    engine->verdicts[outcome->verdict]++;
+    if (outcome->verdict == VERDICT_OK)
+        walk_succeeded(engine, task);
+    else
+        walk_failed(engine, task, outcome->verdict);
+}
+
+static void attempt_done(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    uint32_t task = attempt->task;
+    engine->tasks[task].attempt_slot = NONE;
+    engine->running--;
+    decide(engine, task, &attempt->outcome);
+    uint32_t slot = attempt->slot;
+    attempt_reset(attempt);
+    list_add(&engine->free_slots, slot);
+}
+
+void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending)
+{
+    struct outcome outcome;
+    outcome_judge(&(struct outcome_case){.endings = ending, .endings_count = 1}, &outcome);
+    decide(engine, task, &outcome);
+    text_clear(&outcome.reason);
+}
+
+static void give_back(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    uint32_t backend = engine->plan->stages[attempt->stage].backend;
+    attempt->scheduler_ended(attempt->scheduler, attempt->job);
+    submit_room_again(engine, backend);
+}
+
+void attempt_ended(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    loop_timer_stop(steal(&attempt->limit));
+    loop_timer_stop(steal(&attempt->kill));
+    attempt_close_logs(attempt);
+    keeper_slot_give(engine->table, attempt->keeper_slot);
+    attempt->keeper_slot = -1;
+    if (!attempt->ended_recorded)
+        record_ended(attempt);
+    judge(attempt);
+    bool publishes = attempt->outcome.verdict == VERDICT_OK && attempt->has_outputs;
+    void (*scheduler_ended)(void *, uint64_t) = attempt->scheduler_ended;
+    if (publishes) {
+        files_publish(attempt);
+        give_back(attempt);
+        return;
+    }
+    void *scheduler = attempt->scheduler;
+    uint64_t job = attempt->job;
+    uint32_t backend = engine->plan->stages[attempt->stage].backend;
+    attempt_done(attempt);
+    scheduler_ended(scheduler, job);
+    submit_room_again(engine, backend);
+}
+
+void attempt_published(struct attempt *attempt)
+{
+    attempt_done(attempt);
+}

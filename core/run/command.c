@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Attempts whose stage is a process of ours (COMMAND): launched through the runtime's argv, in a session of its own.
+ *
+ * How it works: which job a pid is goes into the table shared with the keeper before the spawn (job) and after it
+ * (pid). The end is journalled while the process is still a zombie, so that it is known either from the journal or to
+ * the keeper.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/walk.h"
+
+static void process_ended(void *context, const struct process_end *end)
+{
+    struct attempt *attempt = context;
+    bool exited = end->exit_code >= 0;
+    const struct descpipe_ending ending = {.size = sizeof ending,
+                                           .flags = exited ? DESCPIPE_ENDED_EXITED : DESCPIPE_ENDED_SIGNALLED,
+                                           .exit_code = exited ? end->exit_code : 0,
+                                           .signal = end->signal,
+                                           .witness = "wait"};
+    attempt->endings[attempt->endings_count++] = ending; /* all its texts are constants */
+    if (attempt->stopped != 0)
+        attempt->endings[attempt->endings_count++] =
+            (struct descpipe_ending){.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};
+    /* What it left in its group ends with it; while it is a zombie the group's number is still its own. */
+    process_signal(attempt->process, SIGKILL);
+    record_ended(attempt);
+    attempt->ended_recorded = true;
+    engine_flush(attempt->engine, false);
+}
+
+static void process_reaped(void *context, const struct process_end *end)
+{
+    struct attempt *attempt = context;
+    attempt->process = NULL;
+    attempt->endings[0].cpu_ms = end->cpu_ms > 0 ? (uint64_t)end->cpu_ms : 0;
+    attempt->endings[0].peak_memory = end->peak_memory;
+    attempt->endings[0].started_at_ms = attempt->started_ms;
+    attempt->endings[0].finished_at_ms = clock_wall_ms();
+    stray_end(attempt->engine, attempt->session);
+    attempt_ended(attempt);
+}
+
+static void time_is_up(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->limit = NULL;
+    int64_t grace = attempt->engine->request->grace_ms;
+    attempt_end_by_us(attempt, DESCPIPE_ENDED_TIMED_OUT, grace > 0 ? grace : DEFAULT_GRACE_MS);
+}
+
+void command_time_limit(struct attempt *attempt)
+{
+    if (attempt->time_limit_ms > 0)
+        attempt->limit = loop_timer(attempt->engine->loop, attempt->time_limit_ms, time_is_up, attempt);
+}
+
+void command_stop(struct attempt *attempt, int signal)
+{
+    process_signal(attempt->process, signal);
+    if (signal == SIGKILL)
+        process_signal_session(attempt->session, signal); /* groups it made within its session */
+}
+
+static void execute(struct attempt *attempt, const struct descpipe_form *form)
+{
+    struct engine *engine = attempt->engine;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    const char *const *environment =
+        late_environment(attempt, attempt->launched, form->late_prefix, form->environment, &error);
+    if (environment == NULL || !attempt_open_logs(attempt, &error)) {
+        attempt_not_started(attempt, 0, error.message);
+        return;
+    }
+    attempt->argv0 = arena_copy(attempt->arena, form->argv[0], strlen(form->argv[0]));
+    attempt->keeper_slot = keeper_slot_take(engine->table, attempt->job);
+    const struct process_request request = {.argv = form->argv,
+                                            .environment = environment,
+                                            .directory = form->directory,
+                                            .input = -1,
+                                            .output = attempt->output,
+                                            .error = attempt->error,
+                                            .new_session = true,
+                                            .ended = process_ended,
+                                            .reaped = process_reaped,
+                                            .context = attempt};
+    attempt->process = process_start(engine->loop, &request, &error);
+    attempt_close_logs(attempt);
+    if (attempt->process == NULL) {
+        attempt_not_started(attempt, 0, error.message);
+        return;
+    }
+    attempt->session = process_pid(attempt->process);
+    keeper_slot_set_pid(engine->table, attempt->keeper_slot, attempt->session);
+    record_started(attempt, NULL);
+    command_time_limit(attempt);
+}
+
+static void launched(void *context, const struct call_result *result)
+{
+    struct attempt *attempt = context;
+    attempt->call = NULL;
+    if (!result->ok)
+        attempt_not_started(attempt, attempt->stopped, result->message);
+    else if (attempt->stopped != 0)
+        attempt_not_started(attempt, attempt->stopped, "before it started");
+    else
+        execute(attempt, result->form);
+}
+
+const struct descpipe_stage *command_stage(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    char *token = arena_allocate(attempt->arena, 48);
+    snprintf(token, 48, "%s-%llu", engine->folder.id, (unsigned long long)attempt->job);
+    attempt->token = token;
+    const struct plan_launch launch = {.arena = attempt->arena,
+                                       .task = attempt->task,
+                                       .attempt = attempt->number,
+                                       .run = engine->folder.id,
+                                       .token = token,
+                                       .input = attempt->input,
+                                       .output = attempt->attempt_folder,
+                                       .config = attempt->config,
+                                       .host_directory = attempt->attempt_folder,
+                                       .gpus = attempt->gpus,
+                                       .memory = attempt->memory};
+    return plan_launch_stage(engine->plan, &launch);
+}
+
+void command_start(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    attempt->launched = command_stage(attempt);
+    uint32_t backend = engine->plan->stages[attempt->stage].backend;
+    attempt->call = runtime_launch(engine->plan->backends[backend].runtime, attempt->launched,
+                                   (struct call_options){.done = launched, .context = attempt});
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine process: sets up, runs the loop round by round, ends.
+ *
+ * How it works: problems and errors before the run has a folder go to standard error, as a command would print them.
+ * From then on the journal speaks. At the end of each round ready tasks are submitted and the journal's buffer is
+ * handed to the kernel; the disk gets it SYNC_MS later, because what these records announce dies with this machine
+ * anyway.
+ */
+#include "run/engine.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "run/message.h"
+#include "run/walk.h"
+
+#define SYNC_MS 200
+#define BEAT_MS 1000
+
+bool engine_flush(struct engine *engine, bool sync)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    bool flushed = journal_flush(engine->journal, sync, &error);
+    if (!flushed && !engine->journal_stuck)
+        log_warning("%s; nothing new is started until that works again", error.message);
+    engine->journal_stuck = !flushed;
+    return flushed;
+}
+
+struct pool *engine_pool(struct engine *engine)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (engine->pool == NULL)
+        engine->pool = pool_new(engine->loop, 2, &error);
+    if (engine->pool == NULL) {
+        log_error(&error);
+        _exit(error_exit_status(ERROR_SYSTEM)); /* as without memory: the journal makes that safe */
+    }
+    return engine->pool;
+}
+
+static void tell_front(struct engine *engine, enum run_news news, int status, const char *text)
+{
+    struct run_message message = {.kind = (uint32_t)news, .status = status};
+    snprintf(message.text, sizeof message.text, "%s", text);
+    send(engine->socket, &message, sizeof message, MSG_NOSIGNAL);
+}
+
+static void sync_now(void *context)
+{
+    struct engine *engine = context;
+    engine->sync_timer = NULL;
+    engine_flush(engine, true);
+}
+
+static void beat(void *context)
+{
+    struct engine *engine = context;
+    engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
+    stop_check_file(engine);
+    if (engine->journal_stuck)
+        engine_flush(engine, true);
+    if (engine->running == 0)
+        stray_end(engine, 0);
+    if (++engine->beats % (LEASE_TOUCH_MS / BEAT_MS) != 0)
+        return;
+    lease_touch(engine->working_lease);
+    if (!lease_touch(engine->lease) && !engine->lease_lost) {
+        engine->lease_lost = true;
+        error_set(&engine->error, ERROR_SYSTEM, "the lease of run %s was taken by somebody else", engine->folder.id);
+        stop_leave(engine, "lease lost");
+    }
+}
+
+static void end_of_run(struct engine *engine)
+{
+    const char *state = engine->error.message != NULL ? "failed"
+                        : engine->stop == STOP_CANCEL ? "cancelled"
+                        : engine->failed > 0          ? "failed"
+                                                      : "succeeded";
+    stray_end(engine, 0);
+    record_end(engine, state);
+    engine->walking = false;
+    engine->finished = true;
+    loop_stop(engine->loop);
+}
+
+void engine_finish_when_done(struct engine *engine)
+{
+    if (!engine->walking || engine->finished || engine->running > 0)
+        return;
+    if (engine->stop == STOP_FAILED || engine->stop == STOP_CANCEL)
+        walk_settle_rest(engine);
+    if (engine->left > 0)
+        return;
+    engine->walking = false; /* once */
+    if (engine->stop == STOP_NOT && engine->failed == 0)
+        files_final(engine, end_of_run);
+    else
+        end_of_run(engine);
+}
+
+/* Between two rounds of the loop. */
+static bool next_round(void *context)
+{
+    struct engine *engine = context;
+    if (engine->journal == NULL)
+        return !engine->finished;
+    if (engine->walking && engine->stop == STOP_NOT)
+        submit_ready(engine);
+    engine_finish_when_done(engine);
+    if (journal_unflushed(engine->journal) > 0 && !engine->journal_stuck)
+        engine_flush(engine, false);
+    if (journal_unsynced(engine->journal) && engine->sync_timer == NULL)
+        engine->sync_timer = loop_timer(engine->loop, SYNC_MS, sync_now, engine);
+    return !engine->finished;
+}
+
+/* Prints what was found; false when there is an error among it. */
+static bool report_problems(struct engine *engine)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    problems_print(&engine->problems, &text);
+    if (text.length > 0)
+        descriptor_write(STDERR_FILENO, text.bytes, text.length, NULL);
+    bool errors = engine->problems.errors > 0;
+    problems_clear(&engine->problems);
+    if (errors)
+        engine->error.kind = ERROR_INPUT; /* without a message: all has been said */
+    return !errors;
+}
+
+static bool read_pipeline(struct engine *engine)
+{
+    const struct run_request *request = engine->request;
+    engine->policy = policy_read(request->policy_folder, &engine->problems);
+    if (engine->policy == NULL)
+        return report_problems(engine);
+    engine->catalogue = plugin_catalogue_new(&request->plugins, engine->policy, &engine->error);
+    if (engine->catalogue == NULL)
+        return false;
+    engine->layers = config_layers_read(&request->config, &engine->problems);
+    if (engine->layers == NULL)
+        return report_problems(engine);
+    struct pipeline_changes changes = request->changes;
+    enum layer layer;
+    const char *working = config_layers_value(engine->layers, "working", NULL, &layer);
+    if (changes.working == NULL && working != NULL &&
+        (layer > LAYER_PIPELINE || config_layers_locked(engine->layers, "working", NULL)))
+        changes.working = working;
+    const char *output = config_layers_value(engine->layers, "output", NULL, &layer);
+    if (changes.output == NULL && output != NULL &&
+        (layer > LAYER_PIPELINE || config_layers_locked(engine->layers, "output", NULL)))
+        changes.output = output;
+    engine->pipeline = pipeline_read(request->pipeline, &changes, &engine->problems);
+    return engine->pipeline != NULL || report_problems(engine);
+}
+
+static void plan_built(void *context, struct plan *plan, const struct error *error)
+{
+    struct engine *engine = context;
+    engine->plan = plan;
+    engine->plan_done = true;
+    if (plan == NULL && error != NULL && error->message != NULL) {
+        error_set(&engine->error, error->kind, "%s", error->message);
+        if (error->hint != NULL)
+            error_hint(&engine->error, "%s", error->hint);
+    }
+    loop_stop(engine->loop);
+}
+
+static bool plan_open(void *context)
+{
+    struct engine *engine = context;
+    return !engine->plan_done && !engine->finished;
+}
+
+static bool build_plan(struct engine *engine)
+{
+    const struct plan_request request = {.host = engine->host,
+                                         .catalogue = engine->catalogue,
+                                         .pipeline = engine->pipeline,
+                                         .layers = engine->layers,
+                                         .choices = engine->request->choices,
+                                         .problems = &engine->problems};
+    plan_build(&request, plan_built, engine);
+    if (!engine->plan_done)
+        loop_run(engine->loop, plan_open, engine);
+    bool good = report_problems(engine);
+    return good && engine->plan != NULL && !engine->finished;
+}
+
+/* Schedulers that hand stages to another system need scripts and staging there. */
+static bool check_schedulers(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->plan->backends_count; i++) {
+        const struct plan_backend *backend = &engine->plan->backends[i];
+        if (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS)
+            continue;
+        error_set(&engine->error, ERROR_PLUGIN,
+                  "scheduler '%s' hands stages to another system, which this version of descpipe cannot do",
+                  backend->scheduler_name);
+        return error_hint(&engine->error, "use a scheduler of this machine: sequential or local");
+    }
+    return true;
+}
+
+static bool write_plan(struct engine *engine)
+{
+    cleanup(memory_free) char *path = path_join(engine->folder.path, "plan.json");
+    cleanup(descriptor_close) int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (file < 0)
+        return error_system(&engine->error, "cannot make '%s'", path);
+    return plan_write_json(engine->plan, file, &engine->error) &&
+           (fsync(file) == 0 || error_system(&engine->error, "cannot sync '%s'", path));
+}
+
+static bool take_working_lease(struct engine *engine)
+{
+    cleanup(memory_free) char *descpipe = path_join(engine->pipeline->working, ".descpipe");
+    cleanup(memory_free) char *subject = memory_format("the working folder '%s'", engine->pipeline->working);
+    const struct lease_request request = {.folder = descpipe, .subject = subject, .run = engine->folder.id};
+    engine->working_lease = lease_take(&request, 0, &engine->error);
+    return engine->working_lease != NULL;
+}
+
+static void add_to_index(struct engine *engine)
+{
+    cleanup(memory_free) char *index = engine->request->no_index ? NULL : run_index_folder();
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(memory_free) char *pipeline = path_real(engine->request->pipeline, &error);
+    cleanup(memory_free) char *here = path_real(".", &error);
+    if (index == NULL || pipeline == NULL || here == NULL)
+        return;
+    struct run_index_entry entry = {engine->folder.id, engine->folder.path, pipeline, here};
+    if (!run_index_add(index, &entry, &error))
+        log_warning("the index of runs is not updated: %s", error.message);
+}
+
+static bool make_folder(struct engine *engine)
+{
+    if (!run_folder_prepare(engine->pipeline->working, &engine->error) ||
+        !run_folder_make(engine->pipeline->working, &engine->folder, &engine->error))
+        return false;
+    if (!take_working_lease(engine)) {
+        rmdir(engine->folder.path); /* nothing is in it yet */
+        return false;
+    }
+    const struct lease_request request = {
+        .folder = engine->folder.path, .subject = "the run", .run = engine->folder.id};
+    engine->lease = lease_take(&request, 0, &engine->error);
+    if (engine->lease == NULL || !write_plan(engine))
+        return false;
+    engine->journal =
+        journal_open(engine->folder.path, lease_epoch(engine->lease), engine->request->version, &engine->error);
+    return engine->journal != NULL;
+}
+
+static void prepare_backends(struct engine *engine)
+{
+    const struct plan *plan = engine->plan;
+    engine->backends = memory_allocate((plan->backends_count + 1) * sizeof *engine->backends);
+    for (uint32_t i = 0; i < plan->backends_count; i++) {
+        uint32_t can = plugin_runtime(plan->backends[i].runtime)->capabilities;
+        engine->backends[i] = (struct walk_backend){.engine = engine,
+                                                    .number = i,
+                                                    .isolated = (can & DESCPIPE_RUNTIME_ISOLATES_PATHS) != 0,
+                                                    .read_only = (can & DESCPIPE_RUNTIME_READ_ONLY) != 0};
+    }
+    engine->images = memory_allocate((plan->images_count + 1) * sizeof *engine->images);
+    for (uint32_t i = 0; i < plan->images_count; i++)
+        engine->images[i] = (struct walk_image){.engine = engine, .number = i};
+}
+
+static bool prepare(struct engine *engine)
+{
+    if (!read_pipeline(engine) || !report_problems(engine))
+        return false;
+    engine->loop = loop_new(&engine->error);
+    engine->host = engine->loop != NULL ? plugin_host_new(engine->loop, engine->catalogue, &engine->error) : NULL;
+    if (engine->host == NULL)
+        return false;
+    engine->socket_watch = loop_watch(engine->loop, engine->socket, LOOP_READABLE, stop_message, engine);
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        loop_signal(engine->loop, signals[i], stop_signal, engine);
+    const struct plugin_callbacks callbacks = {.context = engine,
+                                               .stage_start = attempt_start,
+                                               .stage_stop = attempt_stop,
+                                               .changed = submit_changed,
+                                               .blind = submit_blind};
+    plugin_host_set_callbacks(engine->host, &callbacks);
+    if (!build_plan(engine) || !check_schedulers(engine))
+        return false;
+    engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
+    bool selection = files_check_selection(engine, &engine->error);
+    memory_free(steal(&engine->folder.working));
+    return selection && make_folder(engine);
+}
+
+static void walk(struct engine *engine)
+{
+    prepare_backends(engine);
+    files_begin(engine);
+    walk_begin(engine);
+    keeper_table_set_folder(engine->table, engine->folder.path);
+    record_run(engine);
+    engine_flush(engine, true);
+    add_to_index(engine);
+    tell_front(engine, RUN_FOLDER, 0, engine->folder.path);
+    engine->walking = true;
+    submit_observe(engine);
+    walk_start(engine);
+    engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
+    loop_run(engine->loop, next_round, engine);
+    engine_flush(engine, true);
+}
+
+static int exit_status(const struct engine *engine)
+{
+    if (engine->cancels > 1)
+        return 130;
+    if (engine->error.kind != ERROR_NONE)
+        return error_exit_status(engine->error.kind);
+    return engine->failed > 0 ? error_exit_status(ERROR_STAGE) : 0;
+}
+
+int engine_run(const struct run_request *request, struct keeper_table *table, int socket)
+{
+    struct engine *engine = memory_allocate(sizeof *engine);
+    *engine = (struct engine){.request = request, .table = table, .socket = socket, .logs_folder = -1};
+    setpgid(0, 0); /* Ctrl-C is for the front */
+    if (prepare(engine))
+        walk(engine);
+    int status = exit_status(engine);
+    if (engine->error.message != NULL)
+        log_error(&engine->error);
+    /* Whoever waits for the front's end may start the next run at once. */
+    journal_close(steal(&engine->journal));
+    lease_release(steal(&engine->lease));
+    lease_release(steal(&engine->working_lease));
+    tell_front(engine, RUN_END, status, "");
+    if (engine->stop == STOP_LEAVE)
+        return status; /* what runs belongs to the keeper: no plugin gets a chance to end it */
+    plan_free(engine->plan);
+    plugin_host_free(engine->host);
+    return status; /* the process ends here, and its memory with it */
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine process: reads the pipeline, builds the plan and walks it. */
+#ifndef DESCPIPE_RUN_ENGINE_H
+#define DESCPIPE_RUN_ENGINE_H
+
+#include "run/front.h"
+#include "run/keeper.h"
+
+/* The engine's whole life; returns the exit status of the run. `socket` leads to the front. */
+int engine_run(const struct run_request *request, struct keeper_table *table, int socket);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The files of attempts: which they are, and the helper thread's turns at bringing them in and out.
+ *
+ * A stage without inputs and configuration shares one empty folder with all others like it, and one that declares no
+ * outputs and runs without a container stands in a folder shared likewise: no-op stages cost no folder.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "run/walk.h"
+
+static int compare_configs(const void *left, const void *right, void *context)
+{
+    const struct run_config *configs = context;
+    const struct run_config *one = &configs[*(const uint32_t *)left], *other = &configs[*(const uint32_t *)right];
+    if (one->stage != other->stage)
+        return one->stage < other->stage ? -1 : 1;
+    return one->tag == other->tag ? 0 : one->tag < other->tag ? -1 : 1;
+}
+
+void files_begin(struct engine *engine)
+{
+    size_t count = engine->pipeline->configs.count;
+    engine->configs_order = memory_allocate((count + 1) * sizeof(uint32_t));
+    for (uint32_t i = 0; i < count; i++)
+        engine->configs_order[i] = i;
+    if (count > 1)
+        qsort_r(engine->configs_order, count, sizeof(uint32_t), compare_configs, engine->pipeline->configs.items);
+}
+
+static const struct run_config *find_config(const struct engine *engine, symbol stage, symbol tag)
+{
+    size_t low = 0, high = engine->pipeline->configs.count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct run_config *config = &engine->pipeline->configs.items[engine->configs_order[middle]];
+        if (config->stage == stage && config->tag == tag)
+            return config;
+        if (config->stage < stage || (config->stage == stage && config->tag < tag))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static char *arena_path(struct arena *arena, const char *folder, const char *name)
+{
+    cleanup(memory_free) char *path = path_join(folder, name);
+    return arena_copy(arena, path, strlen(path));
+}
+
+static const char *file_name(struct arena *arena, const char *tag, const char *suffix)
+{
+    cleanup(text_clear) struct text name = TEXT_INIT;
+    staging_file_name(&name, tag, suffix);
+    return arena_copy(arena, text_bytes(&name), name.length);
+}
+
+/* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX. */
+static const char *data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
+                             uint32_t member, const char *tag, const char *suffix)
+{
+    cleanup(text_clear) struct text path = TEXT_INIT;
+    text_format(&path, "%s/data/", engine->folder.working);
+    if (producer->members == 0) {
+        staging_file_name(&path, tag, suffix);
+    } else if (member == NONE) {
+        text_append(&path, tag);
+    } else {
+        cleanup(text_clear) struct text name = TEXT_INIT;
+        stage_member_name(engine->pipeline, producer, member, &name);
+        text_format(&path, "%s/", tag);
+        staging_file_name(&path, text_bytes(&name), suffix);
+    }
+    return arena_copy(arena, text_bytes(&path), path.length);
+}
+
+/* Where one input of a task comes from and what it is called inside. */
+static bool find_input(const struct engine *engine, struct arena *arena, const struct stage *stage, uint32_t member,
+                       const struct file_tag *file, struct staging_file *found)
+{
+    const char *tag = pipeline_text(engine->pipeline, file->tag),
+               *suffix = pipeline_text(engine->pipeline, file->suffix);
+    const struct run_input *given = pipeline_input(engine->pipeline, file->tag);
+    *found = (struct staging_file){.name = file_name(arena, tag, suffix), .is_folder = staging_is_folder(suffix)};
+    if (given != NULL) {
+        found->from = pipeline_text(engine->pipeline, given->path);
+        return true;
+    }
+    uint32_t number = pipeline_producer(engine->pipeline, file->tag);
+    if (number == NONE)
+        return false;
+    const struct stage *producer = &engine->pipeline->stages.items[number];
+    uint32_t match = NONE;
+    if (producer->members > 0 && member != NONE)
+        match = stage_member_match(engine->pipeline, stage, member, producer);
+    if (producer->members > 0 && match == NONE) {
+        found->name = arena_copy(arena, tag, strlen(tag));
+        found->is_folder = true;
+    }
+    found->from = data_path(engine, arena, producer, match, tag, suffix);
+    return true;
+}
+
+static bool list_inputs(struct attempt *attempt, const struct stage *stage)
+{
+    const struct engine *engine = attempt->engine;
+    struct staging_file *files = arena_allocate(attempt->arena, (stage->inputs.count + 1) * sizeof *files);
+    for (uint32_t i = 0; i < stage->inputs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->inputs.at + i];
+        if (!find_input(engine, attempt->arena, stage, attempt->member, file, &files[i]))
+            return error_set(&attempt->files_error, ERROR_INPUT,
+                             "no stage writes its input '%s' and 'runtime.inputs' does not name it",
+                             pipeline_text(engine->pipeline, file->tag));
+    }
+    attempt->in.inputs = files;
+    attempt->in.inputs_count = stage->inputs.count;
+    return true;
+}
+
+static bool list_configs(struct attempt *attempt, const struct stage *stage)
+{
+    const struct engine *engine = attempt->engine;
+    struct staging_file *files = arena_allocate(attempt->arena, (stage->configs.count + 1) * sizeof *files);
+    for (uint32_t i = 0; i < stage->configs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->configs.at + i];
+        const struct run_config *config = find_config(engine, stage->name, file->tag);
+        if (config == NULL)
+            return error_set(&attempt->files_error, ERROR_INPUT,
+                             "'runtime.config' does not say where its configuration '%s' is",
+                             pipeline_text(engine->pipeline, file->tag));
+        files[i] = (struct staging_file){.from = pipeline_text(engine->pipeline, config->path),
+                                         .name = pipeline_text(engine->pipeline, file->suffix)};
+    }
+    attempt->in.configs = files;
+    attempt->in.configs_count = stage->configs.count;
+    return true;
+}
+
+static void list_outputs(struct attempt *attempt, const struct stage *stage)
+{
+    const struct engine *engine = attempt->engine;
+    struct staging_output *outputs = arena_allocate(attempt->arena, (stage->outputs.count + 1) * sizeof *outputs);
+    for (uint32_t i = 0; i < stage->outputs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
+        const char *tag = pipeline_text(engine->pipeline, file->tag);
+        const char *suffix = pipeline_text(engine->pipeline, file->suffix);
+        outputs[i] = (struct staging_output){
+            .tag = tag,
+            .suffix = suffix,
+            .name = file_name(attempt->arena, tag, suffix),
+            .published = data_path(engine, attempt->arena, stage, attempt->member, tag, suffix)};
+    }
+    attempt->out.outputs = outputs;
+    attempt->out.outputs_count = stage->outputs.count;
+}
+
+/* attempts/NNN/NAME, and what WORKING/STAGE/output shall say to point to it. */
+static bool make_output_folder(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    cleanup(memory_free) char *parent =
+        memory_format("%s/attempts/%03u", engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER);
+    attempt->attempt_folder = arena_path(attempt->arena, parent, attempt->name);
+    errno = 0;
+    bool made = mkdir(attempt->attempt_folder, 0777) == 0;
+    if (!made && errno == ENOENT)
+        made = folder_make(parent, 0777, &attempt->files_error) && mkdir(attempt->attempt_folder, 0777) == 0;
+    if (!made && attempt->files_error.message == NULL)
+        error_system(&attempt->files_error, "cannot make '%s'", attempt->attempt_folder);
+    if (!made)
+        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+    return made;
+}
+
+static const char *shared_folder(struct attempt *attempt, char **path, const char *name, mode_t mode)
+{
+    struct engine *engine = attempt->engine;
+    if (*path != NULL)
+        return *path;
+    cleanup(memory_free) char *wanted = memory_format("%s/attempts/%s", engine->folder.path, name);
+    if (!folder_make(wanted, mode, &attempt->files_error)) {
+        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+        return NULL;
+    }
+    *path = steal(&wanted);
+    return *path;
+}
+
+static bool prepare_input(struct attempt *attempt, const struct stage *stage)
+{
+    struct engine *engine = attempt->engine;
+    const struct walk_backend *backend = &engine->backends[engine->plan->stages[attempt->stage].backend];
+    bool has_script = stage->extras != NULL && stage->extras->script != 0;
+    attempt->has_inputs = stage->inputs.count > 0 || stage->configs.count > 0 || has_script;
+    if (!attempt->has_inputs) {
+        attempt->input = attempt->config = shared_folder(attempt, &engine->empty_folder, "empty", 0555);
+        return attempt->input != NULL;
+    }
+    attempt->files_verdict = VERDICT_STAGE_IN;
+    attempt->input = arena_path(attempt->arena, attempt->folder, "input");
+    attempt->config = arena_path(attempt->arena, attempt->folder, "config");
+    attempt->in.folder = attempt->folder;
+    attempt->in.may_link = backend->read_only;
+    attempt->in.script_name = PLAN_SCRIPT_NAME;
+    attempt->in.script = has_script ? pipeline_text(engine->pipeline, stage->extras->script) : NULL;
+    return list_inputs(attempt, stage) && list_configs(attempt, stage);
+}
+
+static void link_of_output(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    attempt->out.link = arena_path(attempt->arena, attempt->folder, "output");
+    /* Relative, so that a working folder may be moved: both lie in it. */
+    cleanup(text_clear) struct text target = TEXT_INIT;
+    text_append(&target, attempt->member != NONE ? "../../" : "../");
+    text_append(&target, attempt->attempt_folder + strlen(engine->folder.working) + 1);
+    attempt->out.link_target = arena_copy(attempt->arena, text_bytes(&target), target.length);
+}
+
+bool files_prepare(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    const struct stage *stage = &engine->pipeline->stages.items[attempt->stage];
+    const struct walk_backend *backend = &engine->backends[engine->plan->stages[attempt->stage].backend];
+    attempt->has_outputs = stage->outputs.count > 0;
+    if (stage->inputs.count > 0 || stage->configs.count > 0 || stage->outputs.count > 0 || stage->extras != NULL) {
+        const char *folder = arena_path(attempt->arena, engine->folder.working, attempt->stage_name);
+        attempt->folder =
+            attempt->member_name != NULL ? arena_path(attempt->arena, folder, attempt->member_name) : folder;
+    }
+    if (!prepare_input(attempt, stage))
+        return false;
+    if (!attempt->has_outputs && !backend->isolated) {
+        attempt->attempt_folder = shared_folder(attempt, &engine->none_folder, "none", 0777);
+        return attempt->attempt_folder != NULL;
+    }
+    if (!make_output_folder(attempt))
+        return false;
+    if (attempt->has_outputs) {
+        list_outputs(attempt, stage);
+        attempt->out.pipeline = engine->pipeline;
+        attempt->out.attempt = attempt->attempt_folder;
+        link_of_output(attempt);
+    }
+    return true;
+}
+
+static void bring_in_work(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->files_verdict = VERDICT_OK;
+    staging_bring_in(&attempt->in, &attempt->files_verdict, &attempt->files_error);
+}
+
+static void bring_in_done(void *context)
+{
+    struct attempt *attempt = context;
+    if (attempt->files_verdict == VERDICT_OK)
+        attempt_run(attempt);
+    else
+        attempt_not_started(attempt,
+                            attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
+                            attempt->files_error.message);
+}
+
+void files_bring_in(struct attempt *attempt)
+{
+    pool_run(engine_pool(attempt->engine), bring_in_work, bring_in_done, attempt);
+}
+
+static void publish_work(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->files_verdict = VERDICT_OK;
+    staging_publish(&attempt->out, &attempt->files_verdict, &attempt->files_error);
+}
+
+static void publish_done(void *context)
+{
+    struct attempt *attempt = context;
+    if (attempt->files_verdict == VERDICT_OK)
+        record_published(attempt);
+    else
+        outcome_spoil(&attempt->outcome, attempt->files_verdict, attempt->files_error.message);
+    attempt_published(attempt);
+}
+
+static void look_work(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->files_verdict = VERDICT_OK;
+    staging_look(&attempt->out, &attempt->files_verdict, &attempt->files_reason);
+}
+
+static void look_done(void *context)
+{
+    struct attempt *attempt = context;
+    if (attempt->files_verdict != VERDICT_OK) {
+        outcome_spoil(&attempt->outcome, attempt->files_verdict, text_bytes(&attempt->files_reason));
+        attempt_published(attempt);
+        return;
+    }
+    record_publish(attempt);
+    engine_flush(attempt->engine, false);
+    pool_run(engine_pool(attempt->engine), publish_work, publish_done, attempt);
+}
+
+void files_publish(struct attempt *attempt)
+{
+    pool_run(engine_pool(attempt->engine), look_work, look_done, attempt);
+}
+
+static bool check_stage(struct engine *engine, struct arena *arena, uint32_t number, struct error *error)
+{
+    const struct stage *stage = &engine->pipeline->stages.items[number];
+    for (uint32_t i = 0; i < stage->inputs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->inputs.at + i];
+        uint32_t producer = pipeline_producer(engine->pipeline, file->tag);
+        if (producer == NONE || engine->plan->stages[producer].selected ||
+            pipeline_input(engine->pipeline, file->tag) != NULL)
+            continue;
+        const char *path =
+            data_path(engine, arena, &engine->pipeline->stages.items[producer], NONE,
+                      pipeline_text(engine->pipeline, file->tag), pipeline_text(engine->pipeline, file->suffix));
+        if (file_exists(path))
+            continue;
+        error_set(
+            error, ERROR_INPUT,
+            "stage '%s' takes '%s' from stage '%s', which is not selected, and '%s' is not there from an earlier run",
+            pipeline_text(engine->pipeline, stage->name), pipeline_text(engine->pipeline, file->tag),
+            pipeline_text(engine->pipeline, engine->pipeline->stages.items[producer].name), path);
+        return error_hint(error, "select that stage too, or run the whole pipeline once");
+    }
+    return true;
+}
+
+bool files_check_selection(struct engine *engine, struct error *error)
+{
+    cleanup(arena_free) struct arena *arena = arena_new();
+    for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
+        if (engine->plan->stages[i].selected && !check_stage(engine, arena, i, error))
+            return false;
+        arena_reset(arena);
+    }
+    return true;
+}
+
+/* The final results: pairs of paths for a helper thread. */
+struct final {
+    struct engine *engine;
+    struct arena *arena;
+    LIST(struct staging_output) files; /* name: where to, published: where from */
+    void (*done)(struct engine *engine);
+    struct error error;
+};
+
+static void final_add(struct final *final, const struct stage *stage, uint32_t member)
+{
+    struct engine *engine = final->engine;
+    for (uint32_t i = 0; i < stage->outputs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
+        const char *tag = pipeline_text(engine->pipeline, file->tag);
+        const char *suffix = pipeline_text(engine->pipeline, file->suffix);
+        const char *from = data_path(engine, final->arena, stage, member, tag, suffix);
+        size_t data = strlen(engine->folder.working) + strlen("/data/");
+        const char *to = arena_path(final->arena, engine->pipeline->output, from + data);
+        struct staging_output item = {.tag = tag, .suffix = suffix, .name = to, .published = from};
+        list_add(&final->files, item);
+    }
+}
+
+static void final_work(void *context)
+{
+    struct final *final = context;
+    for (size_t i = 0; i < final->files.count; i++) {
+        const struct staging_output *file = &final->files.items[i];
+        cleanup(memory_free) char *folder = path_folder(file->name);
+        bool placed =
+            folder_make(folder, 0777, &final->error) &&
+            (staging_is_folder(file->suffix) ? folder_place(file->published, file->name, true, &final->error)
+                                             : file_place(file->published, file->name, true, NULL, &final->error));
+        if (!placed)
+            return;
+    }
+}
+
+static void final_done(void *context)
+{
+    struct final *final = context;
+    struct engine *engine = final->engine;
+    void (*done)(struct engine *) = final->done;
+    if (final->error.message != NULL) {
+        error_clear(&engine->error);
+        error_move(&engine->error, &final->error);
+        error_wrap(&engine->error, "the results cannot be put into '%s'", engine->pipeline->output);
+    }
+    arena_free(final->arena);
+    list_clear(&final->files);
+    memory_free(final);
+    done(engine);
+}
+
+void files_final(struct engine *engine, void (*done)(struct engine *engine))
+{
+    struct final *final = memory_allocate(sizeof *final);
+    *final = (struct final){.engine = engine, .arena = arena_new(), .done = done};
+    for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
+        const struct stage *stage = &engine->pipeline->stages.items[i];
+        if (!engine->plan->stages[i].selected || engine->stages[i].tasks_left > 0 || stage->outputs.count == 0)
+            continue;
+        for (uint32_t member = 0; member < (stage->members > 0 ? stage->members : 1); member++)
+            final_add(final, stage, stage->members > 0 ? member : NONE);
+    }
+    if (final->files.count == 0 || text_equal(engine->pipeline->output, NULL)) {
+        final_done(final);
+        return;
+    }
+    pool_run(engine_pool(engine), final_work, final_done, final);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Splitting into front, keeper and engine, and the front's end of their socket. */
+#include "run/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "io/process.h"
+#include "run/engine.h"
+#include "run/keeper.h"
+#include "run/message.h"
+
+/* The keeper outlives the front: it must not hold the user's terminal or pipe open, nor a folder that may be unmounted.
+ */
+static void let_go_of_terminal(void)
+{
+    cleanup(descriptor_close) int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 3 && nothing >= 0; i++)
+        dup2(nothing, i);
+    if (chdir("/") != 0)
+        return; /* then it keeps the folder: no harm */
+}
+
+/* In the keeper, from here to its end. */
+static _Noreturn void live_as_keeper(const struct run_request *request, struct keeper_table *table, int socket)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (!keeper_become(&error)) {
+        log_error(&error);
+        _exit(error_exit_status(error.kind));
+    }
+    atomic_store(&table->keeper, (int32_t)getpid());
+    pid_t engine = process_split(0, &error);
+    if (engine == 0) {
+        atomic_store(&table->engine, (int32_t)getpid());
+        _exit(engine_run(request, table, socket));
+    }
+    close(socket);
+    if (engine < 0) {
+        log_error(&error);
+        _exit(error_exit_status(error.kind));
+    }
+    let_go_of_terminal();
+    keeper_run(table, engine);
+    _exit(0);
+}
+
+bool run_start(const struct run_request *request, struct run_front *front, struct error *error)
+{
+    int sockets[2];
+    struct keeper_table *table = keeper_table_new(error);
+    if (table == NULL)
+        return false;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+        keeper_table_free(table);
+        return error_system(error, "cannot make a socket to the engine");
+    }
+    pid_t keeper = process_split(0, error);
+    if (keeper == 0) {
+        close(sockets[0]);
+        live_as_keeper(request, table, sockets[1]);
+    }
+    keeper_table_free(table);
+    close(sockets[1]);
+    if (keeper < 0) {
+        close(sockets[0]);
+        return false;
+    }
+    *front = (struct run_front){.socket = sockets[0], .keeper = keeper};
+    return true;
+}
+
+void run_front_clear(struct run_front *front)
+{
+    if (front->keeper == 0)
+        return;
+    close(front->socket);
+    memory_free(front->folder);
+    *front = (struct run_front){.socket = -1};
+}
+
+bool run_front_send(struct run_front *front, enum run_wish wish)
+{
+    struct run_message message = {.kind = (uint32_t)wish};
+    return send(front->socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof message;
+}
+
+enum run_news run_front_next(struct run_front *front, bool wait)
+{
+    struct run_message message;
+    ssize_t got;
+    do {
+        got = recv(front->socket, &message, sizeof message, wait ? 0 : MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    if (got != (ssize_t)sizeof message) {
+        front->exit_status = error_exit_status(ERROR_BUG); /* it ended without a word */
+        return RUN_END;
+    }
+    if (message.kind == RUN_FOLDER && front->folder == NULL) {
+        message.text[sizeof message.text - 1] = '\0';
+        front->folder = memory_copy_text(message.text);
+    }
+    front->exit_status = message.status;
+    return (enum run_news)message.kind;
+}

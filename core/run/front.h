@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A run as the process that the user started sees it: it starts the keeper and the engine, forwards wishes, and learns
+ * where the run is and how it ended. The live view reads the run folder; nothing of it comes through here.
+ */
+#ifndef DESCPIPE_RUN_FRONT_H
+#define DESCPIPE_RUN_FRONT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/layers.h"
+#include "pipeline/pipeline.h"
+#include "plan/plan.h"
+#include "plugin/catalogue.h"
+
+enum on_interrupt {
+    ON_INTERRUPT_DEFAULT = 0, /* cancel what runs on this machine, leave what a scheduler holds */
+    ON_INTERRUPT_CANCEL,
+    ON_INTERRUPT_LEAVE
+};
+
+/* Everything a run needs to know; borrowed until run_start has returned. */
+struct run_request {
+    const char *pipeline;            /* the file, as the user wrote it */
+    struct pipeline_changes changes; /* working and output: from the layers when NULL here */
+    struct plan_choices choices;
+    struct config_search config;
+    struct plugin_search plugins;
+    const char *policy_folder; /* the site's, or NULL */
+    const char *version;       /* of the program, for the journal */
+    bool keep_going;
+    enum on_interrupt on_interrupt;
+    int64_t time_limit_ms; /* of every stage, instead of its `minutes`: for tests; 0: none */
+    int64_t grace_ms;      /* from SIGTERM to SIGKILL; 0: 10 s */
+    bool no_index;         /* leave the user's index of runs alone */
+};
+
+enum run_wish {
+    RUN_CANCEL = 1, /* Ctrl-C: the first stops the run as on_interrupt says, the second at once */
+    RUN_LEAVE       /* end the engine, leave what runs to the keeper */
+};
+enum run_news {
+    RUN_FOLDER = 1, /* the run folder exists and can be read */
+    RUN_END         /* the engine has ended, with this exit status */
+};
+
+struct run_front {
+    int socket; /* readable when there is news */
+    pid_t keeper;
+    char *folder; /* after RUN_FOLDER */
+    int exit_status;
+};
+
+/* Splits this process: only legal before any loop or thread exists. Problems of the pipeline file and errors before the
+ * run has a folder are printed to standard error by the engine. */
+bool run_start(const struct run_request *request, struct run_front *front, struct error *error);
+void run_front_clear(struct run_front *front);
+static inline void run_front_clear_at(struct run_front *place)
+{
+    run_front_clear(place);
+}
+bool run_front_send(struct run_front *front, enum run_wish wish);
+/* The next news; waits for it when `wait`. 0: none yet. An engine that died counts as RUN_END with status 70. */
+enum run_news run_front_next(struct run_front *front, bool wait);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine's records in the journal, put together by hand: there are several per task. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "run/machine.h"
+#include "run/walk.h"
+
+static void member_text(struct text *text, const char *name, const char *value)
+{
+    text_append_bytes(text, ",\"", 2);
+    text_append(text, name);
+    text_append_bytes(text, "\":", 2);
+    text_append_json(text, value);
+}
+
+static void member_unsigned(struct text *text, const char *name, uint64_t value)
+{
+    text_append_bytes(text, ",\"", 2);
+    text_append(text, name);
+    text_append_bytes(text, "\":", 2);
+    text_append_unsigned(text, value);
+}
+
+static void member_signed(struct text *text, const char *name, int64_t value)
+{
+    text_append_bytes(text, ",\"", 2);
+    text_append(text, name);
+    text_append_bytes(text, "\":", 2);
+    text_append_signed(text, value);
+}
+
+static void append_task(struct engine *engine, struct text *text, uint32_t task)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    member_text(text, "stage", pipeline_text(engine->pipeline, stage->name));
+    if (member == NONE)
+        return;
+    cleanup(text_clear) struct text name = TEXT_INIT;
+    stage_member_name(engine->pipeline, stage, member, &name);
+    member_text(text, "member", text_bytes(&name));
+}
+
+static void append_plugin(struct text *text, const struct plugin_instance *instance, bool *first)
+{
+    if (instance == NULL)
+        return;
+    const struct descpipe_plugin *plugin = plugin_instance_descriptor(instance);
+    text_append(text, *first ? "{\"kind\":" : ",{\"kind\":");
+    *first = false;
+    text_append_json(text, plugin->kind);
+    member_text(text, "name", plugin->name);
+    member_text(text, "version", plugin->version);
+    member_text(text, "path", plugin_instance_path(instance));
+    member_text(text, "sha256", plugin_instance_sha256(instance));
+    text_append(text, "}");
+}
+
+static void append_plugins(struct engine *engine, struct text *text)
+{
+    bool first = true;
+    text_append(text, ",\"plugins\":[");
+    for (size_t i = 0; i < engine->plan->backends_count; i++) {
+        append_plugin(text, engine->plan->backends[i].scheduler, &first);
+        append_plugin(text, engine->plan->backends[i].runtime, &first);
+        append_plugin(text, engine->plan->backends[i].registry, &first);
+    }
+    text_append(text, "]");
+}
+
+void record_run(struct engine *engine)
+{
+    struct machine machine;
+    machine_read(&machine);
+    const struct plan_backend *backend = &engine->plan->backends[0];
+    struct text *text = journal_begin(engine->journal, "run");
+    member_text(text, "run", engine->folder.id);
+    member_text(text, "pipeline", engine->pipeline->file);
+    member_text(text, "name", pipeline_text(engine->pipeline, engine->pipeline->name));
+    member_unsigned(text, "user", getuid());
+    member_text(text, "host", machine.host);
+    member_text(text, "working", engine->pipeline->working);
+    member_text(text, "backend", backend->name);
+    text_append(text, ",\"options\":{\"scheduler\":");
+    settings_print_json(backend->scheduler_settings, text);
+    text_append(text, ",\"runtime\":");
+    settings_print_json(backend->runtime_settings, text);
+    text_append(text, "}");
+    append_plugins(engine, text);
+    member_unsigned(text, "tasks", engine->left);
+    text_append(text, engine->request->keep_going ? ",\"keep_going\":true" : ",\"keep_going\":false");
+    journal_end(engine->journal);
+}
+
+void record_image(struct engine *engine, uint32_t image)
+{
+    const struct plan_image *planned = &engine->plan->images[image];
+    struct text *text = journal_begin(engine->journal, "image");
+    member_text(text, "image", planned->reference);
+    member_text(text, "reference", planned->reference);
+    if (planned->config_digest != NULL)
+        member_text(text, "config_digest", planned->config_digest);
+    if (planned->manifest_digest != NULL)
+        member_text(text, "manifest_digest", planned->manifest_digest);
+    if (planned->handle != NULL)
+        member_text(text, "handle", planned->handle);
+    if (engine->images[image].failure != NULL)
+        member_text(text, "failure", engine->images[image].failure);
+    journal_end(engine->journal);
+}
+
+struct text *record_intent_begin(struct engine *engine, uint64_t serial)
+{
+    struct text *text = journal_begin(engine->journal, "intent");
+    member_unsigned(text, "submission", serial);
+    text_append(text, ",\"jobs\":[");
+    return text;
+}
+
+void record_intent_job(struct engine *engine, struct text *text, uint32_t task, bool first)
+{
+    uint64_t attempt = engine->tasks[task].attempts;
+    text_append(text, first ? "{\"job\":" : ",{\"job\":");
+    text_append_unsigned(text, walk_job(engine, task, attempt));
+    append_task(engine, text, task);
+    member_unsigned(text, "attempt", attempt);
+    text_append_character(text, '}');
+}
+
+void record_intent_end(struct engine *engine, struct text *text)
+{
+    text_append_character(text, ']');
+    journal_end(engine->journal);
+}
+
+void record_queued(struct engine *engine, uint64_t job, const char *reason)
+{
+    struct text *text = journal_begin(engine->journal, "queued");
+    member_unsigned(text, "job", job);
+    if (reason != NULL)
+        member_text(text, "reason", reason);
+    journal_end(engine->journal);
+}
+
+void record_started(struct attempt *attempt, const char *native)
+{
+    struct text *text = journal_begin(attempt->engine->journal, "started");
+    member_unsigned(text, "job", attempt->job);
+    if (attempt->session > 0) {
+        member_signed(text, "pid", attempt->session);
+        member_unsigned(text, "session_start", process_start_time(attempt->session));
+    }
+    if (native != NULL)
+        member_text(text, "native", native);
+    journal_end(attempt->engine->journal);
+}
+
+static void append_ending(struct text *text, const struct descpipe_ending *ending)
+{
+    static const char *const flags[] = {"exited",         "signalled", "out_of_memory", "timed_out",   "node_failed",
+                                        "preempted",      "cancelled", "image",         "not_started", "stage_in",
+                                        "output_missing", "disk",      "lost"};
+    text_append(text, "{\"witness\":");
+    text_append_json(text, ending->witness != NULL ? ending->witness : "");
+    if (ending->flags & DESCPIPE_ENDED_EXITED)
+        member_signed(text, "exit", ending->exit_code);
+    if (ending->flags & DESCPIPE_ENDED_SIGNALLED)
+        member_signed(text, "signal", ending->signal);
+    for (unsigned bit = 2; bit < sizeof flags / sizeof *flags; bit++)
+        if (ending->flags & (1u << bit)) {
+            text_append(text, ",\"");
+            text_append(text, flags[bit]);
+            text_append(text, "\":true");
+        }
+    if (ending->host != NULL)
+        member_text(text, "host", ending->host);
+    if (ending->reason != NULL)
+        member_text(text, "reason", ending->reason);
+    if (ending->peak_memory != 0)
+        member_unsigned(text, "peak_memory", ending->peak_memory);
+    if (ending->cpu_ms != 0)
+        member_unsigned(text, "cpu_ms", ending->cpu_ms);
+    text_append_character(text, '}');
+}
+
+void record_ended(struct attempt *attempt)
+{
+    struct text *text = journal_begin(attempt->engine->journal, "ended");
+    member_unsigned(text, "job", attempt->job);
+    const struct descpipe_ending *first = attempt->endings_count > 0 ? &attempt->endings[0] : NULL;
+    if (first != NULL && (first->flags & DESCPIPE_ENDED_EXITED))
+        member_signed(text, "exit", first->exit_code);
+    else if (first != NULL && (first->flags & DESCPIPE_ENDED_SIGNALLED))
+        member_signed(text, "signal", first->signal);
+    text_append(text, ",\"evidence\":[");
+    for (size_t i = 0; i < attempt->endings_count; i++) {
+        if (i > 0)
+            text_append_character(text, ',');
+        append_ending(text, &attempt->endings[i]);
+    }
+    text_append_character(text, ']');
+    member_signed(text, "started_at", attempt->started_ms);
+    member_signed(text, "finished_at", clock_wall_ms());
+    journal_end(attempt->engine->journal);
+}
+
+void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, const struct outcome *outcome,
+                    const struct record_retry *retry)
+{
+    struct text *text = journal_begin(engine->journal, "verdict");
+    member_unsigned(text, "job", walk_job(engine, task, attempt));
+    append_task(engine, text, task);
+    member_unsigned(text, "attempt", attempt);
+    text_append(text, ",\"verdict\":\"");
+    text_append(text, verdict_name(outcome->verdict));
+    text_append_character(text, '"');
+    member_text(text, "reason", text_bytes(&outcome->reason));
+    member_unsigned(text, "cpu_ms", outcome->cpu_ms);
+    member_unsigned(text, "peak_memory", outcome->peak_memory);
+    if (retry != NULL && retry->at_ms != 0) {
+        text_append(text, ",\"retry\":{\"at\":");
+        text_append_signed(text, retry->at_ms);
+        member_text(text, "reason", retry->reason);
+        if (retry->memory != 0)
+            member_unsigned(text, "memory", retry->memory);
+        if (retry->time_limit_ms != 0)
+            member_signed(text, "time_limit_ms", retry->time_limit_ms);
+        text_append_character(text, '}');
+    }
+    journal_end(engine->journal);
+}
+
+void record_publish(struct attempt *attempt)
+{
+    struct text *text = journal_begin(attempt->engine->journal, "publish");
+    member_unsigned(text, "job", attempt->job);
+    text_append(text, ",\"files\":[");
+    for (size_t i = 0; i < attempt->out.outputs_count; i++) {
+        const struct staging_output *output = &attempt->out.outputs[i];
+        text_append(text, i > 0 ? ",{\"tag\":" : "{\"tag\":");
+        text_append_json(text, output->tag);
+        member_text(text, "path", output->published);
+        member_unsigned(text, "bytes", output->bytes);
+        text_append_character(text, '}');
+    }
+    text_append_character(text, ']');
+    journal_end(attempt->engine->journal);
+}
+
+void record_published(struct attempt *attempt)
+{
+    struct text *text = journal_begin(attempt->engine->journal, "published");
+    member_unsigned(text, "job", attempt->job);
+    journal_end(attempt->engine->journal);
+}
+
+void record_state(struct engine *engine, uint32_t task, enum task_state state)
+{
+    struct text *text = journal_begin(engine->journal, "state");
+    append_task(engine, text, task);
+    text_append(text, state == TASK_CANCELLED ? ",\"state\":\"cancelled\"" : ",\"state\":\"skipped\"");
+    journal_end(engine->journal);
+}
+
+void record_request(struct engine *engine, const char *what, const char *by)
+{
+    struct text *text = journal_begin(engine->journal, "request");
+    text_append(text, ",\"");
+    text_append(text, what);
+    text_append(text, "\":true");
+    member_text(text, "by", by);
+    journal_end(engine->journal);
+}
+
+void record_end(struct engine *engine, const char *state)
+{
+    struct text *text = journal_begin(engine->journal, "end");
+    member_text(text, "state", state);
+    text_append(text, ",\"verdicts\":{");
+    bool first = true;
+    for (enum verdict i = VERDICT_OK; i < VERDICTS; i++) {
+        if (engine->verdicts[i] == 0)
+            continue;
+        text_append(text, first ? "\"" : ",\"");
+        first = false;
+        text_append(text, verdict_name(i));
+        text_append(text, "\":");
+        text_append_unsigned(text, engine->verdicts[i]);
+    }
+    text_append_character(text, '}');
+    member_unsigned(text, "succeeded", engine->succeeded);
+    member_unsigned(text, "failed", engine->failed);
+    member_unsigned(text, "cancelled", engine->cancelled);
+    member_unsigned(text, "skipped", engine->skipped);
+    journal_end(engine->journal);
+}

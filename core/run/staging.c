@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bringing inputs in, judging outputs, publishing them. */
+#include "run/staging.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "pipeline/file_type.h"
+
+bool staging_is_folder(const char *suffix)
+{
+    return text_ends_with(suffix, "/");
+}
+
+void staging_file_name(struct text *name, const char *tag, const char *suffix)
+{
+    size_t length = strlen(suffix);
+    if (staging_is_folder(suffix))
+        length--;
+    text_append(name, tag);
+    if (length == 0)
+        return;
+    text_append_character(name, '.');
+    text_append_bytes(name, suffix, length);
+}
+
+/* What stands in errno after a failed file operation tells a full disk from the rest. */
+static enum verdict verdict_of_errno(enum verdict otherwise)
+{
+    return errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : otherwise;
+}
+
+static bool place(const char *from, const char *to, bool is_folder, bool may_link, struct error *error)
+{
+    return is_folder ? folder_place(from, to, may_link, error) : file_place(from, to, may_link, NULL, error);
+}
+
+static bool make_anew(const char *folder, struct error *error)
+{
+    return folder_remove(folder, error) && folder_make(folder, 0777, error);
+}
+
+static bool bring_files(const char *folder, const struct staging_file *files, size_t count, bool may_link,
+                        struct error *error)
+{
+    if (!make_anew(folder, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        /* Data that a person names may be a link into a store; only what a stage writes may not be one. */
+        cleanup(memory_free) char *real = path_real(files[i].from, error);
+        if (real == NULL)
+            return false;
+        cleanup(memory_free) char *to = path_join(folder, files[i].name);
+        if (!place(real, to, files[i].is_folder, may_link, error))
+            return false;
+    }
+    return true;
+}
+
+bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct error *error)
+{
+    cleanup(memory_free) char *input = path_join(in->folder, "input");
+    cleanup(memory_free) char *config = path_join(in->folder, "config");
+    errno = 0;
+    bool done = bring_files(input, in->inputs, in->inputs_count, in->may_link, error) &&
+                bring_files(config, in->configs, in->configs_count, false, error);
+    if (done && in->script != NULL) {
+        cleanup(memory_free) char *script = path_join(config, in->script_name);
+        done = file_write(script, in->script, strlen(in->script), 0777, error);
+    }
+    if (!done)
+        *verdict = verdict_of_errno(VERDICT_STAGE_IN);
+    return done;
+}
+
+static const char *kind_name(mode_t mode)
+{
+    return S_ISLNK(mode)    ? "a symbolic link"
+           : S_ISFIFO(mode) ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISDIR(mode)  ? "a folder"
+           : S_ISREG(mode)  ? "a file"
+                            : "a device";
+}
+
+static bool look_at(const struct staging_out *out, struct staging_output *output, struct text *reason)
+{
+    cleanup(memory_free) char *path = path_join(out->attempt, output->name);
+    struct stat status;
+    bool wants_folder = staging_is_folder(output->suffix);
+    if (lstat(path, &status) != 0) {
+        if (errno == ENOENT)
+            text_format(reason, "did not write its output '%s'", output->name);
+        else
+            text_format(reason, "its output '%s' cannot be looked at: %s", output->name, strerror(errno));
+        return false;
+    }
+    if (wants_folder ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode)) {
+        text_format(reason, "its output '%s' is %s, not a %s", output->name, kind_name(status.st_mode),
+                    wants_folder ? "folder" : "regular file");
+        return false;
+    }
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (!file_type_check(out->pipeline, output->suffix, path, &error)) {
+        text_format(reason, "its output '%s' is not what it should be: %s", output->name, error.message);
+        return false;
+    }
+    output->bytes = wants_folder ? 0 : (uint64_t)status.st_size;
+    return true;
+}
+
+bool staging_look(const struct staging_out *out, enum verdict *verdict, struct text *reason)
+{
+    for (size_t i = 0; i < out->outputs_count; i++)
+        if (!look_at(out, &out->outputs[i], reason)) {
+            *verdict = VERDICT_OUTPUT_MISSING;
+            return false;
+        }
+    return true;
+}
+
+/* WORKING/STAGE/output, replaced in one step. A real folder in its place is somebody's own and stays. */
+static bool point_output(const struct staging_out *out, struct error *error)
+{
+    cleanup(memory_free) char *folder = path_folder(out->link);
+    if (!folder_make(folder, 0777, error))
+        return false;
+    char name[FILE_TEMPORARY_NAME];
+    file_temporary_name(name);
+    cleanup(memory_free) char *temporary = path_join(folder, name);
+    struct stat status;
+    if (lstat(out->link, &status) == 0 && S_ISDIR(status.st_mode) && rmdir(out->link) != 0) {
+        log_warning("'%s' is a folder with files; it is left alone and does not show the latest output", out->link);
+        return true;
+    }
+    if (symlink(out->link_target, temporary) != 0)
+        return error_system(error, "cannot make a link in '%s'", folder);
+    if (rename(temporary, out->link) == 0)
+        return true;
+    error_system(error, "cannot put '%s' in place", out->link);
+    unlink(temporary);
+    return false;
+}
+
+bool staging_publish(const struct staging_out *out, enum verdict *verdict, struct error *error)
+{
+    errno = 0;
+    bool done = true;
+    for (size_t i = 0; i < out->outputs_count && done; i++) {
+        const struct staging_output *output = &out->outputs[i];
+        cleanup(memory_free) char *from = path_join(out->attempt, output->name);
+        cleanup(memory_free) char *folder = path_folder(output->published);
+        done = folder_make(folder, 0777, error) &&
+               place(from, output->published, staging_is_folder(output->suffix), true, error);
+    }
+    if (done && out->link != NULL)
+        done = point_output(out, error);
+    if (!done)
+        *verdict = verdict_of_errno(VERDICT_OUTPUT_MISSING);
+    return done;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From ready tasks to submissions, and what schedulers say of them.
+ *
+ * How it works: once per round of the loop the ready tasks of a backend become one submission, as many as the scheduler
+ * has room for. Tasks that must wait (for a named limit, for room, for their image) lie in a heap of what they wait for
+ * and come back from there. The `intent` is in the kernel's hands before the scheduler hears of it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "run/walk.h"
+
+#define BATCH 256 /* jobs of one submission: well below the journal's line limit */
+#define LATER_MS 1000
+#define LATER_LIMIT_MS 60000
+
+static void submission_free(struct submission *submission)
+{
+    memory_free(submission->tasks);
+    arena_free(submission->arena);
+    memory_free(submission);
+}
+
+/* True when the task may go now; else it waits where it will be woken. */
+static bool may_go(struct engine *engine, uint32_t task)
+{
+    uint32_t number = plan_task_stage(engine->plan, task);
+    uint32_t image = engine->plan->stages[number].image;
+    if (image != NONE && engine->images[image].state != IMAGE_READY) {
+        task_heap_push(&engine->images[image].waiting, walk_item(engine, task));
+        submit_prepare_image(engine, image);
+        return false;
+    }
+    uint32_t limit = engine->stages[number].limit;
+    if (limit == NONE || engine->tasks[task].holds_limit)
+        return true;
+    if (engine->limits[limit].free == 0) {
+        task_heap_push(&engine->limits[limit].waiting, walk_item(engine, task));
+        return false;
+    }
+    engine->limits[limit].free--;
+    engine->tasks[task].holds_limit = true;
+    return true;
+}
+
+static struct descpipe_job *fill_job(struct engine *engine, struct submission *submission, uint32_t task)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    struct arena *arena = submission->arena;
+    struct descpipe_resources *resources = arena_allocate(arena, sizeof *resources);
+    plan_resources(engine->plan, number, resources);
+    struct descpipe_job *job = arena_allocate(arena, sizeof *job);
+    const char *name = pipeline_text(engine->pipeline, stage->name);
+    *job = (struct descpipe_job){.size = sizeof *job,
+                                 .job = walk_job(engine, task, engine->tasks[task].attempts),
+                                 .order = walk_item(engine, task) >> 32,
+                                 .attempt = engine->tasks[task].attempts,
+                                 .stage = name,
+                                 .group = name,
+                                 .resources = resources,
+                                 .settings =
+                                     (const struct descpipe_settings *)engine->plan->stages[number].scheduler_settings};
+    if (member != NONE) {
+        cleanup(text_clear) struct text text = TEXT_INIT;
+        stage_member_name(engine->pipeline, stage, member, &text);
+        job->member = arena_copy(arena, text_bytes(&text), text.length);
+    }
+    return job;
+}
+
+static void judge_all(struct submission *submission, const char *message)
+{
+    struct engine *engine = submission->backend->engine;
+    const struct descpipe_ending ending = {
+        .size = sizeof ending, .flags = DESCPIPE_ENDED_NOT_STARTED, .witness = "scheduler", .reason = message};
+    for (uint32_t i = 0; i < submission->submission.count; i++)
+        attempt_judge_unstarted(engine, submission->tasks[i], &ending);
+}
+
+static void submission_send(struct submission *submission);
+
+/* One job of several was refused, and the scheduler takes all or none: ask for each alone. */
+static void send_each(struct submission *submission)
+{
+    struct engine *engine = submission->backend->engine;
+    for (uint32_t i = 0; i < submission->submission.count; i++) {
+        struct submission *one = memory_allocate(sizeof *one);
+        *one = (struct submission){.backend = submission->backend, .arena = arena_new(), .serial = ++engine->serial};
+        one->tasks = memory_allocate(sizeof *one->tasks);
+        one->tasks[0] = submission->tasks[i];
+        const struct descpipe_job **jobs = arena_allocate(one->arena, 2 * sizeof *jobs);
+        jobs[0] = fill_job(engine, one, submission->tasks[i]);
+        one->submission = submission->submission;
+        one->submission.count = 1;
+        one->submission.jobs = jobs;
+        struct text *text = record_intent_begin(engine, one->serial);
+        record_intent_job(engine, text, one->tasks[0], true);
+        record_intent_end(engine, text);
+        submission_send(one);
+    }
+}
+
+static void room_later(void *context)
+{
+    struct walk_backend *backend = context;
+    backend->later = NULL;
+    submit_room_again(backend->engine, backend->number);
+}
+
+/* The scheduler is busy or cannot be reached: nothing was done, so all of it is ready again, a little later. */
+static void send_later(struct submission *submission, const char *message)
+{
+    struct walk_backend *backend = submission->backend;
+    struct engine *engine = backend->engine;
+    for (uint32_t i = 0; i < submission->submission.count; i++) {
+        uint32_t task = submission->tasks[i];
+        engine->tasks[task].state = TASK_READY;
+        engine->tasks[task].attempts--;
+        task_heap_push(&backend->waiting, walk_item(engine, task));
+    }
+    backend->later_ms = backend->later_ms == 0 ? LATER_MS : backend->later_ms * 2;
+    if (backend->later_ms > LATER_LIMIT_MS)
+        backend->later_ms = LATER_LIMIT_MS;
+    record_queued(engine, walk_job(engine, submission->tasks[0], 1), message);
+    if (backend->later == NULL)
+        backend->later = loop_timer(engine->loop, backend->later_ms, room_later, backend);
+}
+
+static void submitted(void *context, const struct call_result *result)
+{
+    struct submission *submission = context;
+    struct engine *engine = submission->backend->engine;
+    if (result->ok) {
+        submission->backend->later_ms = 0;
+    } else if (engine->stop >= STOP_CANCEL) {
+        for (uint32_t i = 0; i < submission->submission.count; i++)
+            walk_settle(engine, submission->tasks[i], TASK_CANCELLED);
+    } else if (result->failure == DESCPIPE_FAILED_LATER || result->failure == DESCPIPE_FAILED_CANNOT_ASK) {
+        send_later(submission, result->message);
+    } else if (submission->submission.count > 1) {
+        send_each(submission);
+    } else {
+        judge_all(submission, result->message);
+    }
+    submission_free(submission);
+}
+
+static void submission_send(struct submission *submission)
+{
+    struct plugin_instance *scheduler =
+        submission->backend->engine->plan->backends[submission->backend->number].scheduler;
+    scheduler_submit(scheduler, &submission->submission,
+                     (struct call_options){.done = submitted, .context = submission});
+}
+
+static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count)
+{
+    struct submission *submission = memory_allocate(sizeof *submission);
+    *submission =
+        (struct submission){.backend = &engine->backends[backend], .arena = arena_new(), .serial = ++engine->serial};
+    submission->tasks = memory_allocate(count * sizeof *tasks);
+    memcpy(submission->tasks, tasks, count * sizeof *tasks);
+    const struct descpipe_job **jobs = arena_allocate(submission->arena, (count + 1) * sizeof *jobs);
+    for (uint32_t i = 0; i < count; i++) {
+        engine->tasks[tasks[i]].state = TASK_SUBMITTED;
+        engine->tasks[tasks[i]].attempts++;
+        jobs[i] = fill_job(engine, submission, tasks[i]);
+    }
+    struct text *text = record_intent_begin(engine, submission->serial);
+    for (uint32_t i = 0; i < count; i++)
+        record_intent_job(engine, text, tasks[i], i == 0);
+    record_intent_end(engine, text);
+    char *token = arena_allocate(submission->arena, RUN_ID_LENGTH + 24);
+    snprintf(token, RUN_ID_LENGTH + 24, "%s-%llu", engine->folder.id, (unsigned long long)submission->serial);
+    submission->submission = (struct descpipe_submission){
+        .size = sizeof submission->submission, .count = count, .token = token, .run = engine->folder.id, .jobs = jobs};
+    if (engine_flush(engine, false)) {
+        submission_send(submission);
+        return;
+    }
+    /* No room for the intent, so no act: the tasks are as ready as before. */
+    for (uint32_t i = 0; i < count; i++) {
+        engine->tasks[tasks[i]].attempts--;
+        walk_ready(engine, tasks[i]);
+    }
+    submission_free(submission);
+}
+
+static uint64_t room_of(struct engine *engine, uint32_t backend)
+{
+    if (engine->backends[backend].later != NULL)
+        return 0;
+    return plugin_scheduler_room(engine->plan->backends[backend].scheduler);
+}
+
+/* Up to a batch of tasks of one backend, in order. Tasks of other backends are put aside for the next batch. */
+static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backend, struct task_heap *aside)
+{
+    uint32_t count = 0;
+    uint64_t room = BATCH;
+    *backend = NONE;
+    while (count < room && engine->ready.count > 0) {
+        uint64_t item = task_heap_pop(&engine->ready);
+        uint32_t task = (uint32_t)item;
+        uint32_t wanted = engine->plan->stages[plan_task_stage(engine->plan, task)].backend;
+        if (*backend != NONE && wanted != *backend) {
+            task_heap_push(aside, item);
+            continue;
+        }
+        if (!may_go(engine, task))
+            continue;
+        uint64_t free = *backend == NONE ? room_of(engine, wanted) : room;
+        if (free == 0) {
+            task_heap_push(&engine->backends[wanted].waiting, item);
+            continue;
+        }
+        if (*backend == NONE)
+            room = free < BATCH ? free : BATCH;
+        *backend = wanted;
+        tasks[count++] = task;
+    }
+    return count;
+}
+
+void submit_ready(struct engine *engine)
+{
+    uint32_t tasks[BATCH], backend;
+    struct task_heap aside = {.items = NULL};
+    while (engine->stop == STOP_NOT && !engine->journal_stuck && (engine->ready.count > 0 || aside.count > 0)) {
+        while (aside.count > 0)
+            task_heap_push(&engine->ready, task_heap_pop(&aside));
+        uint32_t count = collect(engine, tasks, &backend, &aside);
+        if (count > 0)
+            submit_batch(engine, backend, tasks, count);
+    }
+    while (aside.count > 0)
+        task_heap_push(&engine->ready, task_heap_pop(&aside));
+    memory_free(aside.items);
+}
+
+void submit_room_again(struct engine *engine, uint32_t backend)
+{
+    struct task_heap *waiting = &engine->backends[backend].waiting;
+    while (waiting->count > 0)
+        task_heap_push(&engine->ready, task_heap_pop(waiting));
+}
+
+void submit_changed(void *context, const struct descpipe_change *change)
+{
+    struct engine *engine = context;
+    uint32_t task = walk_job_task(engine, change->job);
+    if (change->job == 0 || engine->tasks[task].attempts != walk_job_attempt(engine, change->job) ||
+        engine->tasks[task].state != TASK_SUBMITTED)
+        return; /* not ours, or of an attempt that is over */
+    if (change->state == DESCPIPE_JOB_QUEUED)
+        record_queued(engine, change->job, change->reason);
+    if (change->state != DESCPIPE_JOB_ENDED)
+        return;
+    /* Of stages that the host starts, schedulers only tell that one will not start. */
+    static const struct descpipe_ending unknown = {.size = sizeof unknown,
+                                                   .flags = DESCPIPE_ENDED_LOST,
+                                                   .witness = "scheduler",
+                                                   .reason = "its scheduler gave it back without a reason"};
+    const struct descpipe_ending *ending = change->ending != NULL ? change->ending : &unknown;
+    if ((ending->flags & DESCPIPE_ENDED_CANCELLED) && engine->stop != STOP_NOT)
+        walk_settle(engine, task, engine->stop == STOP_CANCEL ? TASK_CANCELLED : TASK_SKIPPED);
+    else
+        attempt_judge_unstarted(engine, task, ending);
+}
+
+void submit_blind(void *context, const char *message)
+{
+    struct engine *engine = context;
+    struct text *text = journal_begin(engine->journal, "blind");
+    if (message != NULL) {
+        text_append(text, ",\"reason\":");
+        text_append_json(text, message);
+    }
+    journal_end(engine->journal);
+}
+
+static void observe_ended(void *context, const struct call_result *result)
+{
+    struct walk_backend *backend = context;
+    backend->observing = NULL;
+    if (!result->ok && result->failure != DESCPIPE_FAILED_CANCELLED && backend->engine->walking)
+        submit_blind(backend->engine, result->message);
+}
+
+void submit_observe(struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->plan->backends_count; i++)
+        engine->backends[i].observing = scheduler_observe(
+            engine->plan->backends[i].scheduler,
+            (struct call_options){.deadline_ms = INT64_MAX, .done = observe_ended, .context = &engine->backends[i]});
+}
+
+static void image_prepared(void *context, const struct call_result *result)
+{
+    struct walk_image *image = context;
+    struct engine *engine = image->engine;
+    struct plan_image *planned = &engine->plan->images[image->number];
+    image->state = result->ok ? IMAGE_READY : IMAGE_UNKNOWN;
+    if (result->ok) {
+        const struct descpipe_image_identity *identity = result->identity;
+        planned->prepared = true;
+        memory_free(planned->handle);
+        planned->handle = memory_copy_text(identity->handle);
+        if (planned->config_digest == NULL && identity->config_digest != NULL)
+            planned->image.config_digest = planned->config_digest = memory_copy_text(identity->config_digest);
+        if (planned->manifest_digest == NULL && identity->manifest_digest != NULL)
+            planned->image.manifest_digest = planned->manifest_digest = memory_copy_text(identity->manifest_digest);
+    }
+    memory_free(image->failure);
+    image->failure = result->ok ? NULL : memory_copy_text(result->message);
+    record_image(engine, image->number);
+    struct task_heap waiting = image->waiting;
+    image->waiting = (struct task_heap){.items = NULL};
+    const struct descpipe_ending ending = {.size = sizeof ending,
+                                           .flags = DESCPIPE_ENDED_IMAGE | DESCPIPE_ENDED_NOT_STARTED,
+                                           .witness = "runtime",
+                                           .reason = image->failure};
+    while (waiting.count > 0) {
+        uint32_t task = (uint32_t)task_heap_pop(&waiting);
+        if (result->ok || engine->stop != STOP_NOT) {
+            task_heap_push(&engine->ready, walk_item(engine, task));
+        } else {
+            engine->tasks[task].attempts++;
+            attempt_judge_unstarted(engine, task, &ending);
+        }
+    }
+    memory_free(waiting.items);
+}
+
+void submit_prepare_image(struct engine *engine, uint32_t number)
+{
+    struct walk_image *image = &engine->images[number];
+    if (image->state != IMAGE_UNKNOWN)
+        return;
+    image->state = IMAGE_PREPARING;
+    const struct plan_image *planned = &engine->plan->images[number];
+    image->prepare = (struct descpipe_prepare){
+        .size = sizeof image->prepare, .where = DESCPIPE_PREPARE_HERE, .image = &planned->image};
+    runtime_prepare(engine->plan->backends[planned->backend].runtime, &image->prepare,
+                    (struct call_options){.deadline_ms = INT64_MAX, .done = image_prepared, .context = image});
+}

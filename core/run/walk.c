@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Walking the plan: which tasks are ready, and what the end of one means for the rest.
+ *
+ * How it works: a stage counts the stages it waits for, and its own tasks that have not succeeded. When the second
+ * count reaches zero the first one of each dependent goes down by one. Nothing recurses: a chain may be as long as it
+ * likes.
+ */
+#include "run/walk.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+const struct stage *walk_stage_of(const struct engine *engine, uint32_t task, uint32_t *number, uint32_t *member)
+{
+    *number = plan_task_stage(engine->plan, task);
+    const struct stage *stage = &engine->pipeline->stages.items[*number];
+    *member = stage->members > 0 ? plan_task_member(engine->plan, task) : NONE;
+    return stage;
+}
+
+static uint32_t stage_tasks(const struct engine *engine, uint32_t number)
+{
+    uint32_t members = engine->pipeline->stages.items[number].members;
+    return members > 0 ? members : 1;
+}
+
+uint64_t walk_item(const struct engine *engine, uint32_t task)
+{
+    uint32_t number = plan_task_stage(engine->plan, task);
+    uint64_t order = engine->stages[number].first_order + (task - engine->plan->stages[number].first_task);
+    return order << 32 | task;
+}
+
+static void index_dependents(struct engine *engine)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    size_t stages = pipeline->stages.count;
+    engine->dependents_at = memory_allocate((stages + 2) * sizeof(uint32_t));
+    engine->dependents = memory_allocate((pipeline->edges.count + 1) * sizeof(uint32_t));
+    uint32_t *at = engine->dependents_at + 1; /* shifted by one, so that filling leaves the starts in place */
+    for (size_t i = 0; i < stages; i++) {
+        struct slice after = pipeline->stages.items[i].after;
+        for (uint32_t j = 0; j < after.count; j++)
+            at[pipeline->edges.items[after.at + j] + 1]++;
+    }
+    for (size_t i = 1; i <= stages; i++)
+        at[i] += at[i - 1];
+    for (size_t i = 0; i < stages; i++) {
+        struct slice after = pipeline->stages.items[i].after;
+        for (uint32_t j = 0; j < after.count; j++)
+            engine->dependents[at[pipeline->edges.items[after.at + j]]++] = (uint32_t)i;
+    }
+    /* at[s] is now where s ends, which is where s + 1 starts: dependents_at[s] is where s starts. */
+}
+
+static void prepare_limits(struct engine *engine)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    engine->limits = memory_allocate((pipeline->limits.count + 1) * sizeof *engine->limits);
+    for (size_t i = 0; i < pipeline->limits.count; i++)
+        engine->limits[i] = (struct walk_limit){.name = pipeline_text(pipeline, pipeline->limits.items[i].name),
+                                                .free = pipeline->limits.items[i].count};
+    for (size_t i = 0; i < pipeline->stages.count; i++) {
+        const struct stage_extras *extras = pipeline->stages.items[i].extras;
+        engine->stages[i].limit = NONE;
+        for (size_t j = 0; extras != NULL && extras->limit != 0 && j < pipeline->limits.count; j++)
+            if (pipeline->limits.items[j].name == extras->limit)
+                engine->stages[i].limit = (uint32_t)j;
+    }
+}
+
+static void prepare_stages(struct engine *engine)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    engine->stages = memory_allocate((pipeline->stages.count + 1) * sizeof *engine->stages);
+    uint32_t order = 0;
+    for (size_t i = 0; i < pipeline->stages.count; i++) {
+        uint32_t number = pipeline->order[i];
+        engine->stages[number].first_order = order;
+        order += stage_tasks(engine, number);
+    }
+    for (uint32_t i = 0; i < pipeline->stages.count; i++) {
+        struct slice after = pipeline->stages.items[i].after;
+        engine->stages[i].tasks_left = stage_tasks(engine, i);
+        if (!engine->plan->stages[i].selected)
+            continue;
+        engine->left += stage_tasks(engine, i);
+        for (uint32_t j = 0; j < after.count; j++)
+            engine->stages[i].waiting += engine->plan->stages[pipeline->edges.items[after.at + j]].selected;
+    }
+}
+
+static void stage_ready(struct engine *engine, uint32_t number)
+{
+    uint32_t first = engine->plan->stages[number].first_task;
+    for (uint32_t i = 0; i < stage_tasks(engine, number); i++)
+        walk_ready(engine, first + i);
+}
+
+void walk_begin(struct engine *engine)
+{
+    engine->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *engine->tasks);
+    for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
+        engine->tasks[i].attempt_slot = NONE;
+    prepare_stages(engine);
+    prepare_limits(engine);
+    index_dependents(engine);
+}
+
+void walk_start(struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->pipeline->stages.count; i++)
+        if (engine->plan->stages[i].selected && engine->stages[i].waiting == 0)
+            stage_ready(engine, i);
+}
+
+void walk_ready(struct engine *engine, uint32_t task)
+{
+    engine->tasks[task].state = TASK_READY;
+    task_heap_push(&engine->ready, walk_item(engine, task));
+}
+
+void walk_release_limit(struct engine *engine, uint32_t task)
+{
+    if (!engine->tasks[task].holds_limit)
+        return;
+    engine->tasks[task].holds_limit = false;
+    struct walk_limit *limit = &engine->limits[engine->stages[plan_task_stage(engine->plan, task)].limit];
+    limit->free++;
+    if (limit->waiting.count > 0)
+        task_heap_push(&engine->ready, task_heap_pop(&limit->waiting));
+}
+
+void walk_succeeded(struct engine *engine, uint32_t task)
+{
+    uint32_t number = plan_task_stage(engine->plan, task);
+    engine->tasks[task].state = TASK_SUCCEEDED;
+    engine->succeeded++;
+    engine->left--;
+    if (--engine->stages[number].tasks_left > 0)
+        return;
+    for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
+        uint32_t dependent = engine->dependents[i];
+        if (engine->plan->stages[dependent].selected && --engine->stages[dependent].waiting == 0)
+            stage_ready(engine, dependent);
+    }
+}
+
+void walk_settle(struct engine *engine, uint32_t task, enum task_state state)
+{
+    if (engine->tasks[task].state >= TASK_SUCCEEDED)
+        return;
+    engine->tasks[task].state = (uint8_t)state;
+    engine->left--;
+    if (state == TASK_CANCELLED)
+        engine->cancelled++;
+    else
+        engine->skipped++;
+    record_state(engine, task, state);
+}
+
+static void skip_planned(struct engine *engine, uint32_t number)
+{
+    uint32_t first = engine->plan->stages[number].first_task;
+    for (uint32_t i = 0; i < stage_tasks(engine, number); i++)
+        if (engine->tasks[first + i].state == TASK_PLANNED)
+            walk_settle(engine, first + i, TASK_SKIPPED);
+}
+
+/* Everything after a stage that will not succeed. A stage is met once: its first task tells. */
+static void skip_dependents(struct engine *engine, uint32_t failed)
+{
+    engine->stack.count = 0;
+    list_add(&engine->stack, failed);
+    while (engine->stack.count > 0) {
+        uint32_t number = engine->stack.items[--engine->stack.count];
+        for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
+            uint32_t dependent = engine->dependents[i];
+            if (!engine->plan->stages[dependent].selected ||
+                engine->tasks[engine->plan->stages[dependent].first_task].state != TASK_PLANNED)
+                continue;
+            skip_planned(engine, dependent);
+            list_add(&engine->stack, dependent);
+        }
+    }
+}
+
+void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict)
+{
+    bool cancelled = verdict == VERDICT_CANCELLED;
+    engine->tasks[task].state = cancelled ? TASK_CANCELLED : TASK_FAILED;
+    engine->left--;
+    if (cancelled)
+        engine->cancelled++;
+    else
+        engine->failed++;
+    skip_dependents(engine, plan_task_stage(engine->plan, task));
+    if (!cancelled && !engine->request->keep_going)
+        stop_after_failure(engine);
+}
+
+void walk_settle_rest(struct engine *engine)
+{
+    enum task_state state = engine->stop == STOP_CANCEL ? TASK_CANCELLED : TASK_SKIPPED;
+    for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
+        if (engine->tasks[i].state <= TASK_READY && engine->plan->stages[plan_task_stage(engine->plan, i)].selected)
+            walk_settle(engine, i, state);
+    engine->ready.count = 0;
+    for (size_t i = 0; i < engine->pipeline->limits.count; i++)
+        engine->limits[i].waiting.count = 0;
+    for (size_t i = 0; i < engine->plan->images_count; i++)
+        engine->images[i].waiting.count = 0;
+    for (size_t i = 0; i < engine->plan->backends_count; i++)
+        engine->backends[i].waiting.count = 0;
+}

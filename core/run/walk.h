@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the engine share. For core/run alone.
+ *
+ *     engine.c     the process: setting up, the loop's rounds, the end
+ *     walk.c       tasks and stages: what is ready, what a verdict means for the rest
+ *     submit.c     ready tasks → submissions; what schedulers say
+ *     attempt.c    one attempt from the scheduler's word to its verdict
+ *     command.c    … whose stage is a process of ours (COMMAND)
+ *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
+ *     files.c      … its files: which, where, in and out
+ *     record.c     the journal's records
+ *     stop.c       cancelling and leaving
+ *
+ * A task is one member of a stage, or the stage itself. A job is one attempt of a task: (attempt - 1) * tasks + task +
+ * 1, so that the number says both and no table is needed.
+ */
+#ifndef DESCPIPE_RUN_WALK_H
+#define DESCPIPE_RUN_WALK_H
+
+#include "base/list.h"
+#include "io/pool.h"
+#include "io/process.h"
+#include "run/engine.h"
+#include "run/journal.h"
+#include "run/lease.h"
+#include "run/outcome.h"
+#include "run/run_folder.h"
+#include "run/staging.h"
+
+#define NONE UINT32_MAX
+#define DEFAULT_GRACE_MS 10000
+#define ENDINGS_LIMIT 8
+#define ATTEMPTS_LIMIT 1000
+
+enum task_state {
+    TASK_PLANNED = 0, /* waits for other stages */
+    TASK_READY,       /* waits for room, a limit, its image or its next attempt */
+    TASK_SUBMITTED,
+    TASK_RUNNING,
+    TASK_SUCCEEDED,
+    TASK_FAILED,
+    TASK_CANCELLED,
+    TASK_SKIPPED
+};
+
+struct task {
+    uint32_t attempt_slot; /* RUNNING: index into engine->attempts */
+    uint16_t attempts;     /* made or in progress */
+    uint8_t state;         /* enum task_state */
+    uint8_t verdict;       /* the last attempt's */
+    uint8_t out_of_memory; /* retries for these reasons, which raise what it asks for */
+    uint8_t timed_out;
+    bool holds_limit;
+};
+
+struct walk_stage {
+    uint32_t waiting;     /* stages it waits for */
+    uint32_t tasks_left;  /* not succeeded */
+    uint32_t first_order; /* of its first task in the stable topological order */
+    uint32_t limit;       /* index into engine->limits or NONE */
+};
+
+/* Tasks by order: a binary heap of order << 32 | task. */
+struct task_heap {
+    uint64_t *items;
+    size_t count, capacity;
+};
+void task_heap_push(struct task_heap *heap, uint64_t item);
+uint64_t task_heap_pop(struct task_heap *heap);
+
+struct walk_limit {
+    const char *name;
+    uint32_t free;
+    struct task_heap waiting;
+};
+
+enum image_state { IMAGE_UNKNOWN = 0, IMAGE_PREPARING, IMAGE_READY, IMAGE_FAILED };
+struct walk_image {
+    struct engine *engine;
+    uint32_t number;
+    enum image_state state;
+    struct task_heap waiting;
+    struct descpipe_prepare prepare;
+    char *failure;
+};
+
+struct walk_backend {
+    struct engine *engine;
+    uint32_t number;
+    struct plugin_call *observing;
+    struct task_heap waiting; /* for room */
+    struct loop_timer *later; /* the scheduler asked to come again */
+    int64_t later_ms;
+    bool isolated, read_only; /* what the runtime can do */
+};
+
+struct submission {
+    struct walk_backend *backend;
+    struct arena *arena;
+    struct descpipe_submission submission;
+    uint64_t serial;
+    uint32_t *tasks;
+};
+
+struct attempt {
+    struct engine *engine;
+    uint32_t slot, task, stage, member; /* member NONE: none */
+    uint16_t number;
+    uint64_t job;
+    struct arena *arena; /* kept for the next attempt in this slot */
+    const char *stage_name, *member_name;
+    const char *token;
+    const char *name; /* STAGE[.MEMBER].ATTEMPT */
+    int64_t started_ms;
+    uint64_t memory;       /* what it asks for now */
+    int64_t time_limit_ms; /* 0: none */
+    void (*scheduler_ended)(void *scheduler, uint64_t job);
+    void *scheduler;
+    const char *const *gpus;
+    int keeper_slot;
+    struct process *process;
+    pid_t session; /* 0: none */
+    struct plugin_call *call;
+    struct plugin_call *logs_call;
+    struct descpipe_container container; /* MANAGED: token set while there is one */
+    struct descpipe_logs logs;
+    struct descpipe_stop stop_request;
+    struct loop_timer *again; /* asks the runtime once more */
+    int64_t again_ms;
+    bool observed;
+    const struct descpipe_stage *launched;
+    int output, error; /* its log files, -1 */
+    const char *argv0;
+    struct loop_timer *limit, *kill;
+    uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */
+    bool stop_sent, ended_recorded, placed_back;
+    struct descpipe_ending endings[ENDINGS_LIMIT];
+    size_t endings_count;
+    struct outcome outcome;
+    /* Files, while a helper thread has them. */
+    bool has_inputs, has_outputs;
+    const char *folder;         /* WORKING/STAGE[/MEMBER] */
+    const char *input, *config; /* its folders, or the shared empty one */
+    const char *attempt_folder; /* its output folder, or the shared one */
+    struct staging_in in;
+    struct staging_out out;
+    enum verdict files_verdict;
+    struct error files_error;
+    struct text files_reason;
+};
+
+enum engine_stop {
+    STOP_NOT = 0,
+    STOP_FAILED, /* a stage failed: nothing new starts */
+    STOP_CANCEL, /* somebody asked: what runs is ended */
+    STOP_LEAVE   /* the engine ends, what runs goes on under the keeper */
+};
+
+struct engine {
+    const struct run_request *request;
+    struct keeper_table *table;
+    int socket;
+    struct loop *loop;
+    struct loop_watch *socket_watch;
+    struct loop_timer *heartbeat, *sync_timer;
+    struct policy *policy;
+    struct plugin_catalogue *catalogue;
+    struct plugin_host *host;
+    struct pool *pool;
+    struct config_layers *layers;
+    struct pipeline *pipeline;
+    struct plan *plan;
+    struct problems problems;
+    struct error error; /* what stopped the run, if anything did */
+    struct run_folder folder;
+    struct lease *lease, *working_lease;
+    struct journal *journal;
+    int logs_folder; /* descriptor of logs/NNN, the last one used */
+    uint32_t logs_number;
+    char *none_folder, *empty_folder; /* attempts/none, attempts/empty; made when first needed */
+
+    struct task *tasks;
+    struct walk_stage *stages;
+    uint32_t *dependents_at, *dependents; /* by stage: who waits for it */
+    struct walk_limit *limits;
+    struct walk_image *images;
+    struct walk_backend *backends;
+    struct task_heap ready;
+    LIST(struct attempt *) attempts;
+    LIST(uint32_t) free_slots;
+    uint32_t *configs_order; /* pipeline->configs by stage and tag */
+    LIST(uint32_t) stack;    /* of stages, for walking without recursion */
+    uint32_t left;           /* tasks without a final state */
+    uint32_t running;        /* attempts in progress */
+    uint32_t retrying;       /* tasks that wait for their next attempt */
+    uint64_t serial;         /* of submissions */
+    uint64_t verdicts[VERDICTS], succeeded, failed, cancelled, skipped;
+    enum engine_stop stop;
+    unsigned cancels; /* how often it was asked */
+    bool plan_done, walking, finished, journal_stuck, lease_lost;
+    unsigned beats;
+};
+
+/* engine.c */
+/* The journal's buffer to the kernel, with `sync` to the disk. False while the disk takes nothing: no act may follow.
+ */
+bool engine_flush(struct engine *engine, bool sync);
+void engine_finish_when_done(struct engine *engine);
+struct pool *engine_pool(struct engine *engine);
+
+/* walk.c */
+void walk_begin(struct engine *engine);
+void walk_start(struct engine *engine); /* what waits for nothing is ready */
+static inline uint64_t walk_job(const struct engine *engine, uint32_t task, uint64_t attempt)
+{
+    return (attempt - 1) * engine->plan->tasks_count + task + 1;
+}
+static inline uint32_t walk_job_task(const struct engine *engine, uint64_t job)
+{
+    return (uint32_t)((job - 1) % engine->plan->tasks_count);
+}
+static inline uint64_t walk_job_attempt(const struct engine *engine, uint64_t job)
+{
+    return (job - 1) / engine->plan->tasks_count + 1;
+}
+uint64_t walk_item(const struct engine *engine, uint32_t task); /* for heaps */
+const struct stage *walk_stage_of(const struct engine *engine, uint32_t task, uint32_t *number, uint32_t *member);
+void walk_ready(struct engine *engine, uint32_t task);
+void walk_release_limit(struct engine *engine, uint32_t task);
+void walk_succeeded(struct engine *engine, uint32_t task);
+void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict);
+/* A task that ends without a verdict of its own. */
+void walk_settle(struct engine *engine, uint32_t task, enum task_state state);
+void walk_settle_rest(struct engine *engine); /* everything that will not start any more */
+
+/* submit.c */
+void submit_ready(struct engine *engine);
+void submit_observe(struct engine *engine);
+void submit_changed(void *context, const struct descpipe_change *change);
+void submit_blind(void *context, const char *message);
+void submit_room_again(struct engine *engine, uint32_t backend);
+void submit_prepare_image(struct engine *engine, uint32_t image);
+
+/* attempt.c */
+bool attempt_start(void *context, uint64_t job, const struct descpipe_placement *placement,
+                   void (*ended)(void *scheduler, uint64_t job), void *scheduler);
+void attempt_stop(void *context, uint64_t job, uint64_t grace_ms);
+void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms);
+void attempt_add_ending(struct attempt *attempt, const struct descpipe_ending *ending);
+void attempt_not_started(struct attempt *attempt, uint32_t flags, const char *reason);
+/* Its stage has ended and all evidence is in. */
+void attempt_ended(struct attempt *attempt);
+void attempt_run(struct attempt *attempt); /* its files are in place */
+/* A task that never got as far as an attempt: verdict from one ending. */
+void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending);
+bool attempt_open_logs(struct attempt *attempt, struct error *error);
+void attempt_close_logs(struct attempt *attempt);
+
+/* command.c */
+const struct descpipe_stage *command_stage(struct attempt *attempt); /* what the runtime gets of it */
+void command_time_limit(struct attempt *attempt);
+void command_start(struct attempt *attempt);
+void command_stop(struct attempt *attempt, int signal);
+
+/* managed.c */
+void managed_start(struct attempt *attempt);
+void managed_stop(struct attempt *attempt, int64_t grace_ms);
+
+/* secrets.c: "NAME=value" for the names a launch left open, in the attempt's arena with `prefix` before each name. NULL
+ * with an error when one cannot be had. */
+const char *const *late_environment(struct attempt *attempt, const struct descpipe_stage *stage, const char *prefix,
+                                    const char *const *environment, struct error *error);
+
+/* files.c */
+void files_begin(struct engine *engine);
+/* Which files, and the attempt's output folder. False: attempt->files_error and files_verdict say why. */
+bool files_prepare(struct attempt *attempt);
+void files_bring_in(struct attempt *attempt); /* → attempt_run or attempt_not_started */
+void files_publish(struct attempt *attempt);  /* → attempt_published */
+void attempt_published(struct attempt *attempt);
+/* What selected stages take from stages that are not selected must lie in WORKING/data. */
+bool files_check_selection(struct engine *engine, struct error *error);
+/* The final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it failed. */
+void files_final(struct engine *engine, void (*done)(struct engine *engine));
+
+/* record.c */
+void record_run(struct engine *engine);
+void record_image(struct engine *engine, uint32_t image);
+struct text *record_intent_begin(struct engine *engine, uint64_t serial);
+void record_intent_job(struct engine *engine, struct text *text, uint32_t task, bool first);
+void record_intent_end(struct engine *engine, struct text *text);
+void record_queued(struct engine *engine, uint64_t job, const char *reason);
+void record_started(struct attempt *attempt, const char *native);
+void record_ended(struct attempt *attempt);
+struct record_retry {
+    int64_t at_ms; /* 0: none */
+    const char *reason;
+    uint64_t memory;
+    int64_t time_limit_ms;
+};
+void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, const struct outcome *outcome,
+                    const struct record_retry *retry);
+void record_publish(struct attempt *attempt);
+void record_published(struct attempt *attempt);
+void record_state(struct engine *engine, uint32_t task, enum task_state state);
+void record_request(struct engine *engine, const char *what, const char *by);
+void record_end(struct engine *engine, const char *state);
+
+/* stop.c */
+void stop_cancel(struct engine *engine, const char *by);
+void stop_leave(struct engine *engine, const char *by);
+void stop_after_failure(struct engine *engine);
+void stop_message(void *context, unsigned events);
+void stop_signal(void *context, int signal, int sender_pid);
+void stop_check_file(struct engine *engine);
+
+/* stray.c: processes that a stage left behind. `session` 0: of every session that no running stage has. */
+size_t stray_end(struct engine *engine, pid_t session);
+
+#endif
