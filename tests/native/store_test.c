@@ -251,6 +251,32 @@ START_TEST(docker_archive_with_equal_layers_as_links)
 }
 END_TEST
 
+START_TEST(an_archive_that_names_a_file_twice_is_read)
+{
+    begin_as(0);
+    struct test_image image;
+    make_image(&image, "amd64", NULL);
+    char *docker = in_work("docker"), *path = in_work("docker.tar"), command[8192];
+    docker_folder_write(docker, &image, "name:1");
+    /* GNU tar writes the second of the two as a hard link to itself. */
+    snprintf(command, sizeof command, "cd '%s' && tar -cf '%s' * manifest.json", docker, path);
+    char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, command, NULL};
+    char *const environment[] = {(char[]){"PATH=/bin:/usr/bin"}, NULL};
+    static struct fake_run run;
+    fake_run(&run, argv, environment, "/");
+    ck_assert_int_eq(run.exit_code, 0);
+    struct descpipe_image asked = image_of(DESCPIPE_SOURCE_DOCKER_ARCHIVE, path, NULL);
+    struct descpipe_call call;
+    identify(&call, &asked);
+    ck_assert_msg(call.succeeded, "%s", call.message);
+    fake_call_clear(&call);
+    test_image_clear(&image);
+    free(docker);
+    free(path);
+    finish();
+}
+END_TEST
+
 static void assert_refused(const struct descpipe_image *image, uint32_t failure, const char *message, const char *hint)
 {
     struct descpipe_call call;
@@ -554,6 +580,7 @@ int main(void)
     tcase_add_loop_test(cases, runs_image_of_every_form, 0, 10);
     tcase_add_test(cases, images_share_the_files_of_their_layers);
     tcase_add_test(cases, docker_archive_with_equal_layers_as_links);
+    tcase_add_test(cases, an_archive_that_names_a_file_twice_is_read);
     tcase_add_test(cases, chooses_by_name_and_platform);
     tcase_add_test(cases, says_what_a_wrong_archive_looks_like);
     tcase_add_loop_test(cases, a_damaged_blob_leaves_nothing, 0, 2);

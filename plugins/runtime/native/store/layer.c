@@ -60,7 +60,8 @@ static la_ssize_t read_stored(struct archive *archive, void *context, const void
         archive_set_error(archive, EIO, "cannot read");
         return ARCHIVE_FATAL;
     }
-    EVP_DigestUpdate(layer->stored_hash, layer->stored, (size_t)got);
+    if (layer->request->digest != NULL) /* hashing is what unpacking waits for */
+        EVP_DigestUpdate(layer->stored_hash, layer->stored, (size_t)got);
     *block = layer->stored;
     return got;
 }
@@ -299,11 +300,13 @@ static bool compare_digest(struct layer *layer, EVP_MD_CTX *hash, const char *ex
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned length = 0;
     char digest[OCI_DIGEST_LENGTH + 1] = "sha256:";
+    if (expected == NULL)
+        return true;
     if (EVP_DigestFinal_ex(hash, bytes, &length) != 1 || length != 32)
         return failure_memory(layer->failure);
     for (size_t i = 0; i < 32; i++)
         snprintf(digest + 7 + 2 * i, 3, "%02x", bytes[i]);
-    if (expected == NULL || strcmp(digest, expected) == 0)
+    if (strcmp(digest, expected) == 0)
         return true;
     return failure_set(layer->failure, DESCPIPE_FAILED_REFUSED, "%s is %s, and should be %s", what, digest, expected);
 }

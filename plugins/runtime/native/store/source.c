@@ -275,8 +275,10 @@ static bool note_entry(struct source *source, struct archive *archive, struct ar
         source->capacity = capacity;
     }
     char *link = is_link ? link_name(entry, name) : NULL;
-    if (is_link && link == NULL)
+    if (is_link && (link == NULL || strcmp(link, name) == 0)) { /* tar writes a file named twice as a link to itself */
+        free(link);
         return true;
+    }
     source->entries[source->count++] =
         (struct source_entry){.name = steal(&name), .link = link, .position = archive_read_header_position(archive)};
     return true;
