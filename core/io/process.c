@@ -9,8 +9,10 @@
  */
 #include "io/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -141,6 +143,20 @@ static void child_signal(void *context, int signal, int sender_pid)
     look_for_ended(context);
 }
 
+/* What we were started with, open and without the mark, is not for our children either. */
+static void mark_inherited_descriptors(void)
+{
+    DIR *descriptors = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    while (descriptors != NULL && (entry = readdir(descriptors)) != NULL) {
+        uint64_t descriptor;
+        if (text_to_unsigned(entry->d_name, &descriptor) && descriptor > 2 && descriptor <= INT_MAX)
+            (void)fcntl((int)descriptor, F_SETFD, FD_CLOEXEC);
+    }
+    if (descriptors != NULL)
+        closedir(descriptors);
+}
+
 static struct children *children_of(struct loop *loop)
 {
     struct loop_children *place = loop_children(loop);
@@ -149,6 +165,7 @@ static struct children *children_of(struct loop *loop)
     struct children *children = memory_allocate(sizeof *children);
     children->loop = loop;
     children->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    mark_inherited_descriptors();
     /* Whoever started us may ignore SIGCHLD, and the kernel would then reap our children unseen. */
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigaction(SIGCHLD, &normal, NULL);

@@ -130,9 +130,9 @@ static void split_lines(struct stream *stream, size_t fresh)
         size_t room = start + PIECE_LIMIT < pending->length ? start + PIECE_LIMIT : pending->length;
         char *newline = look < room ? memchr(pending->bytes + look, '\n', room - look) : NULL;
         size_t end = newline != NULL ? (size_t)(newline - pending->bytes) : room;
-        if (newline == NULL && end - start < PIECE_LIMIT)
-            break;
-        if (newline == NULL && end < pending->length && pending->bytes[end] == '\n')
+        if (newline == NULL && pending->length - start <= PIECE_LIMIT)
+            break; /* the next byte may be the newline */
+        if (newline == NULL && pending->bytes[end] == '\n')
             newline = pending->bytes + end; /* exactly the limit: no empty line behind it */
         tool_deliver(stream, pending->bytes + start, end - start);
         start = look = end + (newline != NULL);
