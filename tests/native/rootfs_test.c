@@ -12,43 +12,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fake_host.h"
+#include "fixture.h"
 #include "images.h"
 
-#define ORDINARY_USER 65534
+static char *root;
 
-static struct fake_host fake;
-static char *work, *root;
-
-/* Test i of a loop: 0 as the caller, 1 as an ordinary user when the caller is root (Check runs each in a child). */
-static void begin_as(int user)
+static void begin_with_root(int user)
 {
-    work = folder_make();
-    if (user == 1 && geteuid() == 0) {
-        ck_assert_int_eq(chown(work, ORDINARY_USER, ORDINARY_USER), 0);
-        ck_assert_int_eq(setgid(ORDINARY_USER), 0);
-        ck_assert_int_eq(setuid(ORDINARY_USER), 0);
-    }
-    char store[4096];
-    snprintf(store, sizeof store, "%s/store", work);
-    ck_assert_int_eq(mkdir(store, 0700), 0);
+    begin_as(user);
     root = root_make(work, "root");
-    fake_host_open(&fake, "runtime-native.so", strdup(store), NULL);
 }
 
-static void finish(void)
+static void finish_with_root(void)
 {
-    free((void *)(uintptr_t)fake.host.cache_folder);
-    fake_host_close(&fake);
     free(root);
-    folder_remove(work);
-}
-
-static char *in_work(const char *name)
-{
-    char *path = NULL;
-    ck_assert_int_gt(asprintf(&path, "%s/%s", work, name), 0);
-    return path;
+    finish();
 }
 
 static const char *const environment[] = {"PATH=/bin:/usr/bin", "HOME=/", NULL};
@@ -106,16 +84,16 @@ static void assert_output(const struct fake_run *run, const char *expected)
 
 START_TEST(runs_command_in_root_folder)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const struct fake_run *run = run_script(root, "busybox ls / && echo $HOME && pwd", NULL);
     assert_output(run, "bin\ndev\nproc\nsys\ntmp\n/\n/\n");
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(creates_missing_mount_points_without_writing_image)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(root, "opt/kept", "kept\n");
     file_write(root, "data/x/old/file", "old\n");
     file_write(work, "in/catalog", "stars\n");
@@ -153,7 +131,7 @@ START_TEST(creates_missing_mount_points_without_writing_image)
     free(in);
     free(out);
     free(single);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
@@ -168,7 +146,7 @@ START_TEST(follows_links_of_hostile_image_inside_it_only)
         {"a", "b/../../c", "/a/input", "/c/input"},
         {"opt", "usr/opt", "/opt/../opt/input", "/usr/opt/input"},
     };
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(work, "in/catalog", "stars\n");
     char *in = in_work("in");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -184,13 +162,13 @@ START_TEST(follows_links_of_hostile_image_inside_it_only)
     }
     ck_assert(!file_exists("/etc", "input"));
     free(in);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(nests_mounts_in_any_order_of_naming)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(work, "a/deep/hidden", "hidden\n");
     file_write(work, "a/top", "top\n");
     file_write(work, "b/inner", "inner\n");
@@ -214,13 +192,13 @@ START_TEST(nests_mounts_in_any_order_of_naming)
     free(after);
     free(a);
     free(b);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(machines_own_root_is_read_only)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(work, "in/catalog", "stars\n");
     char *in = in_work("in"), *out = in_work("out");
     ck_assert_int_eq(mkdir(out, 0755), 0);
@@ -240,13 +218,13 @@ START_TEST(machines_own_root_is_read_only)
     free(uid);
     free(in);
     free(out);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(root_in_the_container_cannot_make_the_image_writable)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(root, "opt/kept", "");
     char *before = folder_describe(root);
     const struct fake_run *run =
@@ -259,13 +237,13 @@ START_TEST(root_in_the_container_cannot_make_the_image_writable)
     ck_assert_str_eq(before, after);
     free(before);
     free(after);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(environment_is_complete_and_secrets_stay_out_of_argv)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const char *const command[] = {"/bin/busybox", "env", NULL};
     const char *const variables[] = {"A=1", "TOKEN=geheim", "LD_LIBRARY_PATH=/opt/lib", NULL};
     struct descpipe_stage stage = stage_of(root, command, NULL);
@@ -280,13 +258,13 @@ START_TEST(environment_is_complete_and_secrets_stay_out_of_argv)
     /* PWD is bubblewrap's own doing */
     assert_output(&run, "A=1\nTOKEN=geheim\nLD_LIBRARY_PATH=/opt/lib\nPWD=/\n");
     fake_call_clear(&call);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(network_can_be_taken_away)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const char *const command[] = {"/bin/busybox", "ls", "/sys/class/net", NULL};
     const char *const links[] = {"/bin/sh", "-c", "busybox cat /proc/net/dev | busybox grep -c :", NULL};
     struct descpipe_stage stage = stage_of(root, command, NULL);
@@ -298,13 +276,13 @@ START_TEST(network_can_be_taken_away)
     stage.flags = 0;
     stage.settings = &own;
     assert_output(run_stage(&stage), "1\n");
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(image_knows_the_caller_and_the_machines_servers)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(root, "etc/passwd", "daemon:x:1:1:daemon:/:/bin/false");
     file_write(root, "etc/group", "daemon:x:1:\n");
     file_write(root, "etc/motd", "hello\n");
@@ -322,13 +300,13 @@ START_TEST(image_knows_the_caller_and_the_machines_servers)
     ck_assert_str_eq(before, after);
     free(before);
     free(after);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(everything_ends_with_the_first_process)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     char *out = in_work("out");
     ck_assert_int_eq(mkdir(out, 0755), 0);
     struct descpipe_mount mount = mount_of(out, "/out", 0);
@@ -337,13 +315,13 @@ START_TEST(everything_ends_with_the_first_process)
     const struct fake_run *run = run_script(root, "busybox setsid busybox sleep 1000 & exit 7", list);
     ck_assert_int_eq(run->exit_code, 7);
     free(out);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(a_stopped_session_ends_gracefully_and_as_a_whole)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const char *const command[] = {"/bin/sh", "-c",
                                    "busybox setsid busybox sleep 1000 & trap 'echo saved; exit 3' TERM; echo ready; "
                                    "busybox sleep 1000 & wait",
@@ -377,7 +355,7 @@ START_TEST(a_stopped_session_ends_gracefully_and_as_a_whole)
     ck_assert_int_eq(waitpid(leader, &status, 0), leader);
     close(ends[0]);
     fake_call_clear(&call);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
@@ -393,7 +371,7 @@ START_TEST(tells_a_missing_command_from_a_failing_one)
         {"false", 1, ""},
         {"killed", 137, ""},
     };
-    begin_as(_i);
+    begin_with_root(_i);
     file_write(root, "etc/motd", "");
     file_write(root, "bin/killed", "#!/bin/sh\nkill -9 $$\n");
     char path[4096];
@@ -408,18 +386,18 @@ START_TEST(tells_a_missing_command_from_a_failing_one)
         ck_assert_str_eq(run->output, cases[i].output);
         ck_assert_int_eq(run->exit_code, cases[i].exit_code);
     }
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(missing_working_folder_is_there_and_empty)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const char *const command[] = {"/bin/sh", "-c", "pwd; busybox ls", NULL};
     struct descpipe_stage stage = stage_of(root, command, NULL);
     stage.directory = "/home/somebody";
     assert_output(run_stage(&stage), "/home/somebody\n");
-    finish();
+    finish_with_root();
 }
 END_TEST
 
@@ -439,7 +417,7 @@ START_TEST(refuses_what_it_cannot_do)
         {"/dev", 0, "mount target '/dev': a container has a /dev of its own"},
         {"/proc/sys/new", 0, "mount target '/proc/sys/new' lies in /proc"},
     };
-    begin_as(_i);
+    begin_with_root(_i);
     char link[4096];
     snprintf(link, sizeof link, "%s/loop", root);
     ck_assert_int_eq(symlink("loop", link), 0);
@@ -465,13 +443,13 @@ START_TEST(refuses_what_it_cannot_do)
     ck_assert_str_eq(call.message, expected);
     ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_UNSUPPORTED);
     fake_call_clear(&call);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(refuses_to_rebuild_a_crowded_folder)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     for (int i = 0; i < 2049; i++) {
         char name[64];
         snprintf(name, sizeof name, "crowd/%d", i);
@@ -486,13 +464,13 @@ START_TEST(refuses_to_rebuild_a_crowded_folder)
     ck_assert_str_eq(call.message, "'/crowd' has more than 2048 entries, too many to add a mount point to it");
     ck_assert_str_eq(call.hint, "make the mount point in the image, or mount somewhere else");
     fake_call_clear(&call);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
 START_TEST(ranks_of_a_launcher_share_memory_and_processes)
 {
-    begin_as(_i);
+    begin_with_root(_i);
     const char *const command[] = {"/bin/sh", "-c", "busybox ls /dev/shm; echo $$", NULL};
     struct descpipe_stage stage = stage_of(root, command, NULL);
     stage.ranks = DESCPIPE_RANKS_OUTSIDE;
@@ -502,115 +480,7 @@ START_TEST(ranks_of_a_launcher_share_memory_and_processes)
     for (const char *line = strchr(last, '\n'); line != NULL && line[1] != '\0'; line = strchr(last, '\n'))
         last = line + 1;
     ck_assert_uint_gt(strtoul(last, NULL, 10), 10); /* in a pid namespace of its own it would be 2 */
-    finish();
-}
-END_TEST
-
-START_TEST(identifies_folders)
-{
-    begin_as(_i);
-    struct descpipe_image image = {
-        .size = sizeof image, .source = DESCPIPE_SOURCE_ROOTFS, .reference = "rootfs:x", .path = root};
-    struct descpipe_call call = {0};
-    fake.runtime->identify(fake.self, &call, &image);
-    ck_assert(call.succeeded);
-    ck_assert_str_eq(call.identity.handle, root);
-    ck_assert_str_eq(call.identity.media_type, "rootfs");
-    ck_assert_ptr_null(call.identity.config_digest);
-    ck_assert_uint_eq(call.identity.present, 1);
-    fake_call_clear(&call);
-    image.path = "/not-on-this-machine";
-    fake.runtime->identify(fake.self, &call, &image);
-    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_NOT_FOUND);
-    ck_assert_str_eq(call.message, "image 'rootfs:x': No such file or directory");
-    fake_call_clear(&call);
-    image.path = "/bin/busybox";
-    fake.runtime->identify(fake.self, &call, &image);
-    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_REFUSED);
-    ck_assert_str_eq(call.message, "image 'rootfs:x' is not a folder");
-    fake_call_clear(&call);
-    image.source = DESCPIPE_SOURCE_SIF;
-    image.reference = "sif:x";
-    fake.runtime->identify(fake.self, &call, &image);
-    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_UNSUPPORTED);
-    ck_assert_str_eq(call.message, "runtime 'native' cannot use image 'sif:x'");
-    fake_call_clear(&call);
-    finish();
-}
-END_TEST
-
-START_TEST(probe_tells_tool_and_version)
-{
-    begin_as(_i);
-    struct descpipe_call call = {0};
-    fake.runtime->probe(fake.self, &call);
-    ck_assert_int_eq(call.finished, 0);
-    fake_host_pump(&fake);
-    ck_assert_int_eq(call.finished, 1);
-    ck_assert_msg(call.succeeded, "%s", call.message);
-    ck_assert_ptr_nonnull(strstr(fake_call_fact(&call, "tool"), "/bwrap"));
-    ck_assert_ptr_nonnull(strchr(fake_call_fact(&call, "version"), '.'));
-    ck_assert_str_eq(fake_call_fact(&call, "user namespaces"), geteuid() == 0 ? "not needed by root" : "work");
-    fake_call_clear(&call);
-    finish();
-}
-END_TEST
-
-/* Opens a second instance whose tool is another program. */
-static void probe_with(const char *tool, struct descpipe_call *call)
-{
-    const struct fake_setting settings[] = {{"tool", tool}, {NULL, NULL}};
-    struct fake_host other;
-    fake_host_open(&other, "runtime-native.so", fake.host.cache_folder, settings);
-    other.runtime->probe(other.self, call);
-    fake_host_pump(&other);
-    ck_assert_int_eq(call->finished, 1);
-    ck_assert(!call->succeeded);
-    fake_host_close(&other);
-}
-
-START_TEST(probe_says_what_is_wrong)
-{
-    begin_as(_i);
-    struct descpipe_call call = {0};
-    probe_with("no-such-bwrap", &call);
-    ck_assert_str_eq(call.message, "bubblewrap (bwrap) is not on this machine");
-    ck_assert_str_eq(call.hint, "install it (Debian: apt install bubblewrap), or name it with the option 'tool'");
-    fake_call_clear(&call);
-    char *tool = in_work("fake-bwrap"), expected[4608];
-    file_write(work, "fake-bwrap",
-               "#!/bin/sh\n[ \"$1\" = --version ] && { echo bubblewrap 9.9; exit 0; }\n"
-               "echo 'bwrap: No permissions to create new namespace' >&2; exit 1\n");
-    ck_assert_int_eq(chmod(tool, 0755), 0);
-    probe_with(tool, &call);
-    snprintf(expected, sizeof expected,
-             "'%s' cannot make a container here: bwrap: No permissions to create new namespace", tool);
-    ck_assert_str_eq(call.message, expected);
-    ck_assert_str_eq(fake_call_fact(&call, "version"), "9.9");
-    ck_assert_ptr_nonnull(strstr(call.hint, "kernel.unprivileged_userns_clone=1"));
-    fake_call_clear(&call);
-    file_write(work, "fake-bwrap", "#!/bin/sh\necho broken; exit 3\n");
-    probe_with(tool, &call);
-    snprintf(expected, sizeof expected, "'%s --version' failed: broken", tool);
-    ck_assert_str_eq(call.message, expected);
-    fake_call_clear(&call);
-    free(tool);
-    finish();
-}
-END_TEST
-
-START_TEST(a_cancelled_probe_ends)
-{
-    begin_as(_i);
-    struct descpipe_call call = {0};
-    fake.runtime->probe(fake.self, &call);
-    call.cancel_wished = true;
-    call.wish(call.wish_context);
-    fake_host_pump(&fake);
-    ck_assert_int_eq(call.finished, 1);
-    ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_CANCELLED);
-    fake_call_clear(&call);
-    finish();
+    finish_with_root();
 }
 END_TEST
 
@@ -635,10 +505,6 @@ int main(void)
     tcase_add_loop_test(cases, refuses_what_it_cannot_do, 0, 2);
     tcase_add_loop_test(cases, refuses_to_rebuild_a_crowded_folder, 0, 2);
     tcase_add_loop_test(cases, ranks_of_a_launcher_share_memory_and_processes, 0, 2);
-    tcase_add_loop_test(cases, identifies_folders, 0, 2);
-    tcase_add_loop_test(cases, probe_tells_tool_and_version, 0, 2);
-    tcase_add_loop_test(cases, probe_says_what_is_wrong, 0, 2);
-    tcase_add_loop_test(cases, a_cancelled_probe_ends, 0, 2);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -17,41 +17,9 @@
 
 #include "plugins/runtime/native/store/store.h"
 
-#include "fake_host.h"
+#include "fixture.h"
 #include "images.h"
 #include "layers.h"
-
-#define ORDINARY_USER 65534
-
-static struct fake_host fake;
-static char *work, *store_folder;
-
-static char *in_work(const char *name)
-{
-    char *path = NULL;
-    ck_assert_int_gt(asprintf(&path, "%s/%s", work, name), 0);
-    return path;
-}
-
-static void begin_as(int user)
-{
-    work = folder_make();
-    if (user == 1 && geteuid() == 0) {
-        ck_assert_int_eq(chown(work, ORDINARY_USER, ORDINARY_USER), 0);
-        ck_assert_int_eq(setgid(ORDINARY_USER), 0);
-        ck_assert_int_eq(setuid(ORDINARY_USER), 0);
-    }
-    store_folder = in_work("store");
-    ck_assert_int_eq(mkdir(store_folder, 0700), 0);
-    fake_host_open(&fake, "runtime-native.so", store_folder, NULL);
-}
-
-static void finish(void)
-{
-    fake_host_close(&fake);
-    free(store_folder);
-    folder_remove(work);
-}
 
 static const struct layer_entry base_layer[] = {
     {'d', "bin", NULL, 0, 0},           {'f', "bin/busybox", "@/bin/busybox", 0755, 0},
@@ -371,6 +339,8 @@ START_TEST(says_what_a_wrong_archive_looks_like)
     asked.path = "/not-on-this-machine";
     assert_refused(&asked, DESCPIPE_FAILED_NOT_FOUND, "cannot read '/not-on-this-machine': No such file or directory",
                    NULL);
+    asked.path = NULL;
+    assert_refused(&asked, DESCPIPE_FAILED_REFUSED, "the image is named without a path", NULL);
     asked.path = "/dev/null";
     assert_refused(&asked, DESCPIPE_FAILED_REFUSED, "'/dev/null' is neither a file nor a folder", NULL);
     test_image_clear(&image);

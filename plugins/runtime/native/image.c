@@ -123,6 +123,10 @@ static void start_job(struct native *native, struct descpipe_call *call, const s
                       bool unpack)
 {
     const struct descpipe_host *host = native->host;
+    if (image->path == NULL) {
+        host->call->fail(call, DESCPIPE_FAILED_REFUSED, "the image is named without a path", NULL);
+        return;
+    }
     struct image_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
         host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
