@@ -160,7 +160,7 @@ static void append_reason(const struct run_view *view, const struct task_view *t
 
 static void append_ended(const struct run_view *view, const struct task_view *task, struct text *out)
 {
-    text_append_printable(out, run_view_text(view, task->verdict), REASON_LIMIT);
+    run_view_append_verdict(view, task, out);
     if (task->state != TASK_SUCCEEDED)
         append_reason(view, task, out);
     int64_t wall_ms = task_view_wall_ms(task, task->finished_at_ms);

@@ -162,11 +162,7 @@ static void say_task(struct live *live, uint32_t number, const char *after)
     cleanup(text_clear) struct text line = TEXT_INIT;
     run_view_append_task(view, number, &line);
     text_append(&line, "  ");
-    text_append_printable(&line,
-                          task->verdict != 0 && !(task->state == TASK_CACHED || task->state == TASK_SKIPPED)
-                              ? run_view_text(view, task->verdict)
-                              : task_state_name(task->state),
-                          LINE_LIMIT);
+    run_view_append_verdict(view, task, &line);
     text_append(&line, after);
     append_facts(view, task, &line);
     if (task->reason != 0 && task->state != TASK_SUCCEEDED) {
@@ -336,6 +332,10 @@ static void draw_stage(struct frame *frame, uint32_t number)
     cleanup(text_clear) struct text piece = TEXT_INIT;
     text_append_printable(&piece, run_view_text(view, stage->name), LINE_LIMIT);
     append_padded(out, text_bytes(&piece), frame->name_width);
+    if (used + ELAPSED_WIDTH > frame->width) { /* no room for more than the name */
+        end_line(frame, start);
+        return;
+    }
     text_append(out, "  ");
     int64_t elapsed_ms = task_view_wall_ms(task, frame->now_ms);
     if (frame->width >= NARROW) {
@@ -458,7 +458,8 @@ static unsigned name_width(const struct live *live, size_t shown, unsigned width
         unsigned one = display_width(run_view_text(live->view, stage->name));
         widest = one > widest ? one : widest;
     }
-    return widest < limit ? widest : limit;
+    widest = widest < limit ? widest : limit;
+    return widest < width ? widest : width;
 }
 
 void live_draw(struct live *live, int64_t now_ms, struct text *out)

@@ -13,7 +13,7 @@ static void print_failure(const struct run_view *view, uint32_t number, bool col
     text_append(out, color ? "\n\x1b[31m" : "\n");
     run_view_append_task(view, number, out);
     text_append(out, color ? "\x1b[0m: " : ": ");
-    text_append_printable(out, run_view_text(view, task->verdict), REASON_LIMIT);
+    run_view_append_verdict(view, task, out);
     if (task->reason != 0) {
         text_append(out, ": ");
         text_append_printable(out, run_view_text(view, task->reason), REASON_LIMIT);

@@ -554,6 +554,21 @@ void run_view_append_task(const struct run_view *view, uint32_t task, struct tex
     text_append_printable(out, run_view_text(view, item->member), SHOWN_NAME_LIMIT);
 }
 
+void run_view_append_verdict(const struct run_view *view, const struct task_view *task, struct text *out)
+{
+    const char *verdict = run_view_text(view, task->verdict);
+    bool judged = verdict[0] != '\0' && task->state != TASK_CACHED && task->state != TASK_SKIPPED;
+    if (!judged) {
+        text_append(out, task_state_name(task->state));
+        return;
+    }
+    text_append_printable(out, verdict, SHOWN_NAME_LIMIT);
+    if (text_equal(verdict, "EXIT") && task->exit_code >= 0)
+        text_format(out, " %d", (int)task->exit_code);
+    else if (text_equal(verdict, "SIGNAL") && task->signal > 0)
+        text_format(out, " %d", (int)task->signal);
+}
+
 const struct stage_view *run_view_stage(const struct run_view *view, const char *name)
 {
     const struct run_reader *reader = (const struct run_reader *)view;

@@ -71,19 +71,13 @@ static void row_clear_at(struct row *place)
     row_clear(place);
 }
 
-static void append_verdict(const struct run_view *view, const struct task_view *task, struct text *out)
-{
-    const char *verdict = run_view_text(view, task->verdict);
-    if (task_state_is_end(task->state) && verdict[0] != '\0')
-        text_append(out, verdict);
-    else
-        text_append(out, task_state_name(task->state));
-}
-
 static void fill_task(const struct run_view *view, const struct task_view *task, int64_t now_ms, struct row *row)
 {
     row->state = task->state;
-    append_verdict(view, task, &row->verdict);
+    if (task_state_is_end(task->state))
+        run_view_append_verdict(view, task, &row->verdict);
+    else
+        text_append(&row->verdict, task_state_name(task->state)); /* also of one that will be tried again */
     if (task->attempt > 1)
         text_append_unsigned(&row->attempt, task->attempt);
     int64_t wall = task_view_wall_ms(task, now_ms);
@@ -207,7 +201,8 @@ void status_print_stages(const struct run_view *view, const struct status_style 
         }
     grid_print(grid, style->width, style->color, out);
     if (cut)
-        text_format(out, "… and %zu more stages\n", view->stages.count - shown);
+        text_format(out, "… and %zu more stage%s\n", view->stages.count - shown,
+                    view->stages.count - shown == 1 ? "" : "s");
 }
 
 void status_print_headline(const struct run_view *view, const struct status_style *style, struct text *out)
@@ -221,7 +216,7 @@ void status_print_headline(const struct run_view *view, const struct status_styl
     text_append(out, ": ");
     text_append_printable(out, run_view_state(view), NAME_LIMIT);
     if (view->started_at_ms != 0) {
-        text_append(out, view->finished_at_ms != 0 ? ", took " : ", since ");
+        text_append(out, view->finished_at_ms != 0 ? ", took " : " for ");
         clock_append_length(out,
                             (view->finished_at_ms != 0 ? view->finished_at_ms : style->now_ms) - view->started_at_ms);
     }

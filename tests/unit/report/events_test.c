@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The lines that tell what happens. */
+#include "report/events.h"
+
+#include <jansson.h>
+
+#include "run_maker.h"
+#include "suite.h"
+
+static struct run_maker maker;
+static struct run_view *view;
+
+static void set_up(void)
+{
+    maker = run_maker_new(TWO_STAGES);
+    view = run_view_open(maker.folder, 0, NULL);
+}
+
+static void tear_down(void)
+{
+    run_view_free(view);
+    run_maker_free(&maker);
+}
+
+struct lines {
+    struct text text;
+    bool json, quiet;
+};
+
+static void append(void *context, const struct run_view *of, const struct run_change *change)
+{
+    struct lines *lines = context;
+    struct run_change fixed = *change;
+    fixed.at_ms = INT64_C(1795242600000);
+    if (lines->json)
+        event_append_json(of, &fixed, &lines->text);
+    else
+        event_append_plain(of, &fixed, lines->quiet, &lines->text);
+}
+
+static void play_all(void)
+{
+    run_maker_play(&maker);
+    run_maker_record(&maker, "queued", ",\"job\":3,\"reason\":\"Priority\"");
+    run_maker_record(
+        &maker, "ended",
+        ",\"job\":3,\"signal\":9,\"evidence\":[],\"started_at\":1795242600000,\"finished_at\":1795242601000");
+    run_maker_record(&maker, "verdict",
+                     ",\"job\":3,\"stage\":\"counts\",\"member\":\"r\",\"attempt\":1,\"verdict\":\"OOM\",\"reason\":"
+                     "\"out of memory\","
+                     "\"retry\":{\"at\":1795242630000,\"reason\":\"oom\"}");
+    run_maker_record(&maker, "image", ",\"image\":\"x/y:1\",\"reference\":\"x/y:1\"");
+    run_maker_record(&maker, "image", ",\"image\":\"x/z:1\",\"reference\":\"x/z:1\",\"failure\":\"not found\"");
+    run_maker_record(&maker, "request", ",\"cancel\":true,\"by\":\"ada@hub\"");
+    run_maker_record(&maker, "state", ",\"stage\":\"counts\",\"member\":\"r\",\"state\":\"cancelled\"");
+    run_maker_record(&maker, "end", ",\"state\":\"failed\"");
+}
+
+START_TEST(plain_lines_say_what_happened)
+{
+    struct lines lines = {0};
+    play_all();
+    run_view_read(view, 0, append, &lines);
+    ck_assert_str_eq(text_bytes(&lines.text),
+                     "06:30:00Z run 20261121-063000-ab3d of sky started: 3 tasks\n"
+                     "06:30:00Z tomography: submitted as 77\n"
+                     "06:30:00Z tomography: started on node1\n"
+                     "06:30:00Z [1/3] tomography: OK in 12.3 s, CPU 10.5 s, peak memory 1 GiB\n"
+                     "06:30:00Z counts/g: started on node1\n"
+                     "06:30:00Z counts/r: started on node2\n"
+                     "06:30:00Z [2/3] counts/g: EXIT 3: exit 3, after 1.0 s\n"
+                     "06:30:00Z counts/r: queued: Priority\n"
+                     "06:30:00Z counts/r: OOM: out of memory, after 1.0 s; will be tried again in 30.0 s\n"
+                     "06:30:00Z image x/y:1 is ready\n"
+                     "06:30:00Z image x/z:1 cannot be had: not found\n"
+                     "06:30:00Z cancelling, asked by ada@hub\n"
+                     "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
+                     "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
+    text_clear(&lines.text);
+}
+END_TEST
+
+START_TEST(quiet_lines_are_only_what_went_wrong_and_the_end)
+{
+    struct lines lines = {.quiet = true};
+    play_all();
+    run_view_read(view, 0, append, &lines);
+    ck_assert_str_eq(text_bytes(&lines.text), "06:30:00Z [2/3] counts/g: EXIT 3: exit 3, after 1.0 s\n"
+                                              "06:30:00Z image x/z:1 cannot be had: not found\n"
+                                              "06:30:00Z cancelling, asked by ada@hub\n"
+                                              "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
+                                              "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
+    text_clear(&lines.text);
+}
+END_TEST
+
+/* Every line is an object with `event` and `at`; those of tasks name their task. */
+START_TEST(json_lines_hold_what_is_documented)
+{
+    static const struct {
+        const char *event, *members;
+    } expected[] = {
+        {"run-started", "run pipeline folder host tasks"},
+        {"task-submitted", "stage member attempt job native"},
+        {"task-started", "stage member attempt job host native"},
+        {"task-ended", "stage member attempt job state verdict reason exit signal wall_ms cpu_ms peak_memory host"},
+        {"task-started", "stage"},
+        {"task-started", "stage"},
+        {"task-ended", "stage"},
+        {"task-state", "stage member attempt job state reason"},
+        {"task-retried", "stage member attempt job verdict reason retry_reason retry_at"},
+        {"image", "image failure"},
+        {"image", "image failure"},
+        {"cancel-requested", "by"},
+        {"task-state", "state"},
+        {"run-ended", "run state folder wall_ms counts"},
+    };
+    struct lines lines = {.json = true};
+    play_all();
+    run_view_read(view, 0, append, &lines);
+    size_t number = 0;
+    for (const char *line = text_bytes(&lines.text); *line != '\0'; number++) {
+        size_t length = strcspn(line, "\n");
+        ck_assert_uint_lt(number, sizeof expected / sizeof expected[0]);
+        json_t *json = json_loadb(line, length, 0, NULL);
+        ck_assert_msg(json != NULL, "not JSON: %.*s", (int)length, line);
+        ck_assert_str_eq(json_string_value(json_object_get(json, "event")), expected[number].event);
+        ck_assert_str_eq(json_string_value(json_object_get(json, "at")), "2026-11-21T06:30:00.000Z");
+        for (const char *member = expected[number].members; *member != '\0'; member += strspn(member, " ")) {
+            size_t name_length = strcspn(member, " ");
+            cleanup(memory_free) char *name = memory_copy_bytes(member, name_length);
+            ck_assert_msg(json_object_get(json, name) != NULL, "%s lacks '%s'", expected[number].event, name);
+            member += name_length;
+        }
+        json_decref(json);
+        line += length + 1;
+    }
+    ck_assert_uint_eq(number, sizeof expected / sizeof expected[0]);
+    ck_assert_ptr_nonnull(
+        strstr(text_bytes(&lines.text),
+               "\"stage\":\"tomography\",\"member\":null,\"attempt\":1,\"job\":1,\"state\":\"succeeded\","
+               "\"verdict\":\"OK\",\"reason\":\"exit 0\",\"exit\":0,\"signal\":null,\"wall_ms\":12300,"
+               "\"cpu_ms\":10500,\"peak_memory\":1073741824,\"host\":\"node1\"}\n"));
+    text_clear(&lines.text);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {plain_lines_say_what_happened, quiet_lines_are_only_what_went_wrong_and_the_end,
+                                  json_lines_hold_what_is_documented, NULL};
+    return suite_run("events", tests, set_up, tear_down);
+}
