@@ -155,6 +155,7 @@ static void finish(exchange *it, uint32_t outcome, const char *message)
     free(it->body);
     free(it->method_given);
     free(it->url);
+    free(it->unix_socket);
     free(it->location);
     for (size_t i = 0; i < it->headers.count; i++)
         explicit_bzero(it->headers.items[i], strlen(it->headers.items[i]));
@@ -222,7 +223,20 @@ static void finish_failed(exchange *it, uint32_t outcome, CURLcode result)
         finish_with_reason(it, outcome, text_bytes(&reason));
         return;
     }
-    finish_with_reason(it, outcome, it->curl_says[0] != '\0' ? it->curl_says : curl_easy_strerror(result));
+    long system_error = 0;
+    if (it->easy != NULL)
+        curl_easy_getinfo(it->easy, CURLINFO_OS_ERRNO, &system_error);
+    const char *said = it->curl_says[0] != '\0' ? it->curl_says : curl_easy_strerror(result);
+    if (outcome != DESCPIPE_HTTP_CANNOT_CONNECT || system_error == 0) {
+        finish_with_reason(it, outcome, said);
+        return;
+    }
+    char buffer[128];
+    const char *why = strerror_r((int)system_error, buffer, sizeof buffer);
+    cleanup(memory_free) char *reason =
+        it->unix_socket != NULL ? memory_format("cannot connect to the socket '%s': %s", it->unix_socket, why)
+                                : memory_format("%s (%s)", said, why);
+    finish_with_reason(it, outcome, reason);
 }
 
 /* `it` is out of the multi handle. */
@@ -233,6 +247,8 @@ static void conclude(exchange *it, CURLcode result)
         finish_stopped(it);
     else if (it->failed)
         finish_failed(it, it->outcome, result);
+    else if (result == CURLE_OK && !it->head_complete) /* curl takes a connection closed amid the headers for an answer */
+        finish_with_reason(it, DESCPIPE_HTTP_CUT, "the answer ended within its headers");
     else if (result == CURLE_OK)
         finish(it, DESCPIPE_HTTP_DONE, NULL);
     else if (is_tls_failure(result))
@@ -359,7 +375,7 @@ struct descpipe_exchange *http_start(struct http *http, const struct descpipe_ht
     *it = (exchange){.http = http,
                      .flags = request->flags,
                      .url = memory_copy_text(request->url != NULL ? request->url : ""),
-                     .has_unix_socket = request->unix_socket != NULL,
+                     .unix_socket = memory_copy_text(request->unix_socket),
                      .body_descriptor = -1,
                      .answer_descriptor = request->answer_descriptor,
                      .answer_limit = request->answer_limit > 0 ? request->answer_limit : DEFAULT_ANSWER_LIMIT,

@@ -18,12 +18,12 @@ struct descpipe_exchange {
     CURL *easy; /* NULL when the request was refused */
     bool waits_for_attention, running, stopped, ended_called;
     const char *method; /* owned by method_given, or a constant after a redirect */
-    char *method_given, *url;
+    char *method_given, *url, *unix_socket;
     CURLU *parsed_url;
     uint32_t flags;
     struct words headers;
     struct curl_slist *lines;
-    bool signs, has_unix_socket;
+    bool signs;
     char *body;
     uint64_t body_length, body_sent;
     int body_descriptor;

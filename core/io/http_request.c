@@ -38,15 +38,16 @@ static bool origin_equal(const struct origin *left, const struct origin *right)
 /* The rules for a URL that curl could take apart, the first one's and every redirect's. */
 static bool check_origin(const exchange *it, CURLU *url, const struct origin *origin, struct error *error)
 {
-    if (origin->scheme == NULL || origin->host == NULL)
+    bool plain = text_equal(origin->scheme, "http");
+    if (!plain && !text_equal(origin->scheme, "https"))
+        return error_set(error, ERROR_INPUT, "'%s' is neither http nor https",
+                         origin->scheme != NULL ? origin->scheme : "");
+    if (origin->host == NULL)
         return error_set(error, ERROR_INPUT, "the URL names no host");
-    bool plain = strcmp(origin->scheme, "http") == 0;
-    if (!plain && strcmp(origin->scheme, "https") != 0)
-        return error_set(error, ERROR_INPUT, "'%s' is neither http nor https", origin->scheme);
     cleanup(memory_free) char *user = NULL;
     if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
         return error_set(error, ERROR_INPUT, "the URL holds a user name; logins are given apart from it");
-    if (plain && !it->has_unix_socket && !(it->flags & DESCPIPE_HTTP_PLAIN_ALLOWED) &&
+    if (plain && it->unix_socket == NULL && !(it->flags & DESCPIPE_HTTP_PLAIN_ALLOWED) &&
         !request_host_is_loopback(origin->host))
         return error_set(error, ERROR_INPUT,
                          "plain http to '%s' is refused: anybody on the way could read and change it", origin->host);

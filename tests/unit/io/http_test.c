@@ -1,0 +1,987 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "io/http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "../base/suite.h"
+#include "../base/temporary_folder.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "http_server.h"
+#include "io/secret.h"
+
+static struct loop *loop;
+static struct http *http;
+static struct server server, other;
+
+/* What came of one exchange. */
+struct result {
+    struct text headers, data, message, url;
+    int32_t status_at_start;
+    int ended;
+    struct descpipe_http_end end;
+    struct descpipe_exchange *exchange;
+    bool stop_at_data;
+};
+static struct result result;
+static int open_exchanges;
+
+static void make(void)
+{
+    temporary_folder_make();
+    unsetenv("http_proxy");
+    loop = loop_new(NULL);
+    http = http_new(loop, NULL);
+    ck_assert_ptr_nonnull(http);
+}
+
+static void end(void)
+{
+    http_free(http);
+    loop_free(loop);
+    temporary_folder_remove();
+}
+
+static void header_came(void *context, const char *name, const char *value)
+{
+    struct result *it = context;
+    text_format(&it->headers, "%s=%s|", name, value);
+}
+
+static void started(void *context, int32_t status)
+{
+    struct result *it = context;
+    it->status_at_start = status;
+}
+
+static void data_came(void *context, const void *bytes, uint64_t length)
+{
+    struct result *it = context;
+    ck_assert_int_eq(it->ended, 0);
+    text_append_bytes(&it->data, bytes, (size_t)length);
+    if (it->stop_at_data)
+        http_stop(it->exchange);
+}
+
+static void exchange_ended(void *context, const struct descpipe_http_end *end)
+{
+    struct result *it = context;
+    it->ended++;
+    it->end = *end;
+    text_append(&it->message, end->message != NULL ? end->message : "");
+    text_append(&it->url, end->url);
+    if (--open_exchanges == 0)
+        loop_stop(loop);
+}
+
+static struct descpipe_http_request request_for(struct result *it, const char *method, const char *url)
+{
+    return (struct descpipe_http_request){.size = sizeof(struct descpipe_http_request),
+                                          .method = method,
+                                          .url = url,
+                                          .body_descriptor = -1,
+                                          .answer_descriptor = -1,
+                                          .header = header_came,
+                                          .started = started,
+                                          .data = data_came,
+                                          .ended = exchange_ended,
+                                          .context = it};
+}
+
+static void result_clear(struct result *it)
+{
+    text_clear(&it->headers);
+    text_clear(&it->data);
+    text_clear(&it->message);
+    text_clear(&it->url);
+    *it = (struct result){0};
+}
+
+static void begin(struct result *it, const struct descpipe_http_request *request)
+{
+    bool stop_at_data = it->stop_at_data;
+    result_clear(it);
+    it->stop_at_data = stop_at_data;
+    open_exchanges++;
+    it->exchange = http_start(http, request);
+    ck_assert_ptr_nonnull(it->exchange);
+    ck_assert_int_eq(it->ended, 0);
+}
+
+static void run(const struct descpipe_http_request *request)
+{
+    begin(&result, request);
+    loop_run(loop, NULL, NULL);
+    ck_assert_int_eq(result.ended, 1);
+}
+
+/* A URL of the server; kept until the next. */
+static const char *url_of(const struct server *at, const char *path)
+{
+    static char urls[4][256];
+    static int next;
+    char *url = urls[next++ % 4];
+    snprintf(url, 256, "http://127.0.0.1:%u%s", at->port, path);
+    return url;
+}
+
+static void check_end(uint32_t outcome, int32_t status)
+{
+    ck_assert_msg(result.end.outcome == outcome && result.end.status == status, "outcome %u, status %d: %s",
+                  result.end.outcome, result.end.status, text_bytes(&result.message));
+}
+
+static bool has_line(const struct server_request *request, const char *line)
+{
+    cleanup(memory_free) char *wanted = memory_format("\r\n%s\r\n", line);
+    return strcasestr(request->head, wanted) != NULL;
+}
+
+static bool names_header(const struct server_request *request, const char *name)
+{
+    cleanup(memory_free) char *wanted = memory_format("\r\n%s:", name);
+    return strcasestr(request->head, wanted) != NULL;
+}
+
+static bool say_hello(struct server *at, int connection, const struct server_request *request)
+{
+    (void)at;
+    (void)request;
+    server_send(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Some:   value  \r\n\r\nhello");
+    return true;
+}
+
+START_TEST(gets_status_headers_and_body_over_a_kept_connection)
+{
+    server_start(&server, say_hello);
+    for (int i = 0; i < 3; i++) {
+        struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/path?q=1"));
+        request.headers = (const char *const[]){"X-Mine: 1", "X-Empty:", NULL};
+        run(&request);
+        check_end(DESCPIPE_HTTP_DONE, 200);
+        ck_assert_ptr_null(result.end.message);
+        ck_assert_int_eq(result.status_at_start, 200);
+        ck_assert_str_eq(text_bytes(&result.headers), "Content-Length=5|X-Some=value|");
+        ck_assert_str_eq(text_bytes(&result.data), "hello");
+        ck_assert_str_eq(text_bytes(&result.url), url_of(&server, "/path?q=1"));
+    }
+    server_stop(&server);
+    ck_assert_uint_eq(server.connection_count, 1);
+    ck_assert_uint_eq(server.request_count, 3);
+    ck_assert(text_starts_with(server.requests[2].head, "GET /path?q=1 HTTP/1.1\r\n"));
+    ck_assert(has_line(&server.requests[2], "X-Mine: 1") && has_line(&server.requests[2], "X-Empty:"));
+    ck_assert(has_line(&server.requests[2], "User-Agent: descpipe"));
+}
+END_TEST
+
+static bool say_error(struct server *at, int connection, const struct server_request *request)
+{
+    (void)at;
+    (void)request;
+    server_send(connection, "HTTP/1.1 500 Broken\r\nContent-Length: 3\r\n\r\nbad");
+    return true;
+}
+
+START_TEST(an_error_status_is_done_all_the_same)
+{
+    server_start(&server, say_error);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 500);
+    ck_assert_str_eq(text_bytes(&result.data), "bad");
+    server_stop(&server);
+}
+END_TEST
+
+static const struct {
+    const char *method;
+    const char *body;
+    const char *length_line; /* NULL: none */
+} bodies[] = {{"POST", "a=1", "Content-Length: 3"},
+              {"PUT", "", "Content-Length: 0"},
+              {"POST", NULL, "Content-Length: 0"},
+              {"PATCH", "xyz", "Content-Length: 3"},
+              {"DELETE", NULL, NULL},
+              {"DELETE", "why", "Content-Length: 3"},
+              {"GET", NULL, NULL},
+              {"OPTIONS", NULL, NULL}};
+
+START_TEST(sends_bodies_with_their_length_and_nothing_of_curls)
+{
+    server_start(&server, say_hello);
+    struct descpipe_http_request request = request_for(&result, bodies[_i].method, url_of(&server, "/"));
+    char body[16] = "";
+    if (bodies[_i].body != NULL) {
+        snprintf(body, sizeof body, "%s", bodies[_i].body);
+        request.body = body;
+        request.body_length = strlen(body);
+    }
+    begin(&result, &request);
+    memset(body, '!', sizeof body - 1); /* it was copied */
+    loop_run(loop, NULL, NULL);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server_stop(&server);
+    const struct server_request *got = &server.requests[0];
+    ck_assert(text_starts_with(got->head, bodies[_i].method));
+    ck_assert_str_eq(got->body, bodies[_i].body != NULL ? bodies[_i].body : "");
+    ck_assert_int_eq(names_header(got, "Content-Length"), bodies[_i].length_line != NULL);
+    if (bodies[_i].length_line != NULL)
+        ck_assert(has_line(got, bodies[_i].length_line));
+    ck_assert(!names_header(got, "Content-Type") && !names_header(got, "Expect"));
+}
+END_TEST
+
+START_TEST(head_has_no_body_and_no_limit)
+{
+    server_start(&server, say_hello);
+    struct descpipe_http_request request = request_for(&result, "HEAD", url_of(&server, "/"));
+    request.answer_limit = 1;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    ck_assert_str_eq(text_bytes(&result.data), "");
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.headers), "Content-Length=5|"));
+    server_stop(&server);
+    ck_assert(text_starts_with(server.requests[0].head, "HEAD / "));
+}
+END_TEST
+
+START_TEST(sends_a_body_from_a_descriptor_and_keeps_the_answer_in_one)
+{
+    server_start(&server, say_hello);
+    enum { BYTES = 3000000 };
+    cleanup(memory_free) char *from = temporary_path("from");
+    cleanup(memory_free) char *to = temporary_path("to");
+    cleanup(descriptor_close) int source = open(from, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cleanup(descriptor_close) int target = open(to, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(ftruncate(source, BYTES + 10), 0);
+    ck_assert_int_eq(pwrite(source, "skipped--+begin", 15, 0), 15);
+    ck_assert_int_eq(lseek(source, 10, SEEK_SET), 10);
+    struct descpipe_http_request request = request_for(&result, "PUT", url_of(&server, "/blob"));
+    request.body_descriptor = source;
+    request.body_length = BYTES;
+    request.answer_descriptor = target;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    check_file(to, "hello");
+    ck_assert_str_eq(text_bytes(&result.data), "");
+    server_stop(&server);
+    ck_assert_uint_eq(server.requests[0].body_length, BYTES);
+    ck_assert_mem_eq(server.requests[0].body, "begin", 5);
+    ck_assert(has_line(&server.requests[0], "Content-Length: 3000000"));
+}
+END_TEST
+
+START_TEST(what_an_error_says_does_not_get_into_the_file)
+{
+    server_start(&server, say_error);
+    cleanup(memory_free) char *to = temporary_path("to");
+    cleanup(descriptor_close) int target = open(to, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/blob"));
+    request.answer_descriptor = target;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 500);
+    check_file(to, "");
+    ck_assert_str_eq(text_bytes(&result.data), "bad");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_ends_early_is_told)
+{
+    server_start(&server, say_hello);
+    cleanup(memory_free) char *from = temporary_path("from");
+    put_file(from, "short");
+    cleanup(descriptor_close) int source = open(from, O_RDONLY | O_CLOEXEC);
+    struct descpipe_http_request request = request_for(&result, "PUT", url_of(&server, "/blob?sig=x"));
+    request.body_descriptor = source;
+    request.body_length = 9;
+    run(&request);
+    check_end(DESCPIPE_HTTP_CUT, 0);
+    cleanup(memory_free) char *expected =
+        memory_format("PUT '%s': what is to be sent ended 4 bytes early", url_of(&server, "/blob"));
+    ck_assert_str_eq(text_bytes(&result.message), expected);
+    server_stop(&server);
+}
+END_TEST
+
+static bool say_chunked(struct server *at, int connection, const struct server_request *request)
+{
+    (void)at;
+    (void)request;
+    server_send(connection, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: 1\r\n\r\n"
+                            "3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Trailer: t\r\n\r\n");
+    return true;
+}
+
+START_TEST(interim_answers_and_trailers_are_not_headers)
+{
+    server_start(&server, say_chunked);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    ck_assert_str_eq(text_bytes(&result.headers), "Transfer-Encoding=chunked|X-A=1|");
+    ck_assert_str_eq(text_bytes(&result.data), "abcdefg");
+    server_stop(&server);
+}
+END_TEST
+
+static bool cut_it(struct server *at, int connection, const struct server_request *request)
+{
+    (void)request;
+    server_send(connection, at->context);
+    return false;
+}
+
+static const struct {
+    const char *answer;
+    int32_t status;
+    const char *reason;
+} cuts[] = {
+    {"", 0, "Empty reply from server"},
+    {"HTTP/1.1 200 OK\r\nContent-Le", 0, NULL},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", 200, "transfer closed with 96 bytes remaining to read"},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 200, NULL},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 200, NULL},
+    {"garbage\r\n\r\n", 0, NULL},
+};
+
+START_TEST(an_answer_that_is_not_whole_is_cut)
+{
+    server_start(&server, cut_it);
+    server.context = cuts[_i].answer;
+    struct descpipe_http_request request = request_for(&result, "POST", url_of(&server, "/create?token=secret"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_CUT, cuts[_i].status);
+    cleanup(memory_free) char *prefix = memory_format("POST '%s': ", url_of(&server, "/create"));
+    ck_assert_msg(text_starts_with(text_bytes(&result.message), prefix), "%s", text_bytes(&result.message));
+    if (cuts[_i].reason != NULL)
+        ck_assert_str_eq(text_bytes(&result.message) + strlen(prefix), cuts[_i].reason);
+    server_stop(&server);
+    ck_assert_uint_eq(server.request_count, 1);
+}
+END_TEST
+
+/* Answers the first request of a connection and drops it at the second: a kept connection that died. */
+static bool answer_once(struct server *at, int connection, const struct server_request *request)
+{
+    unsigned on_this = 0;
+    pthread_mutex_lock(&at->lock);
+    for (unsigned i = 0; i < at->request_count; i++)
+        on_this += at->requests[i].connection == request->connection;
+    pthread_mutex_unlock(&at->lock);
+    if (on_this > 1)
+        return false;
+    return say_hello(at, connection, request);
+}
+
+START_TEST(a_post_is_never_sent_twice)
+{
+    server_start(&server, answer_once);
+    struct descpipe_http_request get = request_for(&result, "GET", url_of(&server, "/"));
+    struct descpipe_http_request post = request_for(&result, "POST", url_of(&server, "/create"));
+    run(&get);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    run(&post); /* not over the connection of the GET */
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    run(&get); /* over the dead one, and then again over a new one */
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server_stop(&server);
+    unsigned posts = 0;
+    for (unsigned i = 0; i < server.request_count; i++)
+        posts += text_starts_with(server.requests[i].head, "POST");
+    ck_assert_uint_eq(posts, 1);
+    ck_assert_uint_eq(server.request_count, 4);
+}
+END_TEST
+
+static const struct {
+    const char *answer;
+    uint32_t outcome;
+} sizes[] = {
+    {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", DESCPIPE_HTTP_DONE},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789a", DESCPIPE_HTTP_TOO_LARGE},
+    {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n0", DESCPIPE_HTTP_TOO_LARGE},
+    {"HTTP/1.1 200 OK\r\n\r\n0123456789a", DESCPIPE_HTTP_TOO_LARGE},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n", DESCPIPE_HTTP_TOO_LARGE},
+};
+
+START_TEST(an_answer_over_the_limit_is_too_large)
+{
+    server_start(&server, cut_it);
+    server.context = sizes[_i].answer;
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    request.answer_limit = 10;
+    run(&request);
+    check_end(sizes[_i].outcome, 200);
+    ck_assert_uint_le(result.data.length, 10);
+    if (sizes[_i].outcome == DESCPIPE_HTTP_TOO_LARGE) {
+        cleanup(memory_free) char *expected =
+            memory_format("GET '%s': the answer is larger than the limit of 10 B", url_of(&server, "/"));
+        ck_assert_str_eq(text_bytes(&result.message), expected);
+    }
+    server_stop(&server);
+}
+END_TEST
+
+static bool send_headers_for_ever(struct server *at, int connection, const struct server_request *request)
+{
+    (void)at;
+    (void)request;
+    server_send(connection, "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 100000; i++)
+        server_send(connection, "X-Header: 0123456789012345678901234567890123456789\r\n");
+    return false;
+}
+
+START_TEST(endless_headers_are_too_large)
+{
+    server_start(&server, send_headers_for_ever);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_TOO_LARGE, 0);
+    ck_assert_str_eq(text_bytes(&result.headers), "");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(no_listener_means_nothing_was_sent)
+{
+    server_start(&server, say_hello);
+    server_stop(&server); /* a port that surely nobody listens on now */
+    struct descpipe_http_request request = request_for(&result, "POST", url_of(&server, "/"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    ck_assert_int_eq(result.end.system_error, ECONNREFUSED);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.message), "Connection refused"));
+}
+END_TEST
+
+static int unix_socket_error(const char *path)
+{
+    struct descpipe_http_request request = request_for(&result, "GET", "http://docker/v1.41/info");
+    request.unix_socket = path;
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    return result.end.system_error;
+}
+
+START_TEST(unix_sockets_work_and_tell_what_is_wrong_with_them)
+{
+    cleanup(memory_free) char *path = temporary_path("docker.sock");
+    ck_assert_int_eq(unix_socket_error(path), ENOENT);
+    cleanup(memory_free) char *expected = memory_format(
+        "GET 'http://docker/v1.41/info': cannot connect to the socket '%s': No such file or directory", path);
+    ck_assert_str_eq(text_bytes(&result.message), expected);
+    server_start_unix(&server, path, say_hello);
+    struct descpipe_http_request request = request_for(&result, "GET", "http://docker/v1.41/info");
+    request.unix_socket = path;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    ck_assert(has_line(&server.requests[0], "Host: docker"));
+    ck_assert_int_eq(chmod(path, 0), 0);
+    ck_assert_int_eq(chmod(temporary_folder, 0755), 0);
+    http_free(http); /* and its kept connection */
+    http = http_new(loop, NULL);
+    if (geteuid() == 0)
+        ck_assert_int_eq(seteuid(65534), 0);
+    ck_assert_int_eq(unix_socket_error(path), EACCES);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(0), 0);
+    server_stop(&server);
+    ck_assert_int_eq(chmod(path, 0777), 0);
+    ck_assert_int_eq(unix_socket_error(path), ECONNREFUSED);
+}
+END_TEST
+
+static bool wait_for_stop(struct server *at, int connection, const struct server_request *request)
+{
+    (void)request;
+    if (at->context != NULL)
+        server_send(connection, at->context);
+    char byte;
+    (void)recv(connection, &byte, 1, 0); /* returns when either side ends it */
+    return false;
+}
+
+START_TEST(silence_is_not_borne_longer_than_asked)
+{
+    server_start(&server, wait_for_stop);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/slow"));
+    request.idle_timeout_ms = 100;
+    int64_t started_ms = clock_monotonic_ms();
+    run(&request);
+    check_end(DESCPIPE_HTTP_TIMED_OUT, 0);
+    ck_assert_int_ge(clock_monotonic_ms() - started_ms, 100);
+    cleanup(memory_free) char *expected = memory_format("GET '%s': no byte came for 100 ms", url_of(&server, "/slow"));
+    ck_assert_str_eq(text_bytes(&result.message), expected);
+    server_stop(&server);
+    server_start(&server, wait_for_stop);
+    server.context = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab";
+    request.url = url_of(&server, "/slow");
+    run(&request);
+    check_end(DESCPIPE_HTTP_TIMED_OUT, 200);
+    ck_assert_str_eq(text_bytes(&result.data), "ab");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(the_whole_may_take_so_long_and_no_longer)
+{
+    server_start(&server, wait_for_stop);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/slow"));
+    request.total_timeout_ms = 100;
+    request.idle_timeout_ms = UINT64_MAX;
+    run(&request);
+    check_end(DESCPIPE_HTTP_TIMED_OUT, 0);
+    server_stop(&server);
+}
+END_TEST
+
+/* A listener whose queue is full: connecting neither works nor fails. */
+START_TEST(a_connection_that_does_not_come_means_nothing_was_sent)
+{
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(listener, 0), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    int fillers[8];
+    for (int i = 0; i < 8; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (struct sockaddr *)&address, sizeof address);
+    }
+    server.port = ntohs(address.sin_port);
+    struct descpipe_http_request request = request_for(&result, "POST", url_of(&server, "/"));
+    request.connect_timeout_ms = 200;
+    request.idle_timeout_ms = 50; /* does not count before there is a connection */
+    int64_t started_ms = clock_monotonic_ms();
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    ck_assert_int_ge(clock_monotonic_ms() - started_ms, 190);
+    for (int i = 0; i < 8; i++)
+        close(fillers[i]);
+    close(listener);
+}
+END_TEST
+
+static void stop_it(void *context)
+{
+    struct result *it = context;
+    http_stop(it->exchange);
+    http_stop(it->exchange);
+}
+
+START_TEST(a_stopped_exchange_ends_with_stopped_once)
+{
+    server_start(&server, wait_for_stop);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    begin(&result, &request);
+    loop_timer(loop, 20, stop_it, &result);
+    loop_run(loop, NULL, NULL);
+    check_end(DESCPIPE_HTTP_STOPPED, 0);
+    begin(&result, &request); /* before it has begun */
+    stop_it(&result);
+    ck_assert_int_eq(result.ended, 0);
+    loop_run(loop, NULL, NULL);
+    check_end(DESCPIPE_HTTP_STOPPED, 0);
+    server_stop(&server);
+}
+END_TEST
+
+static bool send_for_ever(struct server *at, int connection, const struct server_request *request)
+{
+    (void)request;
+    server_send(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    char byte;
+    while (!atomic_load(&at->stopping) && recv(connection, &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0)
+        server_send(connection, "5\r\nevent\r\n");
+    return false;
+}
+
+START_TEST(stop_from_within_data_is_heard_at_once)
+{
+    server_start(&server, send_for_ever);
+    result.stop_at_data = true;
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/events"));
+    request.answer_limit = UINT64_MAX;
+    run(&request);
+    check_end(DESCPIPE_HTTP_STOPPED, 200);
+    size_t length = result.data.length;
+    ck_assert_uint_gt(length, 0);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(free_ends_what_is_open)
+{
+    server_start(&server, wait_for_stop);
+    struct result results[5] = {0};
+    struct descpipe_http_request request = request_for(&results[0], "GET", url_of(&server, "/"));
+    for (int i = 0; i < 5; i++) {
+        request.context = &results[i];
+        begin(&results[i], &request);
+    }
+    loop_timer(loop, 20, (void (*)(void *))loop_stop, loop);
+    loop_run(loop, NULL, NULL);
+    http_free(http);
+    http = NULL;
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(results[i].ended, 1);
+        ck_assert_uint_eq(results[i].end.outcome, DESCPIPE_HTTP_STOPPED);
+        result_clear(&results[i]);
+    }
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(many_are_open_at_once)
+{
+    enum { MANY = 40 };
+    server_start(&server, wait_for_stop);
+    server.context = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    static struct result results[MANY];
+    struct descpipe_http_request request = request_for(&results[0], "GET", url_of(&server, "/"));
+    for (int i = 0; i < MANY; i++) {
+        request.context = &results[i];
+        begin(&results[i], &request);
+    }
+    loop_run(loop, NULL, NULL);
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_uint_eq(results[i].end.outcome, DESCPIPE_HTTP_DONE);
+        ck_assert_str_eq(text_bytes(&results[i].data), "ok");
+        result_clear(&results[i]);
+    }
+    server_stop(&server);
+}
+END_TEST
+
+static const struct {
+    const char *url;
+    uint32_t flags;
+    const char *message;
+} refused[] = {
+    {"http://registry.example/v2/?sig=x", 0,
+     "GET 'http://registry.example/v2/': plain http to 'registry.example' is refused: anybody on the way could read "
+     "and "
+     "change it"},
+    {"ftp://127.0.0.1/x", 0, "GET 'ftp://127.0.0.1/x': 'ftp' is neither http nor https"},
+    {"file:///etc/passwd", 0, "GET 'file:///etc/passwd': 'file' is neither http nor https"},
+    {"https://me:secret@registry.example/", 0,
+     "GET 'https://registry.example/': the URL holds a user name; logins are given apart from it"},
+    {"http://127.0.0.1:99999/", 0,
+     "GET 'http://127.0.0.1:99999/': the URL cannot be read: Port number was not a decimal "
+     "number between 0 and 65535"},
+    {"http://127.0.0.1/a b", 0,
+     "? 'http://127.0.0.1/a b': the URL 'http://127.0.0.1/a b' holds a space or control character"},
+};
+
+START_TEST(what_must_not_be_sent_is_refused)
+{
+    struct descpipe_http_request request = request_for(&result, "GET", refused[_i].url);
+    request.flags = refused[_i].flags;
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    ck_assert_str_eq(text_bytes(&result.message), refused[_i].message);
+}
+END_TEST
+
+START_TEST(headers_cannot_be_injected)
+{
+    server_start(&server, say_hello);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    request.headers = (const char *const[]){"X-A: 1\r\nX-Evil: 2", NULL};
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    server_stop(&server);
+    ck_assert_uint_eq(server.connection_count, 0);
+}
+END_TEST
+
+START_TEST(logins_are_sent)
+{
+    server_start(&server, say_hello);
+    cleanup(secret_release) struct descpipe_secret *token = secret_make("tok123", 6);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    request.bearer = token;
+    run(&request);
+    request.bearer = NULL;
+    request.username = "me";
+    request.password = token;
+    run(&request);
+    request.method = "POST";
+    request.body = "{}";
+    request.body_length = 2;
+    request.headers = (const char *const[]){"Content-Type: application/x-amz-json-1.1", "X-Amz-Target: T", NULL};
+    request.sigv4 = "aws:amz:eu-north-1:ecr";
+    run(&request);
+    server_stop(&server);
+    ck_assert(has_line(&server.requests[0], "Authorization: Bearer tok123"));
+    ck_assert(has_line(&server.requests[1], "Authorization: Basic bWU6dG9rMTIz"));
+    const char *signature = strstr(server.requests[2].head, "Authorization: AWS4-HMAC-SHA256 Credential=me/");
+    ck_assert_ptr_nonnull(signature);
+    ck_assert_ptr_nonnull(strstr(signature, "/eu-north-1/ecr/aws4_request"));
+    ck_assert_ptr_nonnull(strstr(signature, "content-type"));
+    ck_assert_ptr_null(strstr(signature, "expect"));
+    ck_assert_ptr_null(strstr(server.requests[2].head, "tok123"));
+}
+END_TEST
+
+/* Redirects: "/to?URL" answers 307 to URL. The context is the status to use instead. */
+static bool redirect(struct server *at, int connection, const struct server_request *request)
+{
+    const char *target = strstr(request->head, "/to?");
+    if (target == NULL)
+        return say_hello(at, connection, request);
+    cleanup(memory_free) char *answer = memory_format(
+        "HTTP/1.1 %s Moved\r\nLocation: %.*s\r\nX-Hop: 1\r\nContent-Length: 4\r\n\r\ngone",
+        at->context != NULL ? (const char *)at->context : "307", (int)strcspn(target + 4, " "), target + 4);
+    server_send(connection, answer);
+    return true;
+}
+
+START_TEST(redirects_are_followed_only_when_asked)
+{
+    server_start(&server, redirect);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/to?/end"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 307);
+    ck_assert_str_eq(text_bytes(&result.data), "gone");
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    ck_assert_str_eq(text_bytes(&result.data), "hello");
+    ck_assert_str_eq(text_bytes(&result.headers), "Content-Length=5|X-Some=value|"); /* none of the hop's */
+    ck_assert_str_eq(text_bytes(&result.url), url_of(&server, "/end"));
+    server_stop(&server);
+}
+END_TEST
+
+static struct descpipe_http_request request_with_login(const char *url, const struct descpipe_secret *token)
+{
+    static const char *const headers[] = {"Accept: x/y",           "Authorization: custom", "Cookie: c",
+                                          "X-Registry-Auth: cred", "Range: bytes=0-9",      NULL};
+    struct descpipe_http_request request = request_for(&result, "GET", url);
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    request.bearer = token;
+    request.headers = token != NULL ? headers + 2 : headers;
+    return request;
+}
+
+START_TEST(the_same_origin_keeps_its_login)
+{
+    server_start(&server, redirect);
+    cleanup(secret_release) struct descpipe_secret *token = secret_make("tok123", 6);
+    struct descpipe_http_request request = request_with_login(url_of(&server, "/to?/end"), token);
+    run(&request);
+    server_stop(&server);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    ck_assert_uint_eq(server.request_count, 2);
+    ck_assert(has_line(&server.requests[1], "Authorization: Bearer tok123"));
+    ck_assert(has_line(&server.requests[1], "X-Registry-Auth: cred"));
+}
+END_TEST
+
+/* Another port is another origin; and what has been dropped does not come back on the way home. */
+START_TEST(another_origin_gets_no_login)
+{
+    for (int round = 0; round < 2; round++) {
+        server_start(&server, redirect);
+        server_start(&other, redirect);
+        cleanup(secret_release) struct descpipe_secret *token = secret_make("tok123", 6);
+        cleanup(memory_free) char *path =
+            memory_format("/to?http://127.0.0.1:%u/to?http://127.0.0.1:%u/end", other.port, server.port);
+        struct descpipe_http_request request = request_with_login(url_of(&server, path), round == 0 ? token : NULL);
+        run(&request);
+        check_end(DESCPIPE_HTTP_DONE, 200);
+        server_stop(&server);
+        server_stop(&other);
+        ck_assert_uint_eq(server.request_count, 2);
+        ck_assert_uint_eq(other.request_count, 1);
+        ck_assert(names_header(&server.requests[0], "Authorization"));
+        const struct server_request *later[] = {&other.requests[0], &server.requests[1]};
+        for (int i = 0; i < 2; i++) {
+            ck_assert(!names_header(later[i], "Authorization") && !names_header(later[i], "Cookie") &&
+                      !names_header(later[i], "X-Registry-Auth"));
+            ck_assert(has_line(later[i], "Range: bytes=0-9"));
+        }
+    }
+}
+END_TEST
+
+START_TEST(another_origin_gets_no_basic_login_either)
+{
+    server_start(&server, redirect);
+    server_start(&other, redirect);
+    cleanup(secret_release) struct descpipe_secret *password = secret_make("tok123", 6);
+    cleanup(memory_free) char *path =
+        memory_format("/to?http://localhost:%u/end", server.port); /* another host's name */
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, path));
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    request.username = "me";
+    request.password = password;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server_stop(&server);
+    server_stop(&other);
+    ck_assert(names_header(&server.requests[0], "Authorization"));
+    ck_assert(!names_header(&server.requests[1], "Authorization"));
+}
+END_TEST
+
+static const struct {
+    const char *target; /* behind "/to?" */
+    const char *method, *body, *reason;
+} forbidden[] = {
+    {"http://registry.example/", "GET", NULL,
+     "it redirects to where we do not follow: plain http to 'registry.example' is refused: anybody on the way could "
+     "read "
+     "and change it"},
+    {"ftp://127.0.0.1/", "GET", NULL, "it redirects to where we do not follow: 'ftp' is neither http nor https"},
+    {"file:///etc/passwd", "GET", NULL, "it redirects to where we do not follow: 'file' is neither http nor https"},
+    {"http://u:p@127.0.0.1/", "GET", NULL,
+     "it redirects to where we do not follow: the URL holds a user name; logins are given apart from it"},
+    {"http://127.0.0.1:1/", "POST", "secret", "it redirects what we send to another host, '127.0.0.1'"},
+};
+
+START_TEST(some_redirects_are_refused)
+{
+    server_start(&server, redirect);
+    cleanup(memory_free) char *path = memory_format("/to?%s", forbidden[_i].target);
+    struct descpipe_http_request request = request_for(&result, forbidden[_i].method, url_of(&server, path));
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    if (forbidden[_i].body != NULL) {
+        request.body = forbidden[_i].body;
+        request.body_length = strlen(forbidden[_i].body);
+    }
+    run(&request);
+    check_end(DESCPIPE_HTTP_CUT, 307);
+    const char *reason = strstr(text_bytes(&result.message), "': ");
+    ck_assert_ptr_nonnull(reason);
+    ck_assert_str_eq(reason + 3, forbidden[_i].reason);
+    server_stop(&server);
+}
+END_TEST
+
+static bool redirect_to_itself(struct server *at, int connection, const struct server_request *request)
+{
+    (void)at;
+    (void)request;
+    server_send(connection, "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n");
+    return true;
+}
+
+START_TEST(redirects_come_to_an_end)
+{
+    server_start(&server, redirect_to_itself);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    run(&request);
+    check_end(DESCPIPE_HTTP_CUT, 302);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.message), "': redirected more than 10 times"));
+    server_stop(&server);
+    ck_assert_uint_eq(server.request_count, 11);
+}
+END_TEST
+
+START_TEST(a_redirected_body_is_sent_again_or_becomes_a_get)
+{
+    server_start(&server, redirect);
+    cleanup(memory_free) char *from = temporary_path("from");
+    put_file(from, "content");
+    cleanup(descriptor_close) int source = open(from, O_RDONLY | O_CLOEXEC);
+    struct descpipe_http_request request = request_for(&result, "POST", url_of(&server, "/to?/end"));
+    request.flags = DESCPIPE_HTTP_FOLLOW_REDIRECTS;
+    request.body_descriptor = source;
+    request.body_length = 7;
+    run(&request); /* 307 */
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server.context = "302";
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server_stop(&server);
+    ck_assert(text_starts_with(server.requests[1].head, "POST /end"));
+    ck_assert_str_eq(server.requests[1].body, "content");
+    ck_assert(text_starts_with(server.requests[3].head, "GET /end"));
+    ck_assert_str_eq(server.requests[3].body, "");
+    ck_assert(!names_header(&server.requests[3], "Content-Length"));
+}
+END_TEST
+
+START_TEST(a_missing_ca_file_is_a_tls_failure)
+{
+    server_start(&server, say_hello);
+    cleanup(memory_free) char *url = memory_format("https://127.0.0.1:%u/", server.port);
+    struct descpipe_http_request request = request_for(&result, "GET", url);
+    request.ca_file = "/nowhere/ca.pem";
+    run(&request);
+    check_end(DESCPIPE_HTTP_TLS, 0);
+    server_stop(&server);
+    ck_assert_uint_eq(server.request_count, 0);
+}
+END_TEST
+
+START_TEST(a_proxy_is_used_when_named_and_none_of_the_environment_for_loopback)
+{
+    server_start(&server, say_hello);
+    server_start(&other, say_hello);
+    cleanup(memory_free) char *proxy = memory_format("http://127.0.0.1:%u", other.port);
+    ck_assert_int_eq(setenv("http_proxy", proxy, 1), 0);
+    struct descpipe_http_request request = request_for(&result, "GET", url_of(&server, "/"));
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    request.proxy = proxy;
+    run(&request);
+    check_end(DESCPIPE_HTTP_DONE, 200);
+    server_stop(&server);
+    server_stop(&other);
+    ck_assert_uint_eq(server.request_count, 1);
+    ck_assert_uint_eq(other.request_count, 1);
+    ck_assert(text_starts_with(other.requests[0].head, "GET http://127.0.0.1:"));
+}
+END_TEST
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+int main(void)
+{
+    TCase *tests = tcase_create("http");
+    tcase_add_checked_fixture(tests, make, end);
+    tcase_add_test(tests, gets_status_headers_and_body_over_a_kept_connection);
+    tcase_add_test(tests, an_error_status_is_done_all_the_same);
+    tcase_add_loop_test(tests, sends_bodies_with_their_length_and_nothing_of_curls, 0, COUNT(bodies));
+    tcase_add_test(tests, head_has_no_body_and_no_limit);
+    tcase_add_test(tests, sends_a_body_from_a_descriptor_and_keeps_the_answer_in_one);
+    tcase_add_test(tests, what_an_error_says_does_not_get_into_the_file);
+    tcase_add_test(tests, a_descriptor_that_ends_early_is_told);
+    tcase_add_test(tests, interim_answers_and_trailers_are_not_headers);
+    tcase_add_loop_test(tests, an_answer_that_is_not_whole_is_cut, 0, COUNT(cuts));
+    tcase_add_test(tests, a_post_is_never_sent_twice);
+    tcase_add_loop_test(tests, an_answer_over_the_limit_is_too_large, 0, COUNT(sizes));
+    tcase_add_test(tests, endless_headers_are_too_large);
+    tcase_add_test(tests, no_listener_means_nothing_was_sent);
+    tcase_add_test(tests, unix_sockets_work_and_tell_what_is_wrong_with_them);
+    tcase_add_test(tests, silence_is_not_borne_longer_than_asked);
+    tcase_add_test(tests, the_whole_may_take_so_long_and_no_longer);
+    tcase_add_test(tests, a_connection_that_does_not_come_means_nothing_was_sent);
+    tcase_add_test(tests, a_stopped_exchange_ends_with_stopped_once);
+    tcase_add_test(tests, stop_from_within_data_is_heard_at_once);
+    tcase_add_test(tests, free_ends_what_is_open);
+    tcase_add_test(tests, many_are_open_at_once);
+    tcase_add_loop_test(tests, what_must_not_be_sent_is_refused, 0, COUNT(refused));
+    tcase_add_test(tests, headers_cannot_be_injected);
+    tcase_add_test(tests, logins_are_sent);
+    tcase_add_test(tests, redirects_are_followed_only_when_asked);
+    tcase_add_test(tests, the_same_origin_keeps_its_login);
+    tcase_add_test(tests, another_origin_gets_no_login);
+    tcase_add_test(tests, another_origin_gets_no_basic_login_either);
+    tcase_add_loop_test(tests, some_redirects_are_refused, 0, COUNT(forbidden));
+    tcase_add_test(tests, redirects_come_to_an_end);
+    tcase_add_test(tests, a_redirected_body_is_sent_again_or_becomes_a_get);
+    tcase_add_test(tests, a_missing_ca_file_is_a_tls_failure);
+    tcase_add_test(tests, a_proxy_is_used_when_named_and_none_of_the_environment_for_loopback);
+    tcase_set_timeout(tests, 30);
+    return run_case("http", tests);
+}
