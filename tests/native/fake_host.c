@@ -215,6 +215,14 @@ static void work_run(const struct descpipe_host *host, void (*work)(void *contex
     pending->context = context;
 }
 
+static struct descpipe_timer *timer_start(const struct descpipe_host *host, uint64_t delay_ms,
+                                          void (*fired)(void *context), void *context)
+{
+    ck_assert_uint_gt(delay_ms, 0);
+    work_run(host, NULL, fired, context);
+    return NULL;
+}
+
 static const struct descpipe_log_service log_service = {.size = sizeof log_service, .write = write_log};
 static const struct descpipe_config_service config_service = {.size = sizeof config_service,
                                                               .given = config_given,
@@ -232,6 +240,7 @@ static const struct descpipe_answer_service answer_service = {
 static const struct descpipe_process_service process_service = {
     .size = sizeof process_service, .start = process_start, .stop = process_stop, .find = process_find};
 static const struct descpipe_work_service work_service = {.size = sizeof work_service, .run = work_run};
+static const struct descpipe_timer_service timer_service = {.size = sizeof timer_service, .start = timer_start};
 
 void fake_host_open(struct fake_host *fake, const char *file, const char *cache_folder,
                     const struct fake_setting *settings)
@@ -259,7 +268,8 @@ void fake_host_open(struct fake_host *fake, const char *file, const char *cache_
                                         .call = &call_service,
                                         .answer = &answer_service,
                                         .process = &process_service,
-                                        .work = &work_service};
+                                        .work = &work_service,
+                                        .timer = &timer_service};
     opened = fake;
     char message[512] = "";
     ck_assert_msg(fake->runtime->open(&fake->host, &fake->self, message, sizeof message) == 0, "%s", message);
@@ -292,20 +302,27 @@ static void run_process(struct pending *pending)
     free(run);
 }
 
+void fake_host_step(struct fake_host *fake)
+{
+    struct pending *pending = pending_first;
+    (void)fake;
+    ck_assert_ptr_nonnull(pending);
+    pending_first = pending->next;
+    if (pending->argv != NULL)
+        run_process(pending);
+    else {
+        if (pending->work != NULL)
+            pending->work(pending->context);
+        pending->done(pending->context);
+    }
+    free_list(pending->argv);
+    free(pending);
+}
+
 void fake_host_pump(struct fake_host *fake)
 {
-    (void)fake;
-    while (pending_first != NULL) {
-        struct pending *pending = pending_first;
-        pending_first = pending->next;
-        if (pending->work != NULL) {
-            pending->work(pending->context);
-            pending->done(pending->context);
-        } else
-            run_process(pending);
-        free_list(pending->argv);
-        free(pending);
-    }
+    while (pending_first != NULL)
+        fake_host_step(fake);
 }
 
 void fake_call_clear(struct descpipe_call *call)

@@ -57,6 +57,8 @@ void fake_host_open(struct fake_host *fake, const char *file, const char *cache_
 void fake_host_close(struct fake_host *fake);
 /* Runs what was started until nothing is left. */
 void fake_host_pump(struct fake_host *fake);
+/* Runs the first thing that was started: a tool, a work with its end, or a timer, which is due at once. */
+void fake_host_step(struct fake_host *fake);
 
 void fake_call_clear(struct descpipe_call *call);
 const char *fake_call_fact(const struct descpipe_call *call, const char *name);

@@ -56,19 +56,35 @@ static void refuse_source(struct native *native, struct descpipe_call *call, con
     failure_finish(&failure, native->host, call);
 }
 
+#define BUSY_RETRY_MS 200
+
 /* One `identify` or `prepare` of an image that is kept in the store: reading and unpacking happen on a helper thread,
- * which touches only this. */
+ * which touches only this. While somebody else unpacks the same, a timer asks again. */
 struct image_job {
     struct native *native;
     struct descpipe_call *call;
     const struct descpipe_image *image; /* lives until the call is finished */
     bool unpack;
     atomic_bool stop;
-    struct failure failure;
-    bool done;
+    struct store *store; /* NULL before the first try */
+    struct source *source;
     struct description description;
+    bool described;
+    bool busy;
     char *root; /* NULL: not unpacked */
+    struct failure failure;
 };
+
+static bool describe_image(struct image_job *job, const struct budget *budget)
+{
+    if (job->described)
+        return true;
+    job->store = store_open(job->native->store, &job->failure);
+    job->source =
+        job->store == NULL ? NULL : source_open(job->image->path, store_temporary(job->store), budget, &job->failure);
+    job->described = job->source != NULL && description_read(&job->description, job->source, job->image, &job->failure);
+    return job->described;
+}
 
 static void work_on_image(void *context)
 {
@@ -77,23 +93,47 @@ static void work_on_image(void *context)
                                   .bytes = job->native->layer_bytes,
                                   .free_bytes = BUDGET_FREE_BYTES,
                                   .stop = &job->stop};
-    cleanup(store_close) struct store *store = store_open(job->native->store, &job->failure);
-    if (store == NULL)
-        return;
-    cleanup(source_close) struct source *source =
-        source_open(job->image->path, store_temporary(store), &budget, &job->failure);
-    if (source == NULL || !description_read(&job->description, source, job->image, &job->failure))
-        return;
-    job->root = job->unpack ? store_make_image(store, source, &job->description, &budget, &job->failure)
-                            : store_find_image(store, job->description.config_digest, &job->failure);
-    job->done = job->failure.kind == 0;
+    if (atomic_load(&job->stop))
+        failure_set(&job->failure, DESCPIPE_FAILED_CANCELLED, "preparing '%s' was cancelled", job->image->reference);
+    else if (describe_image(job, &budget))
+        job->root = job->unpack ? store_make_image(job->store, job->source, &job->description, &budget, &job->busy,
+                                                   &job->failure)
+                                : store_find_image(job->store, job->description.config_digest, &job->failure);
+}
+
+static void job_free(struct image_job *job)
+{
+    failure_clear(&job->failure);
+    if (job->described)
+        description_clear(&job->description);
+    source_close(job->source);
+    store_close(job->store);
+    free(job->root);
+    free(job);
+}
+
+static void answer_image(void *context);
+
+static void try_again(void *context)
+{
+    struct image_job *job = context;
+    const struct descpipe_host *host = job->native->host;
+    job->busy = false;
+    host->work->run(host, work_on_image, answer_image, job);
 }
 
 static void answer_image(void *context)
 {
     struct image_job *job = context;
     const struct descpipe_host *host = job->native->host;
-    if (job->done) {
+    if (job->busy) {
+        host->call->progress(job->call, 0, 0, "another process is unpacking it");
+        host->timer->start(host, BUSY_RETRY_MS, try_again, job);
+        return;
+    }
+    if (job->failure.kind != 0)
+        failure_finish(&job->failure, host, job->call);
+    else {
         struct descpipe_image_identity identity = {.size = sizeof identity,
                                                    .present = job->root != NULL,
                                                    .config_digest = job->description.config_digest,
@@ -105,12 +145,8 @@ static void answer_image(void *context)
                                                    .created_at_ms = job->description.created_at_ms};
         host->answer->identity(job->call, &identity);
         host->call->succeed(job->call);
-    } else
-        failure_finish(&job->failure, host, job->call);
-    failure_clear(&job->failure);
-    description_clear(&job->description);
-    free(job->root);
-    free(job);
+    }
+    job_free(job);
 }
 
 static void stop_job(void *context)

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "registry/manifest.h"
@@ -21,7 +20,6 @@
 #include "layer.h"
 #include "tree.h"
 
-#define LOCK_POLL_NS 20000000
 #define STORE_PATH_LIMIT 400 /* with a layer's longest path still within PATH_MAX */
 
 struct store {
@@ -99,23 +97,17 @@ static bool is_there(const struct thing *thing)
     return access(thing->place, F_OK) == 0;
 }
 
-/* Waits in small steps, so that a person who gives up is heard. */
-static bool take_lock(const struct store *store, struct thing *thing, const struct budget *budget,
-                      struct failure *failure)
+static bool take_lock(const struct store *store, struct thing *thing, bool *busy, struct failure *failure)
 {
     char path[STORE_PATH_LIMIT + 192];
     snprintf(path, sizeof path, "%s/locks/%s", store->path, thing->name);
     thing->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (thing->lock < 0)
         return failure_system(failure, "cannot open '%s'", path);
-    while (flock(thing->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return failure_system(failure, "cannot lock '%s'", path);
-        if (budget->stop != NULL && atomic_load(budget->stop))
-            return failure_set(failure, DESCPIPE_FAILED_CANCELLED, "waiting for '%s' was cancelled", path);
-        nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);
-    }
-    return true;
+    if (flock(thing->lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    *busy = errno == EWOULDBLOCK || errno == EINTR;
+    return *busy ? false : failure_system(failure, "cannot lock '%s'", path);
 }
 
 /* What a taker of the same lock left when it crashed. */
@@ -149,10 +141,9 @@ static void thing_close(struct thing *thing)
 DEFINE_CLEANUP(struct thing *, thing_close);
 
 /* Takes the lock and makes an empty temporary folder, unless the thing is there by then. */
-static bool begin_thing(const struct store *store, struct thing *thing, const struct budget *budget,
-                        struct failure *failure)
+static bool begin_thing(const struct store *store, struct thing *thing, bool *busy, struct failure *failure)
 {
-    if (!take_lock(store, thing, budget, failure))
+    if (!take_lock(store, thing, busy, failure))
         return false;
     if (is_there(thing))
         return true;
@@ -215,7 +206,7 @@ static bool unpack_layer(const struct source *source, const struct described_lay
 }
 
 static bool make_layer(const struct store *store, const struct source *source, const struct described_layer *layer,
-                       const struct budget *budget, struct failure *failure)
+                       const struct budget *budget, bool *busy, struct failure *failure)
 {
     struct thing thing;
     if (!name_thing(store, &thing, "layer", layer->diff_id, failure))
@@ -223,7 +214,7 @@ static bool make_layer(const struct store *store, const struct source *source, c
     if (is_there(&thing))
         return true;
     cleanup(thing_close) struct thing *making = &thing;
-    if (!begin_thing(store, making, budget, failure))
+    if (!begin_thing(store, making, busy, failure))
         return false;
     return thing.made[0] == '\0' ||
            (unpack_layer(source, layer, thing.made, budget, failure) && finish_thing(making, failure));
@@ -263,20 +254,21 @@ char *store_find_image(const struct store *store, const char *config_digest, str
 }
 
 char *store_make_image(const struct store *store, const struct source *source, const struct description *description,
-                       const struct budget *budget, struct failure *failure)
+                       const struct budget *budget, bool *busy, struct failure *failure)
 {
     struct thing thing;
+    *busy = false;
     if (!name_thing(store, &thing, "image", description->config_digest, failure))
         return NULL;
     if (is_there(&thing))
         return root_of(&thing, failure);
     cleanup(thing_close) struct thing *making = &thing;
-    if (!begin_thing(store, making, budget, failure))
+    if (!begin_thing(store, making, busy, failure))
         return NULL;
     if (thing.made[0] == '\0')
         return root_of(&thing, failure);
     for (size_t i = 0; i < description->layers_count; i++)
-        if (!make_layer(store, source, &description->layers[i], budget, failure))
+        if (!make_layer(store, source, &description->layers[i], budget, busy, failure))
             return NULL;
     if (!assemble(store, description, thing.made, failure) || !finish_thing(making, failure))
         return NULL;

@@ -32,8 +32,9 @@ const char *store_temporary(const struct store *store);
 
 /* The image's root folder, owned; NULL with no failure when it is not there. */
 char *store_find_image(const struct store *store, const char *config_digest, struct failure *failure);
-/* The same, unpacked first when needed. */
+/* The same, unpacked first when needed. NULL with no failure and *busy: somebody else is making it or one of its
+ * layers; ask again later. It never waits, so that no helper thread stands still. */
 char *store_make_image(const struct store *store, const struct source *source, const struct description *description,
-                       const struct budget *budget, struct failure *failure);
+                       const struct budget *budget, bool *busy, struct failure *failure);
 
 #endif
