@@ -27,6 +27,13 @@ static void set_digest(const char *bytes, size_t length, char digest[72])
         snprintf(digest + 7 + 2 * i, 3, "%02x", hash[i]);
 }
 
+static void append_text(char *text, size_t size, const char *more)
+{
+    size_t length = strlen(text), added = strlen(more) + 1;
+    ck_assert_uint_le(added, size - length);
+    memcpy(text + length, more, added);
+}
+
 static char *read_all(const char *path, size_t *length)
 {
     FILE *file = fopen(path, "re");
@@ -139,11 +146,11 @@ void test_image_finish(struct test_image *image, const char *architecture, const
     for (size_t i = 0; i < image->layers_count; i++) {
         char part[256];
         snprintf(part, sizeof part, "%s\"%s\"", i > 0 ? "," : "", image->diff_ids[i]);
-        strncat(diff_ids, part, sizeof diff_ids - strlen(diff_ids) - 1);
+        append_text(diff_ids, sizeof diff_ids, part);
         snprintf(part, sizeof part,
                  "%s{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}",
                  i > 0 ? "," : "", image->layers[i].digest, image->layers[i].length);
-        strncat(layers, part, sizeof layers - strlen(layers) - 1);
+        append_text(layers, sizeof layers, part);
     }
     snprintf(text, sizeof text,
              "{\"os\":\"linux\",\"architecture\":\"%s\",\"created\":\"2024-05-06T07:08:09.5Z\",\"rootfs\":{\"type\":"
@@ -200,7 +207,7 @@ void layout_write(const char *folder, const struct test_image *const *images)
                  i > 0 ? "," : "", image->manifest.digest, image->manifest.length, architecture,
                  image->name != NULL ? ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"" : "",
                  image->name != NULL ? image->name : "", image->name != NULL ? "\"}" : "");
-        strncat(index, part, sizeof index - strlen(index) - 1);
+        append_text(index, sizeof index, part);
     }
     char text[9000];
     snprintf(text, sizeof text, "{\"schemaVersion\":2,\"manifests\":[%s]}", index);
@@ -224,7 +231,7 @@ void docker_folder_write(const char *folder, const struct test_image *image, con
         } else
             write_bytes(folder, name, &image->layers[i]);
         snprintf(text, sizeof text, "%s\"%s\"", i > 0 ? "," : "", name);
-        strncat(names, text, sizeof names - strlen(names) - 1);
+        append_text(names, sizeof names, text);
     }
     snprintf(name, sizeof name, "%s.json", image->config.digest + 7);
     write_bytes(folder, name, &image->config);

@@ -373,7 +373,7 @@ START_TEST(a_damaged_blob_leaves_nothing)
     struct test_image image;
     make_image(&image, "amd64", NULL);
     const struct test_image *const images[] = {&image, NULL};
-    char *layout = in_work("layout"), name[256], message[8192], names[4096];
+    char *layout = in_work("layout"), name[2048], message[8192], names[4096];
     layout_write(layout, images);
     snprintf(name, sizeof name, "blobs/sha256/%s", image.layers[2].digest + 7);
     struct layer_entry evil[] = {{'f', "evil", "evil\n", 0, 0}, {0}};
@@ -410,7 +410,7 @@ START_TEST(what_a_crash_left_is_removed)
     struct test_image image;
     make_image(&image, "amd64", NULL);
     const struct test_image *const images[] = {&image, NULL};
-    char *layout = in_work("layout"), name[256], names[4096];
+    char *layout = in_work("layout"), name[2048], names[4096];
     layout_write(layout, images);
     /* A folder closed to its owner, as between mkdir and chmod, deep in what was being unpacked. */
     snprintf(name, sizeof name, "temporary/layer-%s.abcdef/tree/deep/file", image.diff_ids[0] + 7);
