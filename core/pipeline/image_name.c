@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What an image reference says about where the image is: a prefix and a path, or a name for a registry. */
+/* Taking image references apart. */
 #include "pipeline/image_name.h"
 
 #include <ctype.h>
@@ -8,108 +8,108 @@
 #include "base/path.h"
 #include "base/text.h"
 
-#define REFERENCE_LIMIT 4096
+enum { REFERENCE_LIMIT = 1024 };
 
-struct prefix {
-    const char *text;
+static const struct {
+    const char *prefix;
     uint32_t source;
-    bool has_tag; /* FILE:TAG */
-    const char *what;
-};
+    bool tagged;
+} prefixes[] = {{"docker-archive:", DESCPIPE_SOURCE_DOCKER_ARCHIVE, true},
+                {"oci-archive:", DESCPIPE_SOURCE_OCI_ARCHIVE, true},
+                {"oci:", DESCPIPE_SOURCE_OCI_LAYOUT, true},
+                {"rootfs:", DESCPIPE_SOURCE_ROOTFS, false},
+                {"sif:", DESCPIPE_SOURCE_SIF, false}};
 
-static const struct prefix prefixes[] = {
-    {"docker-archive:", DESCPIPE_SOURCE_DOCKER_ARCHIVE, true, "a file"},
-    {"oci-archive:", DESCPIPE_SOURCE_OCI_ARCHIVE, true, "a file"},
-    {"oci:", DESCPIPE_SOURCE_OCI_LAYOUT, true, "a folder"},
-    {"rootfs:", DESCPIPE_SOURCE_ROOTFS, false, "a folder"},
-    {"sif:", DESCPIPE_SOURCE_SIF, false, "a file"},
-};
+static bool refuse(const char *reference, const char *hint, const char *why, struct error *error)
+{
+    error_set(error, ERROR_INPUT, "'%.200s' is not an image: %s", reference, why);
+    return error_hint(error, "%s", hint);
+}
+
+static bool only(const char *text, size_t length, const char *letters)
+{
+    for (size_t i = 0; i < length; i++)
+        if (strchr(letters, text[i]) == NULL)
+            return false;
+    return length > 0;
+}
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* HOST[:PORT]/ comes first when it holds a dot or a colon or is localhost (the distribution project's reference
+ * grammar). */
+static size_t host_length(const char *reference)
+{
+    size_t length = strcspn(reference, "/");
+    if (reference[length] != '/')
+        return 0;
+    bool host = memchr(reference, '.', length) != NULL || memchr(reference, ':', length) != NULL ||
+                (length == 9 && memcmp(reference, "localhost", 9) == 0);
+    return host ? length + 1 : 0;
+}
+
+static bool check_registry(const char *reference, struct error *error)
+{
+    static const char hint[] =
+        "an image is [HOST/]NAME[:TAG][@sha256:DIGEST], docker-archive:FILE, oci-archive:FILE, oci:FOLDER, "
+        "rootfs:FOLDER or sif:FILE";
+    size_t host = host_length(reference);
+    if (host > 0 && !only(reference, host - 1, LOWER UPPER DIGITS ".-:[]"))
+        return refuse(reference, hint, "its host has a letter that no host has", error);
+    const char *name = reference + host;
+    size_t length = strcspn(name, ":@");
+    if (length == 0)
+        return refuse(reference, hint, "it has no name", error);
+    for (size_t i = 0; i < length; i++)
+        if (isupper((unsigned char)name[i]))
+            return refuse(reference, hint, "a name has lower-case letters only", error);
+    if (!only(name, length, LOWER DIGITS "._-/") || name[0] == '/' || name[length - 1] == '/' ||
+        memmem(name, length, "//", 2) != NULL)
+        return refuse(reference, hint, "a name has lower-case letters, digits and '.', '_', '-', '/'", error);
+    const char *rest = name + length;
+    if (*rest == ':') {
+        size_t tag = strcspn(rest + 1, "@");
+        if (tag > 128 || !only(rest + 1, tag, LOWER UPPER DIGITS "._-") || strchr(".-", rest[1]) != NULL)
+            return refuse(reference, hint, "a tag has letters, digits and '.', '_', '-'", error);
+        rest += 1 + tag;
+    }
+    if (*rest == '\0')
+        return true;
+    if (strncmp(rest, "@sha256:", 8) != 0 || strlen(rest + 8) != 64 || !only(rest + 8, 64, "0123456789abcdef"))
+        return refuse(reference, hint, "a digest is @sha256: and 64 hexadecimal digits", error);
+    return true;
+}
+
+bool image_parse(const char *reference, const char *base, struct image_name *name, struct error *error)
+{
+    *name = (struct image_name){.source = DESCPIPE_SOURCE_REGISTRY};
+    if (strlen(reference) > REFERENCE_LIMIT)
+        return refuse(reference, "at most 1024 bytes", "it is too long", error);
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t length = strlen(prefixes[i].prefix);
+        if (strncmp(reference, prefixes[i].prefix, length) != 0)
+            continue;
+        const char *path = reference + length;
+        const char *colon = prefixes[i].tagged ? strchr(path, ':') : NULL;
+        cleanup(memory_free) char *written =
+            colon != NULL ? memory_copy_bytes(path, (size_t)(colon - path)) : memory_copy_text(path);
+        if (written[0] == '\0')
+            return refuse(reference, "write the path behind the colon", "it has no path", error);
+        if (colon != NULL && colon[1] == '\0')
+            return refuse(reference, "write the tag, or leave the colon away", "its tag is empty", error);
+        name->source = prefixes[i].source;
+        name->path = path_absolute(base, written);
+        name->tag = colon != NULL ? memory_copy_text(colon + 1) : NULL;
+        return true;
+    }
+    return check_registry(reference, error);
+}
 
 void image_name_clear(struct image_name *name)
 {
     memory_free(name->path);
     memory_free(name->tag);
     *name = (struct image_name){0};
-}
-
-static bool has_control_character(const char *text)
-{
-    for (; *text; text++) {
-        if (iscntrl((unsigned char)*text))
-            return true;
-    }
-    return false;
-}
-
-static bool parse_path(const char *reference, const struct prefix *prefix, const char *base, struct image_name *name,
-                       struct error *error)
-{
-    const char *rest = reference + strlen(prefix->text);
-    size_t length = prefix->has_tag ? strcspn(rest, ":") : strlen(rest);
-    if (length == 0) {
-        error_set(error, ERROR_INPUT, "image '%s' names no path", reference);
-        return error_hint(error, "write %sPATH, where PATH is %s", prefix->text, prefix->what);
-    }
-    const char *tag = rest[length] == ':' ? rest + length + 1 : NULL;
-    if (tag && !*tag) {
-        error_set(error, ERROR_INPUT, "image '%s' ends with an empty tag", reference);
-        return error_hint(error, "remove the last ':'");
-    }
-    cleanup(memory_free) char *path = memory_copy_bytes(rest, length);
-    name->source = prefix->source;
-    name->path = path_absolute(base, path);
-    name->tag = memory_copy_text(tag);
-    return true;
-}
-
-/* A letter that a registry's reference may have; the registry plugin judges the rest. */
-static bool is_reference_character(char character)
-{
-    return isalnum((unsigned char)character) || (character && strchr("._-/:@+[]", character));
-}
-
-static bool parse_registry(const char *reference, struct error *error)
-{
-    for (const char *at = reference; *at; at++) {
-        if (!is_reference_character(*at)) {
-            error_set(error, ERROR_INPUT, "image '%s' has the character '%c', which no image name may have", reference,
-                      *at);
-            return error_hint(error, "names look like owner/name:tag or host/name@sha256:...");
-        }
-    }
-    /* The path's letters are small; a host, before the first '/', and a tag may have capitals. */
-    const char *slash = strchr(reference, '/');
-    bool has_host =
-        slash && (memchr(reference, '.', (size_t)(slash - reference)) ||
-                  memchr(reference, ':', (size_t)(slash - reference)) || text_starts_with(reference, "localhost/"));
-    for (const char *at = has_host ? slash : reference; *at && *at != ':' && *at != '@'; at++) {
-        if (isupper((unsigned char)*at)) {
-            error_set(error, ERROR_INPUT, "image '%s' has a capital letter in its name", reference);
-            return error_hint(error, "image names are written in small letters; only tags may have capitals");
-        }
-    }
-    if (reference[0] == '/' || reference[0] == ':' || reference[0] == '@' || text_ends_with(reference, "/") ||
-        text_ends_with(reference, ":") || text_ends_with(reference, "@") || strstr(reference, "//")) {
-        error_set(error, ERROR_INPUT, "image '%s' has an empty part", reference);
-        return error_hint(error, "names look like owner/name:tag or host/name@sha256:...");
-    }
-    return true;
-}
-
-bool image_parse(const char *reference, const char *base, struct image_name *name, struct error *error)
-{
-    if (!*reference)
-        return error_set(error, ERROR_INPUT, "an image name is empty");
-    if (strlen(reference) > REFERENCE_LIMIT)
-        return error_set(error, ERROR_INPUT, "an image name is longer than %d characters", REFERENCE_LIMIT);
-    if (has_control_character(reference))
-        return error_set(error, ERROR_INPUT, "an image name has a control character");
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (text_starts_with(reference, prefixes[i].text))
-            return parse_path(reference, &prefixes[i], base, name, error);
-    }
-    if (!parse_registry(reference, error))
-        return false;
-    name->source = DESCPIPE_SOURCE_REGISTRY;
-    return true;
 }

@@ -13,10 +13,14 @@ struct image_name {
     char *tag;       /* of docker-archive:FILE:NAME:TAG, oci-archive:FILE:TAG, oci:FOLDER:TAG; NULL when not said */
 };
 
-/* docker-archive:FILE[:NAME[:TAG]], oci-archive:FILE[:TAG], oci:FOLDER[:TAG], rootfs:FOLDER, sif:FILE, else a registry's
- * reference, whose letters are checked and which is left as it stands. A relative path counts from `base` (absolute). Touches no file. */
+/* docker-archive:FILE[:NAME[:TAG]], oci-archive:FILE[:TAG], oci:FOLDER[:TAG], rootfs:FOLDER, sif:FILE, else a
+ * registry's reference, whose letters are checked and which is left as it stands. A relative path counts from `base`
+ * (absolute). Touches no file. */
 bool image_parse(const char *reference, const char *base, struct image_name *name, struct error *error);
 void image_name_clear(struct image_name *name);
-static inline void image_name_clear_at(struct image_name *place) { image_name_clear(place); }
+static inline void image_name_clear_at(struct image_name *place)
+{
+    image_name_clear(place);
+}
 
 #endif
