@@ -13,6 +13,21 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+bool struct_take(void *into, size_t size, const void *from, size_t least)
+{
+    uint32_t given = 0;
+    if (!from)
+        return false;
+    memcpy(&given, from, sizeof(given));
+    if (given < least)
+        return false;
+    memset(into, 0, size);
+    memcpy(into, from, given < size ? given : size);
+    uint32_t own = (uint32_t)size;
+    memcpy(into, &own, sizeof(own));
+    return true;
+}
+
 static bool judge_version(const struct descpipe_plugin *plugin, struct abi_version host, struct error *error)
 {
     if (plugin->size < ABI_FIRST_SIZE(struct descpipe_plugin, needs_minor)) {

@@ -32,6 +32,10 @@
 #define ABI_SIZE_HTTP_REQUEST ABI_FIRST_SIZE(struct descpipe_http_request, context)
 #define ABI_SIZE_PLACEMENT ABI_FIRST_SIZE(struct descpipe_placement, gpus)
 
+/* Copies a struct that a plugin filled, whichever version it was built with: what it lacks is zero, what we do not know is left
+ * out, and the copy's size is ours. False when it is NULL or has fewer than `least` bytes. */
+bool struct_take(void *into, size_t size, const void *from, size_t least);
+
 struct abi_version {
     uint32_t major, minor;
 };

@@ -133,21 +133,6 @@ static const char *const *copy_list(struct answers *answers, const char *const *
     return copy;
 }
 
-bool struct_take(void *into, size_t size, const void *from, size_t least)
-{
-    uint32_t given = 0;
-    if (!from)
-        return false;
-    memcpy(&given, from, sizeof(given));
-    if (given < least)
-        return false;
-    memset(into, 0, size);
-    memcpy(into, from, given < size ? given : size);
-    uint32_t own = (uint32_t)size;
-    memcpy(into, &own, sizeof(own));
-    return true;
-}
-
 /* Takes the struct or notes the fault; NULL then. */
 static void *take_struct(struct answers *answers, const void *from, size_t size, size_t least, const char *what)
 {

@@ -46,9 +46,6 @@ char *answers_copy(struct answers *answers, const char *text); /* NULL stays NUL
 char *answers_copy_line(struct answers *answers, const char *text);
 void answers_fault(struct answers *answers, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Copies a struct that a plugin filled, whichever version it was built with: what it lacks is zero. */
-bool struct_take(void *into, size_t size, const void *from, size_t least);
-
 void answer_identity(struct answers *answers, const struct descpipe_image_identity *identity);
 void answer_form(struct answers *answers, const struct descpipe_form *form);
 void answer_ending(struct answers *answers, const struct descpipe_ending *ending);
