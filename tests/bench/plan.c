@@ -42,7 +42,7 @@ static void write_pipeline(const char *path, const char *folder, size_t stages)
             text_append(&text, " {}\n");
         else
             text_format(&text, "\n    tag-%06zu: fits\n    tag-%06zu: fits\n", i - LAYER,
-                        i - i % LAYER - LAYER + (i * 7) % LAYER);
+                        i - i % LAYER - LAYER + (i * 7 + 3) % LAYER);
         text_format(&text, "  outputs:\n    tag-%06zu: fits\n", i);
         text_append(
             &text,
@@ -60,7 +60,7 @@ static void write_ninja(const char *path, size_t stages)
             text_format(&text, "build tag-%06zu: r\n", i);
         else
             text_format(&text, "build tag-%06zu: r tag-%06zu tag-%06zu\n", i, i - LAYER,
-                        i - i % LAYER - LAYER + (i * 7) % LAYER);
+                        i - i % LAYER - LAYER + (i * 7 + 3) % LAYER);
     }
     save(path, &text);
 }
