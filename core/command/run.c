@@ -260,8 +260,8 @@ static bool start_behind_pipe(struct show *show, const struct run_request *reque
 
 static bool start(struct show *show, const struct run_request *request, struct error *error)
 {
-    bool started =
-        show->mode == MODE_LIVE ? start_behind_pipe(show, request, error) : run_start(request, &show->front, error);
+    bool mixed = show->mode == MODE_LIVE && isatty(STDERR_FILENO) == 1; /* messages would fall into the block */
+    bool started = mixed ? start_behind_pipe(show, request, error) : run_start(request, &show->front, error);
     if (!started)
         return false;
     show->loop = loop_new(error);
@@ -275,7 +275,8 @@ static bool start(struct show *show, const struct run_request *request, struct e
         show->live = live_new(&show->invocation->terminal);
         live_set_phase(show->live, "planning");
         loop_signal(show->loop, SIGWINCH, size_changed, show);
-        show->notices = loop_watch(show->loop, show->notice_pipe, LOOP_READABLE, notices_came, show);
+        if (mixed)
+            show->notices = loop_watch(show->loop, show->notice_pipe, LOOP_READABLE, notices_came, show);
     }
     show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
     return true;
@@ -287,7 +288,8 @@ static void finish(struct show *show)
     if (show->view != NULL)
         run_view_read(show->view, 0, changed, show);
     if (show->mode == MODE_LIVE) {
-        notices_came(show, 0);
+        if (show->notice_pipe >= 0)
+            notices_came(show, 0);
         live_end(show->live, &output->text);
     }
     if (show->mode != MODE_JSON && show->view != NULL && show->view->started_at_ms != 0) {

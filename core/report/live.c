@@ -17,6 +17,7 @@ enum {
     WHERE_LIMIT = 18,
     OUTPUT_LIMIT = 1000,
     LINE_LIMIT = 400,
+    SAID_LIMIT = 16384,
     ABOVE_LIMIT = 200, /* lines of ended stages in one frame; more are counted */
     NARROW = 60        /* below: no bar, no place */
 };
@@ -106,9 +107,9 @@ static void say_cut(struct live *live, const char *mark_style, const char *mark,
 
 void live_say(struct live *live, const char *line)
 {
-    cleanup(text_clear) struct text printable = TEXT_INIT;
-    text_append_printable(&printable, line, LINE_LIMIT);
-    say_cut(live, "", "", text_bytes(&printable));
+    text_append_printable(&live->above, line,
+                          SAID_LIMIT); /* not cut: the terminal wraps it, and it scrolls away whole */
+    text_append(&live->above, "\x1b[K\n");
 }
 
 static const char *state_mark(const struct live *live, enum task_state state)

@@ -3,109 +3,8 @@
 #include "report/live.h"
 
 #include "run_maker.h"
+#include "screen.h"
 #include "suite.h"
-
-enum { WIDTH_LIMIT = 220, HEIGHT_LIMIT = 60, SCROLL_LIMIT = 400 };
-
-struct screen {
-    unsigned width, height, row, column;
-    char cells[HEIGHT_LIMIT][WIDTH_LIMIT][5];
-    char scrolled[SCROLL_LIMIT][WIDTH_LIMIT * 4]; /* what went up and away */
-    unsigned scrolled_count;
-    bool cursor_hidden, held;
-};
-
-static void row_text(const struct screen *screen, unsigned row, char *text)
-{
-    char *end = text;
-    for (unsigned c = 0; c < screen->width; c++)
-        end = stpcpy(end, screen->cells[row][c][0] != '\0' ? screen->cells[row][c] : " ");
-    while (end > text && end[-1] == ' ')
-        end--;
-    *end = '\0';
-}
-
-static void clear_from(struct screen *screen, unsigned row, unsigned column, bool rest)
-{
-    for (unsigned c = column; c < screen->width; c++)
-        screen->cells[row][c][0] = '\0';
-    for (unsigned r = row + 1; rest && r < screen->height; r++)
-        clear_from(screen, r, 0, false);
-}
-
-static void line_feed(struct screen *screen)
-{
-    if (screen->row + 1 < screen->height) {
-        screen->row++;
-        return;
-    }
-    ck_assert_uint_lt(screen->scrolled_count, SCROLL_LIMIT);
-    row_text(screen, 0, screen->scrolled[screen->scrolled_count++]);
-    memmove(screen->cells[0], screen->cells[1], sizeof screen->cells[0] * (screen->height - 1));
-    clear_from(screen, screen->height - 1, 0, false);
-}
-
-/* A CSI sequence; anything that is not known fails the test. */
-static const char *sequence(struct screen *screen, const char *bytes)
-{
-    char parameters[32] = "";
-    size_t length = strspn(bytes, "?0123456789;");
-    ck_assert_uint_lt(length, sizeof parameters);
-    memcpy(parameters, bytes, length);
-    unsigned long number = strtoul(parameters, NULL, 10);
-    switch (bytes[length]) {
-    case 'A':
-        ck_assert_msg(number <= screen->row, "the view moved above the top of the screen");
-        screen->row -= (unsigned)number;
-        break;
-    case 'K':
-        clear_from(screen, screen->row, screen->column, false);
-        break;
-    case 'J':
-        clear_from(screen, screen->row, screen->column, true);
-        break;
-    case 'm':
-        break;
-    case 'h':
-    case 'l':
-        if (strcmp(parameters, "?25") == 0)
-            screen->cursor_hidden = bytes[length] == 'l';
-        else if (strcmp(parameters, "?2026") == 0)
-            screen->held = bytes[length] == 'h';
-        else
-            ck_abort_msg("unknown mode %s", parameters);
-        break;
-    default:
-        ck_abort_msg("unknown sequence %s", bytes);
-    }
-    return bytes + length + 1;
-}
-
-static void screen_write(struct screen *screen, const char *bytes)
-{
-    while (*bytes != '\0') {
-        if (*bytes == '\x1b') {
-            ck_assert_int_eq(bytes[1], '[');
-            bytes = sequence(screen, bytes + 2);
-        } else if (*bytes == '\r') {
-            screen->column = 0;
-            bytes++;
-        } else if (*bytes == '\n') { /* the terminal's line discipline makes it both */
-            screen->column = 0;
-            line_feed(screen);
-            bytes++;
-        } else {
-            size_t length = 1;
-            while ((bytes[length] & 0xC0) == 0x80)
-                length++;
-            ck_assert_uint_ge((unsigned char)*bytes, 0x20);
-            ck_assert_msg(screen->column < screen->width, "a line is wider than the terminal");
-            memcpy(screen->cells[screen->row][screen->column], bytes, length);
-            screen->cells[screen->row][screen->column++][length] = '\0';
-            bytes += length;
-        }
-    }
-}
 
 static struct run_maker maker;
 static struct run_view *view;
@@ -149,14 +48,14 @@ static void draw(void)
 
 static void expect_rows(const char *const *rows)
 {
-    char text[WIDTH_LIMIT * 4 + 1];
+    char text[SCREEN_WIDTH_LIMIT * 4 + 1];
     unsigned row = 0;
     for (; rows[row] != NULL; row++) {
-        row_text(&screen, row, text);
+        screen_row(&screen, row, text);
         ck_assert_str_eq(text, rows[row]);
     }
     for (; row < screen.height; row++) {
-        row_text(&screen, row, text);
+        screen_row(&screen, row, text);
         ck_assert_str_eq(text, "");
     }
 }
@@ -264,9 +163,9 @@ START_TEST(the_block_is_cut_to_the_terminal)
             draw();
         ck_assert_uint_eq(screen.scrolled_count, 0);
         ck_assert_uint_eq(screen.row, sizes[i].height - 1);
-        char text[WIDTH_LIMIT * 4 + 1];
+        char text[SCREEN_WIDTH_LIMIT * 4 + 1];
         cleanup(memory_free) char *more = memory_format("… and %u more", 100 - (sizes[i].height - 3));
-        row_text(&screen, sizes[i].height - 3, text);
+        screen_row(&screen, sizes[i].height - 3, text);
         if (sizes[i].width >= 20)
             ck_assert_str_eq(text, more);
     }
@@ -290,9 +189,9 @@ START_TEST(what_ends_scrolls_up_once_and_whole)
     unsigned seen = 0;
     for (unsigned i = 0; i < screen.scrolled_count; i++)
         seen += strstr(screen.scrolled[i], "✓ a stage with") != NULL;
-    char text[WIDTH_LIMIT * 4 + 1];
+    char text[SCREEN_WIDTH_LIMIT * 4 + 1];
     for (unsigned row = 0; row < screen.height; row++) {
-        row_text(&screen, row, text);
+        screen_row(&screen, row, text);
         seen += strstr(text, "✓ a stage with") != NULL;
     }
     ck_assert_uint_eq(seen, 30);
@@ -306,9 +205,9 @@ START_TEST(a_narrower_terminal_is_redrawn_from_its_wrapped_top)
     draw();
     /* The terminal wraps each of the three lines that are longer than 40 columns. */
     struct screen wrapped = {.width = 40, .height = 24};
-    char text[WIDTH_LIMIT * 4 + 1];
+    char text[SCREEN_WIDTH_LIMIT * 4 + 1];
     for (unsigned row = 0; row < 3; row++) {
-        row_text(&screen, row, text);
+        screen_row(&screen, row, text);
         const char *place = text;
         while (*place != '\0') {
             for (unsigned column = 0; column < 40 && *place != '\0'; column++) {
@@ -324,11 +223,11 @@ START_TEST(a_narrower_terminal_is_redrawn_from_its_wrapped_top)
     screen = wrapped;
     terminal.width = 40;
     draw();
-    row_text(&screen, 0, text);
+    screen_row(&screen, 0, text);
     ck_assert_ptr_nonnull(strstr(text, "a stage"));
-    row_text(&screen, 2, text);
+    screen_row(&screen, 2, text);
     ck_assert_ptr_nonnull(strstr(text, "0 of 5 done"));
-    row_text(&screen, 3, text);
+    screen_row(&screen, 3, text);
     ck_assert_str_eq(text, "");
 }
 END_TEST
