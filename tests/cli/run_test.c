@@ -137,7 +137,7 @@ START_TEST(check_prints_every_problem_or_that_there_is_none)
     cleanup(result_clear) struct result bad = with_plugins("check bad.yaml");
     ck_assert_int_eq(bad.status, 2);
     ck_assert_has(&bad.out, "bad.yaml:5:");
-    ck_assert_has(&bad.out, "bad.yaml:6:");
+    ck_assert_has(&bad.out, "bad.yaml:7:3: error: a stage has no key 'cpsu'");
     ck_assert_has(&bad.out, " in 'bad.yaml'\n");
     cleanup(result_clear) struct result json = with_plugins("check --json bad.yaml");
     ck_assert_int_eq(json.status, 2);

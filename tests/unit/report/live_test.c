@@ -43,6 +43,7 @@ static void draw(void)
     screen_write(&screen, text_bytes(&out));
     ck_assert(!screen.cursor_hidden);
     ck_assert(!screen.held);
+    ck_assert_uint_eq(screen.wrapped, 0);
     ck_assert_uint_eq(screen.column, 0);
 }
 
@@ -232,6 +233,25 @@ START_TEST(a_narrower_terminal_is_redrawn_from_its_wrapped_top)
 }
 END_TEST
 
+START_TEST(a_long_notice_is_not_cut)
+{
+    cleanup(text_clear) struct text long_line = TEXT_INIT;
+    cleanup(text_clear) struct text out = TEXT_INIT;
+    for (int i = 0; i < 30; i++)
+        text_format(&long_line, "word%d ", i);
+    live_say(live, text_bytes(&long_line));
+    live_set_phase(live, "planning");
+    live_draw(live, 0, &out);
+    live_draw(live, 0, &out);
+    screen_write(&screen, text_bytes(&out));
+    char text[SCREEN_WIDTH_LIMIT * 4 + 1];
+    screen_row(&screen, 2, text);
+    ck_assert_ptr_nonnull(strstr(text, "word29"));
+    screen_row(&screen, 3, text);
+    ck_assert_str_eq(text, "planning");
+}
+END_TEST
+
 START_TEST(an_ascii_terminal_gets_ascii)
 {
     terminal.unicode = false;
@@ -257,6 +277,7 @@ int main(void)
                                   the_block_is_cut_to_the_terminal,
                                   what_ends_scrolls_up_once_and_whole,
                                   a_narrower_terminal_is_redrawn_from_its_wrapped_top,
+                                  a_long_notice_is_not_cut,
                                   an_ascii_terminal_gets_ascii,
                                   NULL};
     return suite_run("live", tests, set_up, tear_down);
