@@ -258,7 +258,8 @@ struct descpipe_host {
     uint32_t abi_minor;
     uint32_t reserved;
     const char *program_version;
-    const char *cache_folder;   /* absolute, exists, 0700: this plugin's own folder for what can be made again */
+    /* Absolute, exists, 0700: this plugin's own folder for what can be made again. NULL when there is no place for one. */
+    const char *cache_folder;
     const struct descpipe_settings *settings;
     const struct descpipe_log_service *log;
     const struct descpipe_config_service *config;
