@@ -35,8 +35,7 @@ answers() {
 daemon_process() {
     [ -s "$folder/pid" ] || return 1
     process=$(cat "$folder/pid")
-    [ -r "/proc/$process/cmdline" ] || return 1
-    tr '\0' ' ' < "/proc/$process/cmdline" | grep -qF -e "--data-root $folder/data" || return 1
+    { tr '\0' ' ' < "/proc/$process/cmdline"; } 2> /dev/null | grep -qF -e "--data-root $folder/data" || return 1
     echo "$process"
 }
 
@@ -51,7 +50,7 @@ left_behind() {
         process=${entry#/proc/}
         process=${process%/cmdline}
         [ "$process" != "$$" ] || continue
-        case $(tr '\0' ' ' < "$entry" 2> /dev/null) in
+        case $({ tr '\0' ' ' < "$entry"; } 2> /dev/null) in
         *"docker_daemon.sh "*) ;;
         *"dockerd "*"$folder/"* | *"containerd"*"$folder/"*) echo "$process" ;;
         esac
@@ -74,6 +73,7 @@ start() {
         --pidfile "$folder/pid" --bridge none --iptables=false --ip6tables=false --group "$(id -gn)" \
         --live-restore --shutdown-timeout 2 > "$folder/log" 2>&1 < /dev/null 9>&- &
     launched=$!
+    # shellcheck disable=SC2016 # expanded by the inner shell
     if ! timeout "$ready_seconds" sh -c \
         'tail --pid="$1" -n +1 -F "$2" 2> /dev/null | grep -q "API listen on"' sh "$launched" "$folder/log" || ! answers; then
         echo "docker_daemon: dockerd did not come up:" >&2

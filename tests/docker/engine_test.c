@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The runtime docker against a real Engine; engine_test.sh starts one and sets the variables read here. */
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "driver.h"
+
+#define IMAGE "descpipe/busybox:1"
+
+extern char **environ;
+
+static struct driver driver;
+static char folder[256];
+static char run_name[32];
+static int serial;
+
+static void set_up(void)
+{
+    const char *host = secure_getenv("DESCPIPE_TEST_DOCKER");
+    ck_assert_msg(host != NULL, "run this through engine_test.sh");
+    const char *options[] = {"host", host, NULL};
+    driver_open(&driver, options, NULL);
+    snprintf(folder, sizeof(folder), "%s/test-XXXXXX", secure_getenv("DESCPIPE_TEST_FOLDER"));
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(chmod(folder, 0777), 0);
+    snprintf(run_name, sizeof(run_name), "r%d", (int)getpid());
+}
+
+static void tear_down(void)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    driver_close(&driver);
+    ck_assert_msg(folder_remove(folder, &error), "%s", error.message);
+}
+
+static struct descpipe_image image_of(const char *reference)
+{
+    return (struct descpipe_image){.size = sizeof(struct descpipe_image),
+                                   .source = DESCPIPE_SOURCE_REGISTRY,
+                                   .reference = reference,
+                                   .platform = "linux/amd64"};
+}
+
+/* A stage with all that it needs; the test changes what it is about. */
+struct job {
+    struct descpipe_stage stage;
+    struct descpipe_image image;
+    struct descpipe_resources resources;
+    char token[48];
+    char *handle;
+};
+
+static char *prepared_handle(void)
+{
+    cleanup(answer_free) struct answer answer;
+    struct descpipe_image image = image_of(IMAGE);
+    struct descpipe_prepare prepare = {.size = sizeof(prepare), .image = &image};
+    runtime_prepare(driver.instance, &prepare, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    return steal(&answer.handle);
+}
+
+static void job_make(struct job *job, const char *const *command)
+{
+    static const char *const environment[] = {"PATH=/bin", "HOME=/", NULL};
+    *job = (struct job){.image = image_of(IMAGE), .handle = prepared_handle()};
+    snprintf(job->token, sizeof(job->token), "%s-%d", run_name, ++serial);
+    job->resources = (struct descpipe_resources){
+        .size = sizeof(job->resources), .nodes = 1, .ranks_per_node = 1, .cpus_per_rank = 1};
+    job->stage = (struct descpipe_stage){.size = sizeof(job->stage),
+                                         .flags = DESCPIPE_STAGE_NO_NETWORK,
+                                         .uid = 1234,
+                                         .gid = 2345,
+                                         .run = run_name,
+                                         .name = "shear",
+                                         .attempt = 1,
+                                         .token = job->token,
+                                         .image = &job->image,
+                                         .image_handle = job->handle,
+                                         .command = command,
+                                         .environment = environment,
+                                         .resources = &job->resources};
+}
+
+static void start(struct job *job)
+{
+    cleanup(answer_free) struct answer answer;
+    runtime_start(driver.instance, &job->stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    ck_assert_uint_eq(strlen(answer.native_id), 64);
+}
+
+static struct descpipe_container container_of(const struct job *job)
+{
+    return (struct descpipe_container){.size = sizeof(struct descpipe_container), .token = job->token};
+}
+
+static void observe(struct job *job, struct answer *answer)
+{
+    struct descpipe_container container = container_of(job);
+    runtime_observe(driver.instance, &container, driver_call(answer));
+    driver_wait(&driver, answer);
+    ck_assert_msg(answer->ok, "%s", answer->message);
+}
+
+static void release(struct job *job)
+{
+    cleanup(answer_free) struct answer answer;
+    struct descpipe_container container = container_of(job);
+    runtime_release(driver.instance, &container, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    memory_free(job->handle);
+}
+
+/* Both streams of a container, to its end. */
+static void read_output(struct job *job, struct text *output, struct text *errors)
+{
+    cleanup(answer_free) struct answer answer;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(memory_free) char *output_path = memory_format("%s/%s.out", folder, job->token);
+    cleanup(memory_free) char *error_path = memory_format("%s/%s.err", folder, job->token);
+    struct descpipe_container container = container_of(job);
+    struct descpipe_logs logs = {.size = sizeof(logs), .follow = 1, .container = &container};
+    logs.output_descriptor = open(output_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    logs.error_descriptor = open(error_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    runtime_logs(driver.instance, &logs, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    close(logs.output_descriptor);
+    close(logs.error_descriptor);
+    ck_assert_msg(file_read(output_path, 64 << 20, output, &error), "%s", error.message);
+    ck_assert_msg(file_read(error_path, 64 << 20, errors, &error), "%s", error.message);
+}
+
+static int containers_of_run(void)
+{
+    cleanup(answer_free) struct answer answer;
+    runtime_find(driver.instance, run_name, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    return (int)answer.found_count;
+}
+
+START_TEST(probe_tells_what_docker_it_is)
+{
+    cleanup(answer_free) struct answer answer;
+    runtime_probe(driver.instance, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&answer.facts), "version="));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&answer.facts), "address=unix:///"));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&answer.facts), "api=1."));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&answer.facts), "rootless=no"));
+}
+END_TEST
+
+START_TEST(identifies_an_image_by_its_config_digest)
+{
+    cleanup(answer_free) struct answer answer, by_pin, missing;
+    struct descpipe_image image = image_of(IMAGE), pinned = image_of("somebody/else:9"), none = image_of("no/such:1");
+    runtime_identify(driver.instance, &image, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    ck_assert(answer.present);
+    ck_assert_str_eq(answer.platform, "linux/amd64");
+    ck_assert_uint_eq(strlen(answer.config_digest), 71);
+    ck_assert_str_eq(answer.handle, answer.config_digest);
+    ck_assert_ptr_null(answer.manifest_digest);
+    pinned.config_digest = answer.config_digest;
+    runtime_identify(driver.instance, &pinned, driver_call(&by_pin));
+    driver_wait(&driver, &by_pin);
+    ck_assert(by_pin.ok && by_pin.present);
+    runtime_identify(driver.instance, &none, driver_call(&missing));
+    driver_wait(&driver, &missing);
+    ck_assert_uint_eq(missing.failure, DESCPIPE_FAILED_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(missing.message, "image 'no/such:1' is not in Docker at unix:///"));
+}
+END_TEST
+
+START_TEST(loads_an_archive_and_finds_it_by_its_digest)
+{
+    cleanup(answer_free) struct answer known, before, loaded;
+    cleanup(memory_free) char *path = memory_format("%s/busybox.tar", secure_getenv("DESCPIPE_TEST_FOLDER"));
+    struct descpipe_image named = image_of(IMAGE);
+    struct descpipe_image archive = {.size = sizeof(archive),
+                                     .source = DESCPIPE_SOURCE_DOCKER_ARCHIVE,
+                                     .pull = DESCPIPE_PULL_NEVER,
+                                     .reference = "docker-archive:busybox.tar",
+                                     .path = path};
+    struct descpipe_prepare prepare = {.size = sizeof(prepare), .image = &archive};
+    runtime_identify(driver.instance, &named, driver_call(&known));
+    driver_wait(&driver, &known);
+    runtime_identify(driver.instance, &archive, driver_call(&before));
+    driver_wait(&driver, &before);
+    ck_assert_msg(before.ok, "%s", before.message);
+    ck_assert_str_eq(before.config_digest, known.config_digest);
+    runtime_prepare(driver.instance, &prepare, driver_call(&loaded));
+    driver_wait(&driver, &loaded);
+    ck_assert_msg(loaded.ok, "%s", loaded.message);
+    ck_assert_str_eq(loaded.config_digest, known.config_digest);
+    ck_assert(loaded.present);
+}
+END_TEST
+
+START_TEST(never_pulls_when_it_may_not)
+{
+    cleanup(answer_free) struct answer answer;
+    struct descpipe_image image = image_of("no/such:1");
+    struct descpipe_prepare prepare = {.size = sizeof(prepare), .image = &image};
+    image.pull = DESCPIPE_PULL_NEVER;
+    runtime_prepare(driver.instance, &prepare, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_NOT_FOUND);
+    ck_assert_str_eq(answer.message, "image 'no/such:1': it is not in Docker, and `pull: never` forbids to fetch it");
+    ck_assert_int_eq(driver.credentials_asked, 0);
+}
+END_TEST
+
+START_TEST(refuses_an_image_that_is_not_the_pinned_one)
+{
+    cleanup(answer_free) struct answer answer;
+    struct descpipe_image image = image_of(IMAGE);
+    struct descpipe_prepare prepare = {.size = sizeof(prepare), .image = &image};
+    image.pull = DESCPIPE_PULL_NEVER;
+    image.platform = "linux/arm64";
+    runtime_prepare(driver.instance, &prepare, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_REFUSED);
+    ck_assert_str_eq(answer.message,
+                     "image '" IMAGE "': it was built for linux/amd64, and the stage runs on linux/arm64");
+}
+END_TEST
+
+static const struct {
+    const char *script;
+    uint32_t flags;
+    int exit_code, signal;
+} endings[] = {
+    {"exit 0", DESCPIPE_ENDED_EXITED, 0, 0},
+    {"exit 3", DESCPIPE_ENDED_EXITED, 3, 0},
+    {"kill -SEGV $$", DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_SIGNALLED, 139, SIGSEGV},
+    {"kill -9 $$", DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_SIGNALLED, 137, SIGKILL},
+};
+
+START_TEST(gives_evidence_of_the_end)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    job_make(&job, (const char *const[]){"sh", "-c", endings[_i].script, NULL});
+    int64_t before = clock_wall_ms();
+    start(&job);
+    observe(&job, &answer);
+    ck_assert_uint_eq(answer.ending.flags, endings[_i].flags);
+    ck_assert_int_eq(answer.ending.exit_code, endings[_i].exit_code);
+    ck_assert_int_eq(answer.ending.signal, endings[_i].signal);
+    ck_assert_str_eq(answer.witness, "docker inspect");
+    ck_assert_int_ge(answer.ending.started_at_ms, before);
+    ck_assert_int_ge(answer.ending.finished_at_ms, answer.ending.started_at_ms);
+    ck_assert_int_le(answer.ending.finished_at_ms, clock_wall_ms() + 1);
+    ck_assert_int_eq(containers_of_run(), 1);
+    release(&job);
+    ck_assert_int_eq(containers_of_run(), 0);
+}
+END_TEST
+
+START_TEST(knows_that_memory_ran_out)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    job_make(&job, (const char *const[]){"dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", NULL});
+    job.resources.memory_per_node = 20 << 20;
+    start(&job);
+    observe(&job, &answer);
+    ck_assert_uint_ne(answer.ending.flags & DESCPIPE_ENDED_OUT_OF_MEMORY, 0);
+    ck_assert_int_eq(answer.ending.exit_code, 137);
+    ck_assert_str_eq(answer.reason, "the container went over its memory limit");
+    release(&job);
+}
+END_TEST
+
+START_TEST(the_stage_sees_the_world_it_was_promised)
+{
+    struct job job;
+    cleanup(text_clear) struct text output = TEXT_INIT, errors = TEXT_INIT;
+    cleanup(answer_free) struct answer answer;
+    cleanup(memory_free) char *input = memory_format("%s/in, \"put\"", folder);
+    cleanup(memory_free) char *written = memory_format("%s/out", folder);
+    cleanup(memory_free) char *one_file = memory_format("%s/in, \"put\"/catalog.fits", folder);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    ck_assert_int_eq(mkdir(input, 0755), 0);
+    ck_assert_int_eq(mkdir(written, 0777), 0);
+    ck_assert_int_eq(chmod(written, 0777), 0);
+    ck_assert(file_write(one_file, "stars\n", 6, 0644, &error));
+    const struct descpipe_mount in = {sizeof(in), DESCPIPE_MOUNT_READ_ONLY, input, "/opt/input"};
+    const struct descpipe_mount out = {sizeof(out), 0, written, "/opt/output"};
+    const struct descpipe_mount file = {sizeof(file), DESCPIPE_MOUNT_READ_ONLY | DESCPIPE_MOUNT_FILE, one_file,
+                                        "/opt/x.fits"};
+    const struct descpipe_mount scratch = {sizeof(scratch), DESCPIPE_MOUNT_SCRATCH, NULL, "/scratch"};
+    const struct descpipe_mount *const mounts[] = {&in, &out, &file, &scratch, NULL};
+    static const char *const environment[] = {"PATH=/bin", "HOME=/opt/output", "WORD=a \"b\" \\ $c\né", NULL};
+    static const char *const late_names[] = {"TOKEN", NULL};
+    static const char *const late[] = {"TOKEN=s3cret", NULL};
+    job_make(&job,
+             (const char *const[]){"sh", "-c",
+                                   "id -u; id -g; pwd; cat /opt/input/catalog.fits /opt/x.fits; echo \"$WORD\"; "
+                                   "echo $TOKEN; echo $HOME; echo hi > /opt/output/result; echo $?; "
+                                   "echo no > /opt/input/new || echo read-only; echo x > /scratch/y && echo scratch; "
+                                   "ls /sys/class/net; echo to-stderr >&2",
+                                   NULL});
+    job.stage.mounts = mounts;
+    job.stage.environment = environment;
+    job.stage.late_names = late_names;
+    job.stage.late_environment = late;
+    job.stage.directory = "/opt/output";
+    start(&job);
+    read_output(&job, &output, &errors);
+    observe(&job, &answer);
+    ck_assert_int_eq(answer.ending.exit_code, 0);
+    ck_assert_str_eq(text_bytes(&output),
+                     "1234\n2345\n/opt/output\nstars\nstars\na \"b\" \\ $c\né\ns3cret\n/opt/output\n0\n"
+                     "read-only\nscratch\nlo\n");
+    ck_assert_ptr_nonnull(strstr(text_bytes(&errors), "Read-only file system"));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&errors), "to-stderr\n"));
+    cleanup(memory_free) char *result = memory_format("%s/result", written);
+    struct stat status;
+    ck_assert_int_eq(stat(result, &status), 0);
+    ck_assert_uint_eq(status.st_uid, 1234);
+    release(&job);
+}
+END_TEST
+
+static const struct {
+    const char *command, *message, *hint;
+} bad_starts[] = {
+    {"nonesuch",
+     "stage 'shear' cannot start in Docker: ", "check the stage's command: the image holds no such program"},
+    {"/bin/noexec", "stage 'shear' cannot start in Docker: ", "make the command executable in the image (chmod +x)"},
+};
+
+START_TEST(a_failed_start_leaves_nothing_behind)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    /* Docker's init finds a missing command only after it runs itself: without it the Engine refuses at once. */
+    const char *options[] = {"host", secure_getenv("DESCPIPE_TEST_DOCKER"), "init", "false", NULL};
+    driver_close(&driver);
+    driver_open(&driver, options, NULL);
+    job_make(&job, (const char *const[]){bad_starts[_i].command, NULL});
+    runtime_start(driver.instance, &job.stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert(!answer.ok);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_REFUSED);
+    ck_assert_msg(text_starts_with(answer.message, bad_starts[_i].message), "%s", answer.message);
+    ck_assert_ptr_null(strstr(answer.message, "OCI runtime"));
+    ck_assert_str_eq(answer.hint, bad_starts[_i].hint);
+    ck_assert_int_eq(containers_of_run(), 0);
+    memory_free(job.handle);
+}
+END_TEST
+
+START_TEST(a_mount_that_is_not_there_is_refused)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    const struct descpipe_mount in = {sizeof(in), DESCPIPE_MOUNT_READ_ONLY, "/no/such/folder", "/opt/input"};
+    const struct descpipe_mount *const mounts[] = {&in, NULL};
+    job_make(&job, (const char *const[]){"true", NULL});
+    job.stage.mounts = mounts;
+    runtime_start(driver.instance, &job.stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_REFUSED);
+    ck_assert_str_eq(answer.message,
+                     "stage 'shear' cannot start in Docker: bind source path does not exist: /no/such/folder");
+    ck_assert_str_eq(answer.hint, "the path must exist on the machine where Docker runs");
+    ck_assert_int_eq(containers_of_run(), 0);
+    memory_free(job.handle);
+}
+END_TEST
+
+START_TEST(starting_twice_runs_once)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    cleanup(text_clear) struct text output = TEXT_INIT, errors = TEXT_INIT;
+    job_make(&job, (const char *const[]){"sh", "-c", "echo once; exit 5", NULL});
+    start(&job);
+    start(&job);
+    observe(&job, &answer);
+    start(&job);
+    read_output(&job, &output, &errors);
+    ck_assert_int_eq(answer.ending.exit_code, 5);
+    ck_assert_str_eq(text_bytes(&output), "once\n");
+    ck_assert_int_eq(containers_of_run(), 1);
+    release(&job);
+}
+END_TEST
+
+START_TEST(a_name_in_strange_hands_is_refused)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    job_make(&job, (const char *const[]){"true", NULL});
+    start(&job);
+    job.stage.run = "another-run";
+    runtime_start(driver.instance, &job.stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_REFUSED);
+    cleanup(memory_free) char *expected = memory_format(
+        "stage 'shear' cannot start in Docker: the name %s is in use by a container that is not ours (", job.token);
+    ck_assert_msg(text_starts_with(answer.message, expected), "%s", answer.message);
+    release(&job);
+}
+END_TEST
+
+START_TEST(stops_what_runs_and_is_content_with_what_does_not)
+{
+    struct job job;
+    cleanup(answer_free) struct answer stopped, again, answer, gone;
+    job_make(&job, (const char *const[]){"sleep", "1000", NULL});
+    start(&job);
+    ck_assert_int_eq(containers_of_run(), 1);
+    struct descpipe_container container = container_of(&job);
+    struct descpipe_stop stop = {.size = sizeof(stop), .container = &container, .grace_ms = 5000};
+    int64_t before = clock_monotonic_ms();
+    runtime_stop(driver.instance, &stop, driver_call(&stopped));
+    driver_wait(&driver, &stopped);
+    ck_assert_msg(stopped.ok, "%s", stopped.message);
+    ck_assert_int_lt(clock_monotonic_ms() - before, 4500); /* init hands the signal on: no need for SIGKILL */
+    observe(&job, &answer);
+    ck_assert_int_eq(answer.ending.signal, SIGTERM);
+    runtime_stop(driver.instance, &stop, driver_call(&again));
+    driver_wait(&driver, &again);
+    ck_assert(again.ok);
+    release(&job);
+    runtime_stop(driver.instance, &stop, driver_call(&gone));
+    driver_wait(&driver, &gone);
+    ck_assert(gone.ok);
+}
+END_TEST
+
+START_TEST(a_container_that_somebody_removed_is_lost)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer, inspected, logs_answer;
+    job_make(&job, (const char *const[]){"true", NULL});
+    start(&job);
+    release(&job);
+    observe(&job, &answer);
+    ck_assert_uint_eq(answer.ending.flags, DESCPIPE_ENDED_LOST);
+    struct descpipe_container container = container_of(&job);
+    runtime_inspect(driver.instance, &container, driver_call(&inspected));
+    driver_wait(&driver, &inspected);
+    ck_assert_uint_eq(inspected.failure, DESCPIPE_FAILED_NOT_FOUND);
+    struct descpipe_logs logs = {
+        .size = sizeof(logs), .follow = 1, .container = &container, .output_descriptor = 2, .error_descriptor = 2};
+    runtime_logs(driver.instance, &logs, driver_call(&logs_answer));
+    driver_wait(&driver, &logs_answer);
+    ck_assert_uint_eq(logs_answer.failure, DESCPIPE_FAILED_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(large_output_arrives_whole_on_both_streams)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer;
+    cleanup(text_clear) struct text output = TEXT_INIT, errors = TEXT_INIT;
+    job_make(&job, (const char *const[]){"sh", "-c", "seq 1 300000 & seq 1 200000 >&2; wait", NULL});
+    start(&job);
+    read_output(&job, &output, &errors);
+    observe(&job, &answer);
+    ck_assert_int_eq(answer.ending.exit_code, 0);
+    ck_assert_uint_eq(output.length, 1988895);
+    ck_assert_uint_eq(errors.length, 1288895);
+    ck_assert(text_ends_with(text_bytes(&output), "\n299999\n300000\n"));
+    ck_assert(text_ends_with(text_bytes(&errors), "\n199999\n200000\n"));
+    release(&job);
+}
+END_TEST
+
+static void restart_daemon(void)
+{
+    char program[512], where[512];
+    snprintf(program, sizeof(program), "%s", secure_getenv("DESCPIPE_TEST_DAEMON"));
+    snprintf(where, sizeof(where), "%s/engine", secure_getenv("DESCPIPE_TEST_FOLDER"));
+    char restart[] = "restart";
+    char *argv[] = {program, restart, where, NULL};
+    pid_t process = 0;
+    int status = -1;
+    /* The loop blocks signals; what is started here wants its own. */
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ck_assert_int_eq(posix_spawn(&process, program, NULL, &attributes, argv, environ), 0);
+    posix_spawnattr_destroy(&attributes);
+    ck_assert_int_eq(waitpid(process, &status, 0), process);
+    ck_assert_int_eq(status, 0);
+}
+
+START_TEST(a_daemon_that_restarts_is_no_failure_of_the_stage)
+{
+    struct job job;
+    cleanup(answer_free) struct answer observed, followed;
+    cleanup(memory_free) char *gate = memory_format("%s/go", folder);
+    cleanup(memory_free) char *output_path = memory_format("%s/followed", folder);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    const struct descpipe_mount in = {sizeof(in), DESCPIPE_MOUNT_READ_ONLY, folder, "/gate"};
+    const struct descpipe_mount *const mounts[] = {&in, NULL};
+    job_make(&job,
+             (const char *const[]){
+                 "sh", "-c", "seq 1 1000; until [ -e /gate/go ]; do sleep 0.05; done; seq 1001 2000; exit 4", NULL});
+    job.stage.mounts = mounts;
+    start(&job);
+    struct descpipe_container container = container_of(&job);
+    int output = open(output_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    struct descpipe_logs logs = {.size = sizeof(logs),
+                                 .follow = 1,
+                                 .container = &container,
+                                 .output_descriptor = output,
+                                 .error_descriptor = output};
+    runtime_observe(driver.instance, &container, driver_call(&observed));
+    runtime_logs(driver.instance, &logs, driver_call(&followed));
+    /* Some way into the log, and not to its end. */
+    struct stat status = {0};
+    while (status.st_size < 3893) {
+        cleanup(answer_free) struct answer inspected;
+        runtime_inspect(driver.instance, &container, driver_call(&inspected));
+        driver_wait(&driver, &inspected);
+        ck_assert(inspected.ok && inspected.ending.size == 0);
+        ck_assert_int_eq(fstat(output, &status), 0);
+    }
+    restart_daemon();
+    ck_assert(!observed.done && !followed.done);
+    ck_assert(file_write(gate, "", 0, 0644, &error));
+    driver_wait(&driver, &observed);
+    driver_wait(&driver, &followed);
+    ck_assert_msg(observed.ok, "%s", observed.message);
+    ck_assert_int_eq(observed.ending.exit_code, 4);
+    ck_assert_msg(followed.ok, "%s", followed.message);
+    cleanup(text_clear) struct text got = TEXT_INIT;
+    ck_assert(file_read(output_path, 1 << 20, &got, &error));
+    cleanup(text_clear) struct text expected = TEXT_INIT;
+    for (int i = 1; i <= 2000; i++) {
+        text_format(&expected, "%d\n", i);
+    }
+    ck_assert_str_eq(text_bytes(&got), text_bytes(&expected));
+    close(output);
+    release(&job);
+}
+END_TEST
+
+START_TEST(finds_what_an_earlier_process_started)
+{
+    struct job first, second;
+    cleanup(answer_free) struct answer found, answer;
+    job_make(&first, (const char *const[]){"sleep", "1000", NULL});
+    job_make(&second, (const char *const[]){"false", NULL});
+    start(&first);
+    start(&second);
+    observe(&second, &answer);
+    const char *options[] = {"host", secure_getenv("DESCPIPE_TEST_DOCKER"), NULL};
+    driver_close(&driver);
+    driver_open(&driver, options, NULL);
+    runtime_find(driver.instance, run_name, driver_call(&found));
+    driver_wait(&driver, &found);
+    ck_assert_uint_eq(found.found_count, 2);
+    cleanup(memory_free) char *running = memory_format("%s running\n", first.token);
+    cleanup(memory_free) char *ended = memory_format("%s ended\n", second.token);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&found.found), running));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&found.found), ended));
+    cleanup(answer_free) struct answer adopted, stopped;
+    struct descpipe_container container = container_of(&first);
+    struct descpipe_stop stop = {.size = sizeof(stop), .container = &container, .grace_ms = 0};
+    runtime_observe(driver.instance, &container, driver_call(&adopted));
+    runtime_stop(driver.instance, &stop, driver_call(&stopped));
+    driver_wait(&driver, &stopped);
+    driver_wait(&driver, &adopted);
+    ck_assert_msg(adopted.ok, "%s", adopted.message);
+    ck_assert_uint_ne(adopted.ending.flags & DESCPIPE_ENDED_SIGNALLED, 0);
+    release(&first);
+    release(&second);
+}
+END_TEST
+
+START_TEST(keeps_failed_containers_when_told_to)
+{
+    struct job good, bad;
+    cleanup(answer_free) struct answer answer, good_answer;
+    const char *options[] = {"host", secure_getenv("DESCPIPE_TEST_DOCKER"), "keep-failed", "true", NULL};
+    driver_close(&driver);
+    driver_open(&driver, options, NULL);
+    job_make(&good, (const char *const[]){"true", NULL});
+    job_make(&bad, (const char *const[]){"false", NULL});
+    start(&good);
+    start(&bad);
+    observe(&good, &good_answer);
+    observe(&bad, &answer);
+    release(&good);
+    release(&bad);
+    ck_assert_int_eq(containers_of_run(), 1);
+    const char *plain[] = {"host", secure_getenv("DESCPIPE_TEST_DOCKER"), NULL};
+    driver_close(&driver);
+    driver_open(&driver, plain, NULL);
+    bad.handle = NULL;
+    release(&bad);
+    ck_assert_int_eq(containers_of_run(), 0);
+}
+END_TEST
+
+/* Executes a COMMAND form, as a scheduler would, with `late` added. */
+static int execute(const struct answer *form, const char *late, const char *output_path)
+{
+    char *environment[64] = {NULL};
+    size_t count = 0;
+    for (; form->environment[count] != NULL && count < 60; count++) {
+        environment[count] = form->environment[count];
+    }
+    cleanup(memory_free) char *late_copy = memory_copy_text(late);
+    environment[count] = late_copy;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, output_path, O_WRONLY | O_CREAT, 0600);
+    pid_t process = 0;
+    int status = -1;
+    ck_assert_int_eq(posix_spawnp(&process, form->argv[0], &actions, NULL, form->argv, environment), 0);
+    ck_assert_int_eq(waitpid(process, &status, 0), process);
+    posix_spawn_file_actions_destroy(&actions);
+    return status;
+}
+
+START_TEST(the_command_form_runs_with_the_client)
+{
+    struct job job;
+    cleanup(answer_free) struct answer form, image_answer;
+    cleanup(text_clear) struct text output = TEXT_INIT;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(memory_free) char *input = memory_format("%s/in, \"put\"", folder);
+    cleanup(memory_free) char *output_path = memory_format("%s/command.out", folder);
+    cleanup(memory_free) char *one_file = memory_format("%s/a", input);
+    const char *options[] = {"host", secure_getenv("DESCPIPE_TEST_DOCKER"), "form", "client", NULL};
+    driver_close(&driver);
+    driver_open(&driver, options, NULL);
+    if (access("/usr/bin/docker", X_OK) != 0 && access("/usr/local/bin/docker", X_OK) != 0) {
+        return; /* no client here; what its argv looks like is tested without it */
+    }
+    ck_assert_uint_eq(plugin_runtime_forms(driver.instance), DESCPIPE_FORM_COMMAND);
+    ck_assert_int_eq(mkdir(input, 0755), 0);
+    ck_assert(file_write(one_file, "stars\n", 6, 0644, &error));
+    const struct descpipe_mount in = {sizeof(in), DESCPIPE_MOUNT_READ_ONLY, input, "/opt/input"};
+    const struct descpipe_mount scratch = {sizeof(scratch), DESCPIPE_MOUNT_SCRATCH, NULL, "/scratch"};
+    const struct descpipe_mount *const mounts[] = {&in, &scratch, NULL};
+    static const char *const environment[] = {"PATH=/bin", "HOME=/here", "WORD=a  b", NULL};
+    static const char *const late_names[] = {"TOKEN", NULL};
+    job_make(&job, (const char *const[]){
+                       "sh", "-c",
+                       "id -u; pwd; cat /opt/input/a; echo \"$WORD\" $TOKEN $HOME; echo >/scratch/x; exit 9", NULL});
+    job.stage.mounts = mounts;
+    job.stage.environment = environment;
+    job.stage.late_names = late_names;
+    job.stage.directory = "/opt/input";
+    job.resources.memory_per_node = 50 << 20;
+    runtime_launch(driver.instance, &job.stage, driver_call(&form));
+    ck_assert_msg(form.done && form.ok, "%s", form.message);
+    for (char **word = form.argv; *word != NULL; word++) {
+        ck_assert_ptr_null(strstr(*word, "s3cret"));
+        ck_assert_ptr_null(strstr(*word, "a  b"));
+    }
+    int status = execute(&form, "TOKEN=s3cret", output_path);
+    ck_assert_msg(file_read(output_path, 1 << 20, &output, &error), "%s", error.message);
+    ck_assert_str_eq(text_bytes(&output), "1234\n/opt/input\nstars\na  b s3cret /here\n");
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 9);
+    memory_free(job.handle);
+    cleanup(answer_free) struct answer probed, missing;
+    struct descpipe_image none = image_of("no/such:1");
+    runtime_identify(driver.instance, &none, driver_call(&missing));
+    driver_wait(&driver, &missing);
+    ck_assert_uint_eq(missing.failure, DESCPIPE_FAILED_NOT_FOUND);
+    runtime_probe(driver.instance, driver_call(&probed));
+    driver_wait(&driver, &probed);
+    ck_assert_msg(probed.ok, "%s", probed.message);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&probed.facts), "client-version="));
+    image_answer = (struct answer){0};
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("docker engine");
+    TCase *tests = tcase_create("engine");
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, probe_tells_what_docker_it_is);
+    tcase_add_test(tests, identifies_an_image_by_its_config_digest);
+    tcase_add_test(tests, loads_an_archive_and_finds_it_by_its_digest);
+    tcase_add_test(tests, never_pulls_when_it_may_not);
+    tcase_add_test(tests, refuses_an_image_that_is_not_the_pinned_one);
+    tcase_add_loop_test(tests, gives_evidence_of_the_end, 0, sizeof(endings) / sizeof(*endings));
+    tcase_add_test(tests, knows_that_memory_ran_out);
+    tcase_add_test(tests, the_stage_sees_the_world_it_was_promised);
+    tcase_add_loop_test(tests, a_failed_start_leaves_nothing_behind, 0, sizeof(bad_starts) / sizeof(*bad_starts));
+    tcase_add_test(tests, a_mount_that_is_not_there_is_refused);
+    tcase_add_test(tests, starting_twice_runs_once);
+    tcase_add_test(tests, a_name_in_strange_hands_is_refused);
+    tcase_add_test(tests, stops_what_runs_and_is_content_with_what_does_not);
+    tcase_add_test(tests, a_container_that_somebody_removed_is_lost);
+    tcase_add_test(tests, large_output_arrives_whole_on_both_streams);
+    tcase_add_test(tests, a_daemon_that_restarts_is_no_failure_of_the_stage);
+    tcase_add_test(tests, finds_what_an_earlier_process_started);
+    tcase_add_test(tests, keeps_failed_containers_when_told_to);
+    tcase_add_test(tests, the_command_form_runs_with_the_client);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
