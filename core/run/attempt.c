@@ -447,6 +447,9 @@ void attempt_ended(struct attempt *attempt)
     if (!attempt->ended_recorded)
         record_ended(attempt);
     judge(attempt);
+    /* What filled the disk is of no use, and the journal needs the room. */
+    if (attempt->outcome.verdict == VERDICT_DISK && attempt->has_outputs)
+        folder_remove(attempt->attempt_folder, NULL);
     bool publishes = attempt->outcome.verdict == VERDICT_OK && attempt->has_outputs;
     void (*scheduler_ended)(void *, uint64_t) = attempt->scheduler_ended;
     if (publishes) {

@@ -9,9 +9,25 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "run/walk.h"
+
+#define ROOM_BYTES (64 * 1024) /* less than this is none */
+
+/* A stage that failed while the disk has no room: most programs only say that they failed. */
+static void look_at_disk(struct attempt *attempt)
+{
+    struct statvfs disk;
+    const char *working = attempt->engine->folder.working;
+    if (statvfs(working, &disk) != 0 || disk.f_bavail * disk.f_frsize >= ROOM_BYTES)
+        return;
+    cleanup(memory_free) char *reason = memory_format("'%s' has no room left", working);
+    const struct descpipe_ending ending = {
+        .size = sizeof ending, .flags = DESCPIPE_ENDED_DISK, .witness = "statvfs", .reason = reason};
+    attempt_add_ending(attempt, &ending);
+}
 
 static void process_ended(void *context, const struct process_end *end)
 {
@@ -23,6 +39,8 @@ static void process_ended(void *context, const struct process_end *end)
                                            .signal = end->signal,
                                            .witness = "wait"};
     attempt->endings[attempt->endings_count++] = ending; /* all its texts are constants */
+    if (!exited || end->exit_code != 0)
+        look_at_disk(attempt);
     if (attempt->stopped != 0)
         attempt->endings[attempt->endings_count++] =
             (struct descpipe_ending){.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};

@@ -322,7 +322,9 @@ static void walk(struct engine *engine)
     walk_start(engine);
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);
-    engine_flush(engine, true);
+    if (!engine_flush(engine, true) && engine->error.message == NULL)
+        error_set(&engine->error, ERROR_SYSTEM, "the end of run %s could not be written to its journal",
+                  engine->folder.id);
 }
 
 static int exit_status(const struct engine *engine)

@@ -136,12 +136,14 @@ void keeper_run(struct keeper_table *table, pid_t engine)
         }
         if (what.si_pid == engine) {
             engine_lives = false;
-            log = open_log(table);
             continue;
         }
         /* While the engine lives these are what stages left behind: of no interest. */
-        if (!engine_lives)
-            note(log, table, &what);
+        if (engine_lives)
+            continue;
+        if (log < 0)
+            log = open_log(table);
+        note(log, table, &what);
     }
     descriptor_close(log);
 }

@@ -82,6 +82,7 @@ void record_run(struct engine *engine)
     member_unsigned(text, "user", getuid());
     member_text(text, "host", machine.host);
     member_text(text, "working", engine->pipeline->working);
+    member_text(text, "output", engine->pipeline->output);
     member_text(text, "backend", backend->name);
     text_append(text, ",\"options\":{\"scheduler\":");
     settings_print_json(backend->scheduler_settings, text);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine on real runs: front, keeper, engine, and the plugins of this build. */
+#include "run_fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "run/lease.h"
+#include "run/run_folder.h"
+
+#define TWO_STAGES                                                                                                     \
+    "first: {command: [sh, -c, 'echo one > $DESC_OUTPUT/x.txt'], outputs: {x: txt}}\n"                                 \
+    "second: {command: [sh, -c, 'cat $DESC_INPUT/x.txt > $DESC_OUTPUT/y.txt; echo two >> $DESC_OUTPUT/y.txt'], "       \
+    "inputs: {x: txt}, outputs: {y: txt}}\n"
+
+static const char *const schedulers[] = {"sequential", "local"};
+
+START_TEST(runs_stages_in_order_and_publishes_what_they_write)
+{
+    write_pipeline("second, first", TWO_STAGES);
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = schedulers[_i]}, &folder), 0);
+    expect_verdict(folder, "first", "OK", "done");
+    expect_verdict(folder, "second", "OK", "done");
+    expect_sound(folder);
+    cleanup(memory_free) char *result = read_text("out/y.txt");
+    ck_assert_str_eq(result, "one\ntwo\n");
+    cleanup(memory_free) char *data = read_text("work/data/x.txt");
+    ck_assert_str_eq(data, "one\n");
+    cleanup(memory_free) char *input = read_text("work/second/input/x.txt");
+    ck_assert_str_eq(input, "one\n");
+    cleanup(memory_free) char *won = read_text("work/second/output/y.txt");
+    ck_assert_str_eq(won, "one\ntwo\n");
+    char *end = NULL;
+    ck_assert_uint_eq(count_records(folder, "end", "\"state\":\"succeeded\"", &end), 1);
+    ck_assert_ptr_nonnull(strstr(end, "\"verdicts\":{\"OK\":2}"));
+    memory_free(end);
+    cleanup(memory_free) char *plan = path_join(folder, "plan.json");
+    ck_assert(file_exists(plan));
+    struct stat status;
+    ck_assert_int_eq(stat(folder, &status), 0);
+    ck_assert_int_eq(status.st_mode & 07777, 0700);
+    enum lease_state state;
+    struct lease_holder holder;
+    ck_assert(lease_look(folder, &state, &holder, NULL));
+    ck_assert_int_eq(state, LEASE_FREE);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(each_record_comes_before_the_act_it_announces)
+{
+    write_pipeline("first, second", TWO_STAGES);
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "sequential"}, &folder), 0);
+    static const char *const kinds[] = {"writer",  "run",       "intent",    "started", "ended",
+                                        "publish", "published", "verdict",   "intent",  "started",
+                                        "ended",   "publish",   "published", "verdict", "end"};
+    struct journal_reader *reader = journal_reader_open(folder, NULL);
+    struct journal_record record;
+    size_t next = 0;
+    while (journal_reader_next(reader, &record)) {
+        if (strcmp(record.kind, "image") == 0)
+            continue;
+        ck_assert_uint_lt(next, sizeof kinds / sizeof *kinds);
+        ck_assert_str_eq(record.kind, kinds[next]);
+        next++;
+    }
+    ck_assert_uint_eq(next, sizeof kinds / sizeof *kinds);
+    journal_reader_close(reader);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(bad_pipeline_file_makes_no_run)
+{
+    write_pipeline("first", "first: {command: [true], inputs: {nobody-makes-it: txt}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 2);
+    ck_assert_ptr_null(folder);
+    ck_assert(!file_exists("work"));
+}
+END_TEST
+
+START_TEST(a_failure_stops_new_stages_but_not_running_ones)
+{
+    write_pipeline("bad, slow, after-bad, after-slow",
+                   "bad: {command: [sh, -c, 'while [ ! -e ../../../../../started ]; do :; done; exit 3']}\n"
+                   "slow: {command: [sh, -c, 'touch ../../../../../started; read x < ../../../../../gate']}\n"
+                   "after-bad: {command: ['true'], depends-on: [bad]}\n"
+                   "after-slow: {command: ['true'], depends-on: [slow]}\n");
+    ck_assert_int_eq(mkdir("work", 0755), 0);
+    ck_assert_int_eq(mkfifo("work/gate", 0600), 0);
+    struct run_front front;
+    start_run(&(struct run_setup){.scheduler = "local"}, &front);
+    ck_assert_int_eq(next_news(&front), RUN_FOLDER);
+    int descriptor = open("work/gate", O_RDWR | O_CLOEXEC); /* `slow` waits in its open until somebody writes */
+    ck_assert_int_ge(descriptor, 0);
+    int64_t end = clock_monotonic_ms() + PATIENCE_MS;
+    while (count_records(front.folder, "verdict", "\"stage\":\"bad\"", NULL) == 0 && clock_monotonic_ms() < end)
+        poll(NULL, 0, 5);
+    ck_assert_int_eq(write(descriptor, "go\n", 3), 3);
+    char *folder = NULL;
+    ck_assert_int_eq(finish_run(&front, &folder), 5);
+    close(descriptor);
+    expect_verdict(folder, "bad", "EXIT", "exit status 3");
+    expect_verdict(folder, "slow", "OK", "done");
+    ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"after-bad\",\"state\":\"skipped\"", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"after-slow\",\"state\":\"skipped\"", NULL), 1);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(keep_going_runs_all_that_does_not_depend_on_the_failure)
+{
+    write_pipeline("bad, good, after-bad, after-good, after-both",
+                   "bad: {command: ['false']}\ngood: {command: ['true']}\n"
+                   "after-bad: {command: ['true'], depends-on: [bad]}\n"
+                   "after-good: {command: ['true'], depends-on: [good]}\n"
+                   "after-both: {command: ['true'], depends-on: [after-bad, after-good]}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = schedulers[_i], .keep_going = true}, &folder), 5);
+    expect_verdict(folder, "bad", "EXIT", "exit status 1");
+    expect_verdict(folder, "good", "OK", "done");
+    expect_verdict(folder, "after-good", "OK", "done");
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"after-b", NULL), 0);
+    ck_assert_uint_eq(count_records(folder, "state", "\"state\":\"skipped\"", NULL), 2);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(retries_for_the_reasons_that_are_named)
+{
+    write_pipeline("flaky, other",
+                   "flaky: {command: [sh, -c, 'n=$(cat ../../../../../n 2>/dev/null || echo 0); echo $((n + 1)) > "
+                   "../../../../../n; [ $n = 2 ] || exit 75'], "
+                   "retries: {limit: 3, on: ['exit:75'], backoff: 10ms}}\n"
+                   "other: {command: [sh, -c, 'exit 74'], retries: {limit: 3, on: ['exit:75'], backoff: 10ms}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.keep_going = true}, &folder), 5);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"flaky\"", NULL), 3);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"retry\":{\"at\":", NULL), 2);
+    expect_verdict(folder, "flaky", "OK", "done");
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"other\"", NULL), 1);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(retries_end_at_their_limit)
+{
+    write_pipeline("bad", "bad: {command: ['false'], retries: {limit: 2, on: [fail], backoff: 5ms}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"EXIT\"", NULL), 3);
+    ck_assert_uint_eq(count_records(folder, "started", "", NULL), 3);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(members_run_each_with_its_own_values)
+{
+    write_pipeline("each, all",
+                   "each: {command: [sh, -c, 'echo $DESC_EACH_BAND > $DESC_OUTPUT/x.txt'], outputs: {x: txt}, "
+                   "foreach: {band: [g, r, i]}}\n"
+                   "all: {command: [sh, -c, 'cat $DESC_INPUT/x/*.txt > $DESC_OUTPUT/y.txt'], inputs: {x: txt}, "
+                   "outputs: {y: txt}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = schedulers[_i]}, &folder), 0);
+    cleanup(memory_free) char *result = read_text("out/y.txt");
+    ck_assert_str_eq(result, "g\ni\nr\n");
+    cleanup(memory_free) char *one = read_text("work/data/x/r.txt");
+    ck_assert_str_eq(one, "r\n");
+    cleanup(memory_free) char *won = read_text("work/each/r/output/x.txt");
+    ck_assert_str_eq(won, "r\n");
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"each\",\"member\":", NULL), 3);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(a_named_limit_holds)
+{
+    write_pipeline("a", "limits: {one: 1}\n"
+                        "a: {command: [sh, -c, 'mkdir ../../../../../lock && rmdir ../../../../../lock'], size: 12, "
+                        "limit: one}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .keep_going = true}, &folder), 0);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"OK\"", NULL), 12);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(only_takes_what_an_earlier_run_left)
+{
+    write_pipeline("first, second", TWO_STAGES);
+    static const char *const only[] = {"second", NULL};
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.only = only}, &folder), 2);
+    ck_assert_ptr_null(folder);
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    ck_assert_int_eq(run_all(&(struct run_setup){.only = only}, &folder), 0);
+    expect_verdict(folder, "second", "OK", "done");
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"first\"", NULL), 0);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(a_script_runs_verbatim)
+{
+    write_pipeline("a",
+                   "a:\n  interpreter: [sh]\n  script: |\n    x='${NOT_OURS}'\n    echo \"$x\" > $DESC_OUTPUT/x.txt\n"
+                   "  outputs: {x: txt}\n");
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    cleanup(memory_free) char *result = read_text("out/x.txt");
+    ck_assert_str_eq(result, "${NOT_OURS}\n");
+}
+END_TEST
+
+START_TEST(a_stage_sees_only_what_it_is_given)
+{
+    setenv("DESCPIPE_TEST_LEAK", "1", 1);
+    write_pipeline("a",
+                   "a: {command: [sh, -c, 'env > $DESC_OUTPUT/x.txt'], outputs: {x: txt}, env: {MINE: yes-mine}}\n");
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    cleanup(memory_free) char *result = read_text("out/x.txt");
+    ck_assert_ptr_null(strstr(result, "DESCPIPE_TEST_LEAK"));
+    ck_assert_ptr_nonnull(strstr(result, "MINE=yes-mine\n"));
+    ck_assert_ptr_nonnull(strstr(result, "DESC_PARALLEL=serial\n"));
+}
+END_TEST
+
+START_TEST(a_stage_without_container_cannot_change_the_data)
+{
+    write_pipeline("first, spoil", "first: {command: [sh, -c, 'echo one > $DESC_OUTPUT/x.txt'], outputs: {x: txt}}\n"
+                                   "spoil: {command: [sh, -c, 'echo spoilt > $DESC_INPUT/x.txt'], inputs: {x: txt}}\n");
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    cleanup(memory_free) char *data = read_text("work/data/x.txt");
+    ck_assert_str_eq(data, "one\n");
+}
+END_TEST
+
+START_TEST(second_run_in_a_working_folder_is_refused_while_the_first_goes_on)
+{
+    write_pipeline("a", "a: {command: [sh, -c, 'read x < ../../../../../gate']}\n");
+    ck_assert_int_eq(mkdir("work", 0755), 0);
+    ck_assert_int_eq(mkfifo("work/gate", 0600), 0);
+    struct run_front front;
+    start_run(&(struct run_setup){.scheduler = "local"}, &front);
+    ck_assert_int_eq(next_news(&front), RUN_FOLDER);
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 6);
+    ck_assert_ptr_null(folder);
+    int descriptor = open("work/gate", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(write(descriptor, "go\n", 3), 3);
+    ck_assert_int_eq(finish_run(&front, NULL), 0);
+    close(descriptor);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *cases = tcase_create("engine");
+    tcase_add_checked_fixture(cases, fixture_set_up, fixture_tear_down);
+    tcase_set_timeout(cases, 60);
+    tcase_add_loop_test(cases, runs_stages_in_order_and_publishes_what_they_write, 0, 2);
+    tcase_add_test(cases, each_record_comes_before_the_act_it_announces);
+    tcase_add_test(cases, bad_pipeline_file_makes_no_run);
+    tcase_add_test(cases, a_failure_stops_new_stages_but_not_running_ones);
+    tcase_add_loop_test(cases, keep_going_runs_all_that_does_not_depend_on_the_failure, 0, 2);
+    tcase_add_test(cases, retries_for_the_reasons_that_are_named);
+    tcase_add_test(cases, retries_end_at_their_limit);
+    tcase_add_loop_test(cases, members_run_each_with_its_own_values, 0, 2);
+    tcase_add_test(cases, a_named_limit_holds);
+    tcase_add_test(cases, only_takes_what_an_earlier_run_left);
+    tcase_add_test(cases, a_script_runs_verbatim);
+    tcase_add_test(cases, a_stage_sees_only_what_it_is_given);
+    tcase_add_test(cases, a_stage_without_container_cannot_change_the_data);
+    tcase_add_test(cases, second_run_in_a_working_folder_is_refused_while_the_first_goes_on);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
