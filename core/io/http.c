@@ -247,7 +247,8 @@ static void conclude(exchange *it, CURLcode result)
         finish_stopped(it);
     else if (it->failed)
         finish_failed(it, it->outcome, result);
-    else if (result == CURLE_OK && !it->head_complete) /* curl takes a connection closed amid the headers for an answer */
+    else if (result == CURLE_OK &&
+             !it->head_complete) /* curl takes a connection closed amid the headers for an answer */
         finish_with_reason(it, DESCPIPE_HTTP_CUT, "the answer ended within its headers");
     else if (result == CURLE_OK)
         finish(it, DESCPIPE_HTTP_DONE, NULL);

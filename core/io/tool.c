@@ -163,10 +163,10 @@ static void stream_ready(void *context, unsigned events)
     if (!too_much)
         return;
     tool->end.truncated = true;
+    if (tool->process != NULL)
+        process_signal(tool->process, SIGKILL); /* before the pipes close, or it might die of SIGPIPE */
     stream_close(&tool->streams[0]);
     stream_close(&tool->streams[1]);
-    if (tool->process != NULL)
-        process_signal(tool->process, SIGKILL);
     tool_finish_when_over(tool);
 }
 

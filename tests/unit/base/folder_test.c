@@ -198,7 +198,7 @@ END_TEST
 /* A mount of the same file system has the same device number: only its being a mount gives it away. */
 START_TEST(stays_out_of_mounts)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         return; /* not allowed here */
     make_folder("tree", 0700);
     make_folder("tree/mounted", 0700);
@@ -206,7 +206,7 @@ START_TEST(stays_out_of_mounts)
     make_file("precious/file", "keep");
     cleanup(memory_free) char *from = temporary_path("precious");
     cleanup(memory_free) char *to = temporary_path("tree/mounted");
-    ck_assert_int_eq(mount(from, to, NULL, MS_BIND, NULL), 0);
+    ck_assert_int_eq(mount(from, to, "none", MS_BIND, NULL), 0);
     bool removed = folder_remove(tree, &error);
     ck_assert_int_eq(umount(to), 0);
     ck_assert(!removed);
@@ -316,6 +316,5 @@ int main(void)
     tcase_add_test(tests, a_tree_with_something_else_in_it_is_refused_and_the_old_one_stays);
     tcase_add_test(tests, a_tree_too_deep_is_refused);
     tcase_add_test(tests, a_link_at_the_top_is_not_followed);
-    tcase_set_timeout(tests, 60);
     return run_case("folder", tests);
 }

@@ -186,6 +186,5 @@ int main(void)
     tcase_add_test(tests, symbols_are_equal_for_equal_texts_only);
     tcase_add_test(tests, symbol_texts_never_move);
     tcase_add_test(tests, symbols_take_texts_of_any_length);
-    tcase_set_timeout(tests, 60);
     return run_case("table", tests);
 }

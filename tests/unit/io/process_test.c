@@ -250,6 +250,8 @@ static const struct {
 
 START_TEST(says_why_it_cannot_start)
 {
+    if (runs_under_valgrind())
+        return;
     struct child child = {0};
     const char *const argv[] = {failures[_i].argv0, NULL};
     struct process_request request = request_for(&child, argv);
@@ -274,6 +276,8 @@ static const struct {
 
 START_TEST(hints_at_what_is_wrong_with_a_script)
 {
+    if (runs_under_valgrind())
+        return;
     struct child child = {0};
     cleanup(memory_free) char *path = temporary_path("script");
     put_file(path, scripts[_i].content);
@@ -529,6 +533,5 @@ int main(void)
     tcase_add_test(tests, a_split_process_dies_with_its_parent);
     tcase_add_test(tests, children_of_those_who_ignore_sigchld_are_seen_all_the_same);
     tcase_add_test(tests, a_callback_may_start_the_next);
-    tcase_set_timeout(tests, 30);
     return run_case("process", tests);
 }

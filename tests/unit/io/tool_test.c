@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -166,8 +167,8 @@ START_TEST(the_deadline_ends_it_and_its_children)
     ck_assert(last.timed_out);
     ck_assert_int_eq(last.signal, SIGTERM);
     ck_assert_int_lt(clock_monotonic_ms() - started_ms, 5000);
-    char byte;
-    ck_assert_int_eq(read(holds, &byte, 1), 0); /* the grandchild is gone: nobody writes any more */
+    struct pollfd hung_up = {.fd = holds};
+    ck_assert_int_eq(poll(&hung_up, 1, 10000), 1); /* the grandchild is gone: nobody writes any more */
 }
 END_TEST
 
@@ -219,6 +220,8 @@ END_TEST
 
 START_TEST(what_cannot_start_says_so_later)
 {
+    if (runs_under_valgrind())
+        return;
     struct tool_request request = request_for((const char *const[]){"/no/such/tool", NULL});
     run(&request);
     ck_assert(!last.started);
@@ -296,6 +299,5 @@ int main(void)
     tcase_add_test(tests, what_cannot_start_says_so_later);
     tcase_add_test(tests, the_environment_is_a_short_list_of_ours);
     tcase_add_test(tests, many_run_at_once_and_leave_no_descriptor);
-    tcase_set_timeout(tests, 60);
     return run_case("tool", tests);
 }
