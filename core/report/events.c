@@ -152,10 +152,11 @@ static void append_clock(int64_t at_ms, struct text *out)
 
 static void append_reason(const struct run_view *view, const struct task_view *task, struct text *out)
 {
-    if (task->reason == 0)
+    const char *reason = run_view_reason(view, task);
+    if (reason[0] == '\0')
         return;
     text_append(out, ": ");
-    text_append_printable(out, run_view_text(view, task->reason), REASON_LIMIT);
+    text_append_printable(out, reason, REASON_LIMIT);
 }
 
 static void append_ended(const struct run_view *view, const struct task_view *task, struct text *out)

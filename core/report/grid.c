@@ -109,7 +109,8 @@ void grid_add(struct grid *grid, const char *cell, const char *style)
     list_add(&grid->cells, item);
 }
 
-/* Takes what is too much from the widest flexible column, again and again. */
+/* Takes what is too much from the widest flexible column, again and again; leaves out columns when that is not enough.
+ */
 static void shrink(const struct grid *grid, unsigned widths[GRID_COLUMNS_LIMIT], unsigned width)
 {
     for (;;) {
@@ -121,8 +122,17 @@ static void shrink(const struct grid *grid, unsigned widths[GRID_COLUMNS_LIMIT],
                 (widest == grid->count || widths[i] > widths[widest]))
                 widest = i;
         }
-        if (total <= width || widest == grid->count)
+        if (total <= width)
             return;
+        if (widest == grid->count) { /* what is right counts least */
+            size_t last = grid->count - 1;
+            while (last > 0 && widths[last] == 0)
+                last--;
+            if (last == 0)
+                return;
+            widths[last] = 0;
+            continue;
+        }
         unsigned second = FLEXIBLE_MINIMUM, excess = total - width;
         for (size_t i = 0; i < grid->count; i++)
             if (i != widest && grid->columns[i].flexible && widths[i] > second && widths[i] < widths[widest])

@@ -26,7 +26,8 @@ DEFINE_CLEANUP(struct grid *, grid_free);
 /* Cell by cell, row by row. The text is made printable. `style` is "" or an escape sequence for terminals with colours.
  */
 void grid_add(struct grid *grid, const char *cell, const char *style);
-/* width 0: as wide as it gets. Columns that are empty in every row are left out. */
+/* width 0: as wide as it gets. Columns that are empty in every row are left out, and the last ones when nothing can
+ * shrink any more: a line is never wider than the terminal. */
 void grid_print(const struct grid *grid, unsigned width, bool color, struct text *out);
 
 /* Columns a text takes on a terminal; 0 for control characters. */

@@ -166,9 +166,9 @@ static void say_task(struct live *live, uint32_t number, const char *after)
     run_view_append_verdict(view, task, &line);
     text_append(&line, after);
     append_facts(view, task, &line);
-    if (task->reason != 0 && task->state != TASK_SUCCEEDED) {
+    if (task->state != TASK_SUCCEEDED && run_view_reason(view, task)[0] != '\0') {
         text_append(&line, "  ");
-        text_append_printable(&line, run_view_text(view, task->reason), LINE_LIMIT);
+        text_append_printable(&line, run_view_reason(view, task), LINE_LIMIT);
     }
     say_cut(live, status_color(task->state), state_mark(live, task->state), text_bytes(&line));
 }
@@ -277,6 +277,15 @@ static void append_wandering(const struct live *live, unsigned width, struct tex
     }
 }
 
+/* Whole seconds: tenths would only flicker. */
+static void append_elapsed(int64_t ms, struct text *out)
+{
+    if (ms < 60000)
+        text_format(out, "%lld s", (long long)(ms / 1000));
+    else
+        clock_append_length(out, ms / 1000 * 1000);
+}
+
 struct frame {
     struct live *live;
     struct text *out;
@@ -353,7 +362,7 @@ static void draw_stage(struct frame *frame, uint32_t number)
     if (stage->has_members)
         text_format(&piece, "%u/%u", stage_ended_tasks(stage), stage->tasks);
     else if (elapsed_ms >= 0)
-        clock_append_length(&piece, elapsed_ms < 1000 ? elapsed_ms : elapsed_ms / 1000 * 1000);
+        append_elapsed(elapsed_ms, &piece);
     append_padded(out, text_bytes(&piece), ELAPSED_WIDTH);
     used += ELAPSED_WIDTH;
     if (frame->width >= NARROW && task->host != 0) {
@@ -403,7 +412,7 @@ static void draw_overall(struct frame *frame)
             text_append(&words, ", cancelling");
         if (view->started_at_ms != 0 && frame->now_ms >= view->started_at_ms) {
             text_append(&words, ", ");
-            clock_append_length(&words, (frame->now_ms - view->started_at_ms) / 1000 * 1000);
+            append_elapsed(frame->now_ms - view->started_at_ms, &words);
         }
     }
     display_append(out, text_bytes(&words), frame->width > used ? frame->width - used : 0);

@@ -14,9 +14,9 @@ static void print_failure(const struct run_view *view, uint32_t number, bool col
     run_view_append_task(view, number, out);
     text_append(out, color ? "\x1b[0m: " : ": ");
     run_view_append_verdict(view, task, out);
-    if (task->reason != 0) {
+    if (run_view_reason(view, task)[0] != '\0') {
         text_append(out, ": ");
-        text_append_printable(out, run_view_text(view, task->reason), REASON_LIMIT);
+        text_append_printable(out, run_view_reason(view, task), REASON_LIMIT);
     }
     text_append(out, "\n");
     for (int stream = LOG_STREAM_ERR; stream >= LOG_STREAM_OUT; stream--) { /* what it said last, wherever it said it */
@@ -64,12 +64,12 @@ void run_end_print(const struct run_view *view, const struct run_end_style *styl
     if (!style->quiet) {
         text_append(out, "\n");
         status_print_stages(view, &status, out);
+        text_append(out, "\n");
+        status_print_headline(view, &status, out);
     }
     print_failures(view, style->terminal->color, out);
     if (style->quiet)
         return;
-    text_append(out, "\n");
-    status_print_headline(view, &status, out);
     if (good && view->output != NULL) {
         text_append(out, "results in ");
         text_append_printable(out, view->output, REASON_LIMIT);

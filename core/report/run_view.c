@@ -3,7 +3,9 @@
 #include "report/run_view.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/path.h"
@@ -567,6 +569,15 @@ void run_view_append_verdict(const struct run_view *view, const struct task_view
         text_format(out, " %d", (int)task->exit_code);
     else if (text_equal(verdict, "SIGNAL") && task->signal > 0)
         text_format(out, " %d", (int)task->signal);
+}
+
+const char *run_view_reason(const struct run_view *view, const struct task_view *task)
+{
+    char plain[32];
+    const char *reason = run_view_text(view, task->reason);
+    snprintf(plain, sizeof plain, "exit status %d", (int)task->exit_code);
+    bool says_more = strcmp(reason, plain) != 0 && strcasecmp(reason, run_view_text(view, task->verdict)) != 0;
+    return says_more ? reason : "";
 }
 
 const struct stage_view *run_view_stage(const struct run_view *view, const char *name)

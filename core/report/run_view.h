@@ -130,6 +130,8 @@ const char *run_view_text(const struct run_view *view, symbol wanted); /* "" for
 void run_view_append_task(const struct run_view *view, uint32_t task, struct text *out);
 /* "OK", "EXIT 3", "SIGNAL 9", "OOM" ... of an ended task or attempt, else its state; appended. */
 void run_view_append_verdict(const struct run_view *view, const struct task_view *task, struct text *out);
+/* Why, where that says more than the verdict; "" else. */
+const char *run_view_reason(const struct run_view *view, const struct task_view *task);
 /* NULL: no such stage; TASK_NONE: no such task. */
 const struct stage_view *run_view_stage(const struct run_view *view, const char *name);
 uint32_t run_view_task(const struct run_view *view, const char *stage, const char *member /* or NULL */);

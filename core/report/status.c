@@ -89,7 +89,7 @@ static void fill_task(const struct run_view *view, const struct task_view *task,
         bytes_append(&row->memory, task->peak_memory);
     text_append(&row->where, run_view_text(view, task->host));
     if (task->state != TASK_SUCCEEDED)
-        text_append(&row->note, run_view_text(view, task->reason));
+        text_append(&row->note, run_view_reason(view, task));
 }
 
 /* A stage with members: sums, the widest span of time, the largest memory. */
@@ -220,9 +220,9 @@ void status_print_headline(const struct run_view *view, const struct status_styl
         clock_append_length(out,
                             (view->finished_at_ms != 0 ? view->finished_at_ms : style->now_ms) - view->started_at_ms);
     }
-    text_append(out, " (");
+    text_append(out, "\n");
     status_print_counts(view->counts, out);
-    text_append(out, ")\n");
+    text_append(out, "\n");
 }
 
 void status_print(const struct run_view *view, const struct status_style *style, struct text *out)

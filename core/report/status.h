@@ -13,9 +13,9 @@ struct status_style {
     int64_t now_ms;
 };
 
-/* One line about the run, then the table of stages. */
+/* Two lines about the run, then the table of stages. */
 void status_print(const struct run_view *view, const struct status_style *style, struct text *out);
-/* Only the line, only the table: the end of `run` shows them too. */
+/* Only the lines, only the table: the end of `run` shows them too. */
 void status_print_headline(const struct run_view *view, const struct status_style *style, struct text *out);
 void status_print_stages(const struct run_view *view, const struct status_style *style, struct text *out);
 /* "12 succeeded, 1 failed, 3 planned", appended; "nothing" for an empty run. */

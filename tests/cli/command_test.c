@@ -138,7 +138,7 @@ START_TEST(status_reads_a_copied_run_folder)
         ck_assert_str_eq(text_bytes(&result.err), "");
         ck_assert_int_eq(result.status, 0);
         ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "run " RUN " of sky: failed, took "));
-        ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), " (1 succeeded, 1 failed, 1 cancelled)\n"));
+        ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "\n1 succeeded, 1 failed, 1 cancelled\n"));
         ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "tomography  OK "));
         ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "  counts/g  EXIT 3 "));
     }

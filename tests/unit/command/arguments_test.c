@@ -66,7 +66,7 @@ static void tear_down(void)
 /* "a b c" as an argument vector: blanks part the words, '_' is an empty one. */
 static bool parse(const char *line, struct error *error)
 {
-    char copy[256];
+    static char copy[256]; /* values point into it */
     char *argv[32];
     int argc = 0;
     ck_assert_uint_lt(strlen(line), sizeof copy);

@@ -49,6 +49,15 @@ START_TEST(shrinks_flexible_columns_to_the_terminal)
 }
 END_TEST
 
+START_TEST(leaves_out_what_cannot_fit)
+{
+    cleanup(text_clear) struct text out = TEXT_INIT;
+    cleanup(grid_free) struct grid *grid = two_rows();
+    grid_print(grid, 16, false, &out);
+    ck_assert_str_eq(text_bytes(&out), "name\ntomogra…\nn\n");
+}
+END_TEST
+
 START_TEST(counts_columns_not_bytes)
 {
     static const struct {
@@ -101,6 +110,7 @@ int main(void)
     const TTest *const tests[] = {aligns_columns_and_leaves_out_empty_ones,
                                   colors_cells_only_when_asked,
                                   shrinks_flexible_columns_to_the_terminal,
+                                  leaves_out_what_cannot_fit,
                                   counts_columns_not_bytes,
                                   cuts_at_columns_and_says_so,
                                   control_characters_cannot_reach_the_terminal,

@@ -83,7 +83,7 @@ START_TEST(a_line_per_running_stage_and_ended_ones_above)
         "✓ tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "✗ counts/g  EXIT 3  1.0 s  node1  exit 3",
         "counts    ━━━━━━──────  1/2        node2  step 2 of 9",
-        "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15.0 s",
+        "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });
     draw(); /* nothing new: the same picture */
@@ -91,7 +91,7 @@ START_TEST(a_line_per_running_stage_and_ended_ones_above)
         "✓ tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "✗ counts/g  EXIT 3  1.0 s  node1  exit 3",
         "counts    ━━━━━━──────  1/2        node2  step 2 of 9",
-        "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15.0 s",
+        "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });
 }
@@ -108,8 +108,8 @@ START_TEST(the_time_limit_makes_the_bar)
     view->stages.items[0].minutes = 1; /* 15.5 s of 60 s: a quarter of twelve */
     draw();
     expect_rows((const char *const[]){
-        "tomography  ━━━─────────  15.0 s     hub",
-        "────────────  0 of 3 done, 1 running, 15.0 s",
+        "tomography  ━━━─────────  15 s       hub",
+        "────────────  0 of 3 done, 1 running, 15 s",
         NULL,
     });
 }
@@ -262,7 +262,7 @@ START_TEST(an_ascii_terminal_gets_ascii)
         "ok tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "FAILED counts/g  EXIT 3  1.0 s  node1  exit 3",
         "counts    ######......  1/2        node2",
-        "########....  2 of 3 done, 1 running, 1 failed, 15.0 s",
+        "########....  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });
 }

@@ -42,7 +42,7 @@ START_TEST(shows_a_running_run_as_a_table)
     const struct status_style style = {.now_ms = NOW};
     status_print(view, &style, &out);
     ck_assert_str_eq(text_bytes(&out),
-                     "run 20261121-063000-ab3d of sky: running for 1 m 00 s (1 succeeded, 1 failed, 1 running)\n"
+                     "run 20261121-063000-ab3d of sky: running for 1 m 00 s\n1 succeeded, 1 failed, 1 running\n"
                      "\n"
                      "stage       verdict                wall     CPU  peak memory  where    reason\n"
                      "tomography  OK                   12.3 s  10.5 s        1 GiB  node1\n"
@@ -182,7 +182,7 @@ START_TEST(the_end_of_a_good_run_says_where_the_results_are)
     const struct run_end_style style = {.terminal = &terminal, .now_ms = NOW};
     run_end_print(view, &style, &out);
     ck_assert_str_eq(text_bytes(&out), "\nstage       verdict\ntomography  cached\ncounts      2 cached\n\n"
-                                       "run r1 of sky: succeeded, took 2.0 s (3 cached)\nresults in /data/out\n");
+                                       "run r1 of sky: succeeded, took 2.0 s\n3 cached\nresults in /data/out\n");
 }
 END_TEST
 
