@@ -272,7 +272,7 @@ struct plugin_call *call_leave(struct plugin_call *call)
 
 struct plugin_call *call_unsupported(struct plugin_call *call)
 {
-    char *message = answers_copy(&call->answers, "this plugin cannot do that");
+    char *message = answers_copy(&call->answers, CALL_LACKS_OPERATION);
     call_fail(call, DESCPIPE_FAILED_UNSUPPORTED, message, NULL);
     return call_leave(call);
 }

@@ -54,7 +54,8 @@ struct descpipe_sink *call_sink(const struct plugin_call *call);
 struct plugin_call *call_of_sink(struct descpipe_sink *sink, const char *what); /* NULL and a note when it has ended */
 /* After the operation has returned: NULL when the call has ended, and then `done` has been called. */
 struct plugin_call *call_leave(struct plugin_call *call);
-/* Ends it as UNSUPPORTED. */
+/* Ends it as UNSUPPORTED: the plugin has no such operation. */
+#define CALL_LACKS_OPERATION "this plugin cannot do that"
 struct plugin_call *call_unsupported(struct plugin_call *call);
 /* Ends it by force; `done` comes at once. */
 void call_abandon(struct plugin_call *call, const char *message);

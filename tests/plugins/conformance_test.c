@@ -43,7 +43,7 @@ START_TEST(a_good_plugin_conforms)
     expect_line(page, "\nok       imports nothing forbidden\n");
     expect_line(page, "\nok       launch (nothing is there)\n");
     expect_line(page, "\nok       identify, cancelled at once (nothing answers)\n");
-    expect_line(page, "\nskipped  changes (nothing is there): the plugin cannot do that\n");
+    expect_line(page, "\nskipped  changes (nothing is there): the plugin has no such operation\n");
     expect_line(page, "\nok       closes with calls open\n");
     expect_line(page, " 0 bad,");
 }
@@ -66,7 +66,7 @@ static const struct {
 } bad[] = {
     {"runtime-older", "bad      loads, and its descriptor is in order: "},
     {"runtime-badforbidden", "\nbad      imports nothing forbidden: it calls setenv\n"},
-    {"runtime-badcrash", "bad      prepare (nothing is there): the process was ended by signal 11"},
+    {"runtime-badcrash", "bad      prepare (nothing is there): the process was ended by signal 9 (Killed)\n"},
     {"runtime-badexit", "bad      prepare (nothing is there): the process ended with status 3"},
     {"runtime-badtwice", "bad      prepare (nothing is there): prepare: said 'identity' after the call's end; dropped"},
     {"runtime-badwrong", "bad      prepare (nothing is there): prepare: answered 'text', which is not an answer to it"},
