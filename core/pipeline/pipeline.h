@@ -83,6 +83,7 @@ struct stage_extras {
     struct slice interpreter;
     symbol limit, workdir, backend, github, checkout, pull; /* 0: not said */
     int network;                                            /* -1 not said, 0, 1 */
+    bool python_module;                                     /* mount ours into an image that lacks it */
     bool numbered; /* member names end with the member's number, for their values alone would not be unique or legal */
 };
 

@@ -71,6 +71,12 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                     "remove 'network: false' or take another runtime",
                     "stage '%s' wants no network; runtime '%s' cannot take it away", name, backend->runtime_name);
+    if (stage->extras->python_module && (runtime_can & DESCPIPE_RUNTIME_ISOLATES_PATHS) &&
+        !(runtime_can & DESCPIPE_RUNTIME_SINGLE_FILES))
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "put the module into the image instead",
+                    "stage '%s' wants the module 'descpipe' mounted; runtime '%s' cannot mount one file", name,
+                    backend->runtime_name);
     if (stage->extras->mounts.count > 0 && !(runtime_can & DESCPIPE_RUNTIME_ISOLATES_PATHS)) {
         for (size_t i = 0; i < stage->extras->mounts.count; i++) {
             const struct bind *bind = &stage->extras->mounts.items[i];

@@ -12,6 +12,7 @@
 
 #include "base/path.h"
 #include "plan/plan.h"
+#include "plan/python_module.h"
 
 #define DEFAULT_COMMAND "/opt/desc/run.py"
 #define STAGE_UMASK 022
@@ -132,6 +133,19 @@ static void environment_add_caller(struct arena_words *environment)
     arena_words_pair(environment, "HOME", home ? home : "/");
 }
 
+static bool wants_python_module(const struct launch *launch)
+{
+    return launch->stage->extras && launch->stage->extras->python_module && launch->plan->python_module;
+}
+
+static void environment_add_python_module(const struct launch *launch, struct arena_words *environment)
+{
+    if (launch->isolated || !wants_python_module(launch))
+        return; /* in a container it lies beside run.py */
+    cleanup(memory_free) char *folder = path_folder(launch->plan->python_module);
+    arena_words_pair(environment, "PYTHONPATH", folder);
+}
+
 static const char *parallel_word(uint8_t parallel)
 {
     switch (parallel) {
@@ -189,6 +203,7 @@ static const char *const *launch_environment(const struct launch *launch)
     arena_words_pair(&environment, "DESC_INPUT", launch->input);
     arena_words_pair(&environment, "DESC_OUTPUT", launch->output);
     arena_words_pair(&environment, "DESC_CONFIG", launch->config);
+    environment_add_python_module(launch, &environment);
     environment_add_ranks(launch, &environment);
     environment_add_member(launch, &environment);
     const struct stage_extras *extras = launch->stage->extras;
@@ -226,13 +241,16 @@ static const struct descpipe_mount *const *launch_mounts(const struct launch *la
 {
     const struct stage_extras *extras = launch->stage->extras;
     size_t site = extras ? extras->mounts.count : 0, count = 0;
-    const struct descpipe_mount **mounts = arena_allocate(launch->request->arena, (site + 4) * sizeof(*mounts));
+    const struct descpipe_mount **mounts = arena_allocate(launch->request->arena, (site + 5) * sizeof(*mounts));
     const struct plan_launch *request = launch->request;
     if (launch->isolated) {
         mounts_add(launch, mounts, &count, request->input, PLAN_CONTAINER_INPUT, DESCPIPE_MOUNT_READ_ONLY);
         mounts_add(launch, mounts, &count, request->output, PLAN_CONTAINER_OUTPUT, 0);
         mounts_add(launch, mounts, &count, request->config, PLAN_CONTAINER_CONFIG, DESCPIPE_MOUNT_READ_ONLY);
     }
+    if (launch->isolated && wants_python_module(launch))
+        mounts_add(launch, mounts, &count, launch->plan->python_module, PYTHON_MODULE_TARGET,
+                   DESCPIPE_MOUNT_READ_ONLY | DESCPIPE_MOUNT_FILE);
     for (size_t i = 0; i < site; i++) {
         const struct bind *bind = &extras->mounts.items[i];
         mounts_add(launch, mounts, &count, expanded(launch, bind->source), expanded(launch, bind->target),

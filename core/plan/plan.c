@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "plan/build.h"
+#include "plan/python_module.h"
 #include "plan/select.h"
 
 static void open_next_backend(struct plan_builder *builder);
@@ -52,6 +53,7 @@ void plan_free(struct plan *plan)
     for (size_t i = 0; i < plan->backends_count; i++)
         plan_backend_clear(&plan->backends[i]);
     memory_free(plan->backends);
+    memory_free(plan->python_module);
     memory_free(plan);
 }
 
@@ -89,6 +91,8 @@ static void check_and_number(struct plan_builder *builder)
         if (!planned->selected)
             continue;
         plan_check_stage(builder, i);
+        if (stage->extras && stage->extras->python_module && !plan->python_module)
+            plan->python_module = python_module_find(&builder->error);
         if (stage->extras && stage->extras->on.count > 0)
             planned->scheduler_settings = plan_stage_settings(builder, stage, &plan->backends[planned->backend]);
     }

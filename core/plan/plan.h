@@ -44,6 +44,7 @@ struct plan {
     struct plan_image *images;
     size_t images_count;
     struct plan_stage *stages; /* by the pipeline's stage number */
+    char *python_module;       /* its file on this machine, when a stage wants it; else NULL */
     uint32_t tasks_count;      /* one task per member, or one per stage without members */
 };
 
