@@ -42,7 +42,8 @@ struct process {
 struct children {
     struct loop *loop;
     struct process *buckets[BUCKETS];
-    int null; /* /dev/null, opened once */
+    int null;         /* /dev/null, opened once */
+    sigset_t ignored; /* what a child must not inherit as ignored; caught signals become normal by exec itself */
     bool looks_again;
     void (*stranger)(void *context, pid_t pid, const struct process_end *end);
     void *stranger_context;
@@ -157,6 +158,17 @@ static void mark_inherited_descriptors(void)
         closedir(descriptors);
 }
 
+/* Once, not for each child: naming all 64 signals costs a child as many system calls before it can exec. */
+static void find_ignored(sigset_t *ignored)
+{
+    sigemptyset(ignored);
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            sigaddset(ignored, signal);
+    }
+}
+
 static struct children *children_of(struct loop *loop)
 {
     struct loop_children *place = loop_children(loop);
@@ -169,6 +181,7 @@ static struct children *children_of(struct loop *loop)
     /* Whoever started us may ignore SIGCHLD, and the kernel would then reap our children unseen. */
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigaction(SIGCHLD, &normal, NULL);
+    find_ignored(&children->ignored);
     loop_signal(loop, SIGCHLD, child_signal, children);
     *place = (struct loop_children){.children = children, .release = children_release};
     return children;
@@ -260,14 +273,13 @@ static int prepare_actions(posix_spawn_file_actions_t *actions, const struct des
     return reason;
 }
 
-static int prepare_attributes(posix_spawnattr_t *attributes, bool new_session)
+static int prepare_attributes(posix_spawnattr_t *attributes, const struct children *children, bool new_session)
 {
-    sigset_t none, all;
+    sigset_t none;
     sigemptyset(&none);
-    sigfillset(&all);
     int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (new_session ? POSIX_SPAWN_SETSID : 0);
     posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &all);
+    posix_spawnattr_setsigdefault(attributes, &children->ignored);
     return posix_spawnattr_setflags(attributes, (short)flags);
 }
 
@@ -277,7 +289,7 @@ union arguments { /* posix_spawn changes neither, but its prototype is older tha
 };
 
 static int spawn(const char *path, const struct process_request *request, const struct descriptors *descriptors,
-                 pid_t *pid)
+                 const struct children *children, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -291,7 +303,7 @@ static int spawn(const char *path, const struct process_request *request, const 
     if (reason == 0) {
         reason = prepare_actions(&actions, descriptors, request->directory);
         if (reason == 0)
-            reason = prepare_attributes(&attributes, request->new_session);
+            reason = prepare_attributes(&attributes, children, request->new_session);
         if (reason == 0)
             reason = posix_spawn(pid, path, &actions, &attributes, argv.wanted, environment.wanted);
         posix_spawnattr_destroy(&attributes);
@@ -347,7 +359,7 @@ struct process *process_start(struct loop *loop, const struct process_request *r
         return NULL;
     }
     pid_t pid;
-    int reason = spawn(found != NULL ? found : name, request, &descriptors, &pid);
+    int reason = spawn(found != NULL ? found : name, request, &descriptors, children, &pid);
     if (reason != 0) {
         explain(reason, found != NULL ? found : name, request, error);
         return NULL;
