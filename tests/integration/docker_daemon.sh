@@ -35,7 +35,8 @@ answers() {
 daemon_process() {
     [ -s "$folder/pid" ] || return 1
     process=$(cat "$folder/pid")
-    { tr '\0' ' ' < "/proc/$process/cmdline"; } 2> /dev/null | grep -qF -e "--data-root $folder/data" || return 1
+    # shellcheck disable=SC2002 # a process that ended meanwhile is no error worth a line
+    cat "/proc/$process/cmdline" 2> /dev/null | tr '\0' ' ' | grep -qF -e "--data-root $folder/data" || return 1
     echo "$process"
 }
 
@@ -50,7 +51,8 @@ left_behind() {
         process=${entry#/proc/}
         process=${process%/cmdline}
         [ "$process" != "$$" ] || continue
-        case $({ tr '\0' ' ' < "$entry"; } 2> /dev/null) in
+        # shellcheck disable=SC2002
+        case $(cat "$entry" 2> /dev/null | tr '\0' ' ') in
         *"docker_daemon.sh "*) ;;
         *"dockerd "*"$folder/"* | *"containerd"*"$folder/"*) echo "$process" ;;
         esac
