@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_CLASS = UINT32_MAX, FIRST_CAPACITY = 16 };
+#define NO_CLASS UINT32_MAX
+
+enum { FIRST_CAPACITY = 16 };
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {

@@ -26,7 +26,7 @@ struct needs {
     uint64_t gpus;
 };
 
-enum { QUEUE_NO_GROUP = UINT32_MAX };
+#define QUEUE_NO_GROUP UINT32_MAX
 
 enum class_place { CLASS_EMPTY, CLASS_READY, CLASS_ASIDE, CLASS_PARKED };
 
