@@ -292,6 +292,8 @@ static void finish(struct show *show)
             notices_came(show, 0);
         live_end(show->live, &output->text);
     }
+    if (show->view != NULL)
+        run_view_look_alive(show->view);
     if (show->mode != MODE_JSON && show->view != NULL && show->view->started_at_ms != 0) {
         const struct run_end_style style = {.terminal = &show->invocation->terminal,
                                             .quiet = show->invocation->globals.quiet,
@@ -299,6 +301,8 @@ static void finish(struct show *show)
         run_end_print(show->view, &style, &output->text);
     }
     flush(show);
+    if (show->left && show->view != NULL && show->view->end_state == NULL)
+        log_notice("told to leave: stages that run go on, and how they end is recorded in '%s'", show->view->folder);
 }
 
 static void show_clear(struct show *show)

@@ -223,7 +223,7 @@ static void task_ended(struct live *live, uint32_t number)
 void live_change(void *context, const struct run_view *view, const struct run_change *change)
 {
     struct live *live = context;
-    if (change->event == RUN_EVENT_CANCEL)
+    if (change->event == RUN_EVENT_CANCEL && !text_equal(change->text, "interrupt")) /* who sits here knows */
         live_say(live, "cancelling: nothing new is started");
     if (change->task == TASK_NONE)
         return;

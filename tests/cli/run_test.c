@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -294,6 +295,29 @@ START_TEST(an_interrupt_cancels_in_order_and_exits_7)
 }
 END_TEST
 
+START_TEST(a_terminate_signal_leaves_what_runs)
+{
+    struct going going = start_waiting("");
+    read_until(&going, "waiting: started");
+    kill(going.pid, SIGTERM);
+    ck_assert_msg(end_of(&going) == 7, "%s", text_bytes(&going.text));
+    ck_assert_has(&going.text, "descpipe: told to leave: stages that run go on, and how they end is recorded in '");
+    ck_assert_has(&going.text, "1 succeeded, 1 running\n");
+    const char *quote = strstr(text_bytes(&going.text), "recorded in '") + strlen("recorded in '");
+    cleanup(memory_free) char *folder = memory_copy_bytes(quote, strcspn(quote, "'"));
+    text_clear(&going.text);
+    cleanup(result_clear) struct result status = with_plugins("status");
+    ck_assert_has(&status.out, ": stopped for ");
+    cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
+    ck_assert_int_eq(cancel.status, 2);
+    ck_assert_has(&cancel.err, " is stopped: no descpipe follows it any more\n");
+    cleanup(memory_free) char *gate = path_join(program_folder, "gate");
+    cleanup(descriptor_close) int open_gate =
+        open(gate, O_WRONLY | O_CLOEXEC); /* it waits there still: this opens at once */
+    ck_assert_int_ge(open_gate, 0);
+}
+END_TEST
+
 START_TEST(cancel_stops_a_run_from_elsewhere)
 {
     struct going going = start_waiting("");
@@ -359,6 +383,7 @@ int main(void)
                                   plugins_are_listed_shown_and_examined,
                                   configuration_and_schema_are_printed,
                                   an_interrupt_cancels_in_order_and_exits_7,
+                                  a_terminate_signal_leaves_what_runs,
                                   cancel_stops_a_run_from_elsewhere,
                                   logs_follows_a_stage_that_runs,
                                   a_reader_that_goes_away_does_not_stop_the_run,
