@@ -280,6 +280,8 @@ static struct document *read_source(struct reading *reading, bool *done)
     reading->source.limit = reading->reader->budget.bytes > 0 ? reading->reader->budget.bytes : DEFAULT_BYTES;
     reading->build = document_build_new(reading->reader, reading->file, reading->any_root, reading->problems);
     bool complete = read_events(reading);
+    if (reading->reader->whole != NULL)
+        *reading->reader->whole = complete;
     *done = complete && reading->problems->errors == errors_before;
     struct document *document = *done && reading->reader->entry == NULL ? document_build_take(reading->build) : NULL;
     document_build_free(reading->build);

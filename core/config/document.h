@@ -38,9 +38,11 @@ struct document_reader {
                   const struct node *value);
     void *context;
     struct document_budget budget;
-    bool no_variables;       /* do not replace ${VAR} */
-    const char *verbatim;    /* values of this key, directly in a top-level entry, are not replaced either (`script`);
-                                NULL: none */
+    bool no_variables;    /* do not replace ${VAR} */
+    const char *verbatim; /* values of this key, directly in a top-level entry, are not replaced either (`script`);
+                             NULL: none */
+    bool *whole; /* set to whether the end of the file was reached (a syntax error or a budget stops before it); may be
+                    NULL */
     struct symbols *symbols; /* top-level keys are interned here to find duplicates; NULL: a table of its own */
 };
 bool document_stream(const char *path, const char *shown_path, const struct document_reader *reader,

@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "config/variables.h"
 
 enum {
@@ -159,15 +160,15 @@ static bool count_met(struct document_build *build, uint64_t weight, const struc
 /* A tag would change what a value is; we have none. */
 static void refuse_tag(struct document_build *build, const struct build_event *event)
 {
-    if (event->tag != NULL)
-        problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column),
-                    "remove it; quotes make a text of a number", "the tag '%.100s' is not supported", event->tag);
+    static const char core[] = "tag:yaml.org,2002:"; /* written as "!!" */
+    bool is_core = text_starts_with(event->tag, core);
+    problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column),
+                "remove it; quotes make a text of a number", "the tag '%s%.100s' is not supported", is_core ? "!!" : "",
+                is_core ? event->tag + sizeof core - 1 : event->tag);
 }
 
-static struct anchor *set_anchor(struct document_build *build, const char *name)
+static struct anchor *new_anchor(struct document_build *build, const char *name)
 {
-    if (name == NULL)
-        return NULL;
     if (build->anchors == NULL)
         build->anchors = table_new();
     struct anchor *anchor = memory_allocate(sizeof *anchor);
@@ -177,12 +178,17 @@ static struct anchor *set_anchor(struct document_build *build, const char *name)
     return anchor;
 }
 
+static inline struct anchor *set_anchor(struct document_build *build, const char *name)
+{
+    return name != NULL ? new_anchor(build, name) : NULL;
+}
+
 static bool is_null_text(const struct build_event *event)
 {
     static const char *const nulls[] = {"~", "null", "Null", "NULL"};
     if (event->length == 0)
         return true;
-    for (size_t i = 0; event->length <= 4 && i < sizeof nulls / sizeof nulls[0]; i++)
+    for (size_t i = 0; (event->length == 1 || event->length == 4) && i < sizeof nulls / sizeof nulls[0]; i++)
         if (strcmp(event->text, nulls[i]) == 0)
             return true;
     return false;
@@ -260,7 +266,7 @@ static struct node *find_child(const struct frame *frame, const char *key, size_
                                                    : NULL;
     }
     for (struct node *child = frame->node->content.first; child != NULL; child = child->next)
-        if (strcmp(child->key, key) == 0)
+        if (child->key[0] == key[0] && strcmp(child->key, key) == 0)
             return child;
     return NULL;
 }
@@ -296,9 +302,9 @@ static void append_child(struct frame *frame, struct node *child)
 
 static uint64_t key_bit(const char *key, size_t length)
 {
-    uint64_t hash = length;
-    for (size_t i = 0; i < length && i < 8; i++)
-        hash = hash * 31 + (unsigned char)key[i];
+    size_t last = length > 0 ? length - 1 : 0;
+    unsigned hash =
+        (unsigned char)key[0] * 7u + (unsigned char)key[last] * 3u + (unsigned char)key[last / 2] + (unsigned)length;
     return UINT64_C(1) << (hash & 63);
 }
 
@@ -352,7 +358,7 @@ static void take_key(struct document_build *build, struct frame *frame, const st
     frame->key = node_store_text(build->store, event->text, event->length);
     frame->key_line = event->line;
     frame->key_column = event->column;
-    frame->merging = event->plain && strcmp(event->text, "<<") == 0;
+    frame->merging = event->plain && event->text[0] == '<' && strcmp(event->text, "<<") == 0;
     if (frame->merging) {
         frame->dropping = frame->merged;
         if (frame->merged)
@@ -425,9 +431,11 @@ static bool refuse_root(struct document_build *build, const struct build_event *
     return true;
 }
 
-static bool take_scalar(struct document_build *build, const struct build_event *event)
+static bool take_scalar(struct document_build *build, const struct build_event *event, bool *has_dollar)
 {
-    if (memchr(event->text, '\0', event->length) != NULL) {
+    bool has_nul = strlen(event->text) != event->length; /* libyaml puts a NUL behind every text */
+    *has_dollar = !has_nul && memchr(event->text, '$', event->length) != NULL;
+    if (has_nul) {
         problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column), NULL,
                     "a text cannot hold a NUL character");
         return false;
@@ -437,7 +445,8 @@ static bool take_scalar(struct document_build *build, const struct build_event *
                     "a text cannot be longer than 4 GiB");
         return false;
     }
-    refuse_tag(build, event);
+    if (event->tag != NULL)
+        refuse_tag(build, event);
     return count_met(build, 1, event);
 }
 
@@ -453,7 +462,8 @@ static struct node *key_node(struct document_build *build, const struct build_ev
 
 bool document_build_scalar(struct document_build *build, const struct build_event *event)
 {
-    if (!take_scalar(build, event))
+    bool has_dollar;
+    if (!take_scalar(build, event, &has_dollar))
         return false;
     struct frame *frame = top_frame(build);
     if (wants_key(frame)) {
@@ -466,7 +476,7 @@ bool document_build_scalar(struct document_build *build, const struct build_even
     if (frame == NULL && !(event->plain && event->length == 0) && refuse_root(build, event))
         return false;
     struct node *node;
-    if (!build->reader->no_variables && memchr(event->text, '$', event->length) != NULL && !is_verbatim(build)) {
+    if (has_dollar && !build->reader->no_variables && !is_verbatim(build)) {
         if (!scalar_with_variables(build, event, &node))
             return false;
     } else {
@@ -579,7 +589,8 @@ bool document_build_open(struct document_build *build, enum node_kind kind, cons
                     build->depth_limit);
         return false;
     }
-    refuse_tag(build, event);
+    if (event->tag != NULL)
+        refuse_tag(build, event);
     if (!count_met(build, 1, event))
         return false;
     struct node *node = node_store_take(build->store, sizeof *node);

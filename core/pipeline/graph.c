@@ -79,15 +79,23 @@ static void add_edges(struct pipeline *pipeline, uint32_t number)
             list_add(&pipeline->edges, other - 1);
     }
     size_t count = pipeline->edges.count - at;
+    stage->after = (struct slice){.at = (uint32_t)at};
+    if (count == 0)
+        return;
     uint32_t *edges = &pipeline->edges.items[at];
-    if (count > 1)
+    if (count == 2 && edges[0] > edges[1]) { /* the usual case, without a call */
+        uint32_t first = edges[0];
+        edges[0] = edges[1];
+        edges[1] = first;
+    } else if (count > 2) {
         qsort(edges, count, sizeof *edges, compare_numbers);
+    }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || edges[kept - 1] != edges[i])
             edges[kept++] = edges[i];
     pipeline->edges.count = at + kept;
-    stage->after = (struct slice){.at = (uint32_t)at, .count = (uint32_t)kept};
+    stage->after.count = (uint32_t)kept;
 }
 
 struct successors { /* stages that wait for stage i: list[first[i] .. first[i + 1]) */

@@ -20,9 +20,27 @@ struct place reader_place(const struct pipeline_reader *reader, uint32_t line, u
     return (struct place){.file = reader->pipeline->file, .line = line, .column = column};
 }
 
+symbol reader_intern_bytes(struct pipeline_reader *reader, const char *text, size_t length)
+{
+    struct word *word = NULL;
+    if (length > 0 && length <= sizeof word->bytes) {
+        unsigned char first = (unsigned char)text[0], last = (unsigned char)text[length - 1];
+        word = &reader->words[((unsigned)length * 5 + first * 3u + last) & 127];
+        if (word->length == length && memcmp(word->bytes, text, length) == 0)
+            return word->known;
+    }
+    symbol known = symbol_intern(reader->pipeline->symbols, text, length);
+    if (word != NULL) {
+        word->length = (uint32_t)length;
+        word->known = known;
+        memcpy(word->bytes, text, length);
+    }
+    return known;
+}
+
 symbol reader_intern(struct pipeline_reader *reader, const char *text)
 {
-    return symbol_intern(reader->pipeline->symbols, text, strlen(text));
+    return reader_intern_bytes(reader, text, strlen(text));
 }
 
 uint32_t reader_stage(const struct pipeline_reader *reader, const char *name)
@@ -31,21 +49,40 @@ uint32_t reader_stage(const struct pipeline_reader *reader, const char *name)
     return pipeline_stage(reader->pipeline, name, &number) != NULL ? number : UINT32_MAX;
 }
 
-void reader_hint_stage(const struct pipeline_reader *reader, const char *name, struct text *hint)
+enum { COMPARISONS_LIMIT = 5 * 1000 * 1000 };
+
+bool reader_may_compare(struct pipeline_reader *reader, size_t more)
+{
+    if (more > COMPARISONS_LIMIT - reader->comparisons)
+        return false;
+    reader->comparisons += more;
+    return true;
+}
+
+/* The nearest stage's number, or UINT32_MAX. */
+static uint32_t nearest_stage(struct pipeline_reader *reader, const char *name)
 {
     const struct pipeline *pipeline = reader->pipeline;
     size_t limit = strlen(name) / 3, best = limit + 1;
-    const char *nearest = NULL;
-    for (size_t i = 0; i < pipeline->stages.count && best > 0; i++) {
-        const char *candidate = pipeline_text(pipeline, pipeline->stages.items[i].name);
-        size_t distance = text_distance(name, candidate, limit);
+    uint32_t nearest = UINT32_MAX;
+    if (!reader_may_compare(reader, pipeline->stages.count))
+        return UINT32_MAX;
+    for (uint32_t i = 0; i < pipeline->stages.count && best > 0; i++) {
+        size_t distance = text_distance(name, pipeline_text(pipeline, pipeline->stages.items[i].name), limit);
         if (distance < best) {
             best = distance;
-            nearest = candidate;
+            nearest = i;
         }
     }
-    if (nearest != NULL)
-        text_format(hint, "did you mean '%s'?", nearest);
+    return nearest;
+}
+
+void reader_hint_stage(struct pipeline_reader *reader, const char *name, struct text *hint)
+{
+    uint32_t nearest = nearest_stage(reader, name);
+    if (nearest != UINT32_MAX)
+        text_format(hint, "did you mean '%s'?",
+                    pipeline_text(reader->pipeline, reader->pipeline->stages.items[nearest].name));
 }
 
 void reader_hint_word(const char *word, const char *const *known, struct text *hint)
@@ -89,9 +126,29 @@ static void unlisted_section(struct pipeline_reader *reader, const struct docume
     }
     if (node_has_anchor(value)) /* there to be merged into stages */
         return;
-    reader_hint_stage(reader, key, &hint);
-    problem_add(reader->problems, PROBLEM_NOTE, place, hint_or_null(&hint),
-                "section '%.100s' is not used: pipeline.stages does not list it", key);
+    struct unlisted_section unlisted = {.name = memory_copy_text(key), .line = place.line, .column = place.column};
+    list_add(&reader->unlisted, unlisted);
+}
+
+/* A section near to a stage that has none of its own is a slip of the pen; else it is an old stage, left in the file.
+ */
+static void report_unlisted(struct pipeline_reader *reader)
+{
+    for (size_t i = 0; i < reader->unlisted.count; i++) {
+        const struct unlisted_section *section = &reader->unlisted.items[i];
+        struct place place = reader_place(reader, section->line, section->column);
+        uint32_t nearest = nearest_stage(reader, section->name);
+        if (nearest == UINT32_MAX || reader->sections_seen.items[nearest]) {
+            problem_add(reader->problems, PROBLEM_NOTE, place, NULL,
+                        "section '%.100s' is not used: pipeline.stages does not list it", section->name);
+            continue;
+        }
+        cleanup(text_clear) struct text hint = TEXT_INIT;
+        text_format(&hint, "did you mean '%s'?",
+                    pipeline_text(reader->pipeline, reader->pipeline->stages.items[nearest].name));
+        problem_add(reader->problems, PROBLEM_ERROR, place, text_bytes(&hint),
+                    "section '%.100s' is no stage's: pipeline.stages does not list it", section->name);
+    }
 }
 
 static void take_section(struct pipeline_reader *reader, const struct document *document, const char *key,
@@ -188,7 +245,10 @@ static void reader_clear(struct pipeline_reader *reader)
         memory_free(reader->sets.items[i].shown);
         document_free(reader->sets.items[i].document);
     }
+    for (size_t i = 0; i < reader->unlisted.count; i++)
+        memory_free(reader->unlisted.items[i].name);
     list_clear(&reader->early);
+    list_clear(&reader->unlisted);
     list_clear(&reader->sets);
     list_clear(&reader->sections_seen);
     list_clear(&reader->section_configs);
@@ -227,6 +287,7 @@ static void finish(struct pipeline_reader *reader)
         return;
     }
     take_early_sections(reader);
+    report_unlisted(reader);
     complete_stages_without_section(reader);
     set_defaults(reader);
     inputs_finish(reader);
@@ -264,8 +325,10 @@ struct pipeline *pipeline_read(const char *path, const struct pipeline_changes *
     stage_keys_prepare(&reader);
     struct document_reader stream = {
         .entry = take_entry, .context = &reader, .verbatim = "script", .symbols = pipeline->symbols};
-    bool complete = document_stream(path, pipeline->file, &stream, problems);
-    if (complete || reader.has_pipeline)
+    bool whole = false;
+    stream.whole = &whole;
+    document_stream(path, pipeline->file, &stream, problems);
+    if (whole) /* of half a file nothing can be said about what is missing */
         finish(&reader);
     reader_clear(&reader);
     problems_sort(problems);

@@ -20,11 +20,22 @@ struct early_section { /* stood before `pipeline:`, so that nobody knew yet what
     struct document *document;
 };
 
+struct unlisted_section { /* reported when it is known which stages have no section */
+    char *name;
+    uint32_t line, column;
+};
+
 struct stage_set { /* one --set, parsed */
     uint32_t stage;
     char *key;
     char *shown;
     struct document *document;
+};
+
+struct word { /* a short text met before and its symbol */
+    uint32_t length;
+    symbol known;
+    char bytes[24];
 };
 
 struct pipeline_reader {
@@ -33,6 +44,8 @@ struct pipeline_reader {
     struct problems *problems;
     LIST(uint8_t) sections_seen; /* by stage number */
     LIST(struct early_section) early;
+    LIST(struct unlisted_section) unlisted;
+    size_t comparisons; /* made for hints so far: they must not make a large file slow */
     LIST(struct section_config) section_configs;
     LIST(struct stage_set) sets; /* sorted by stage */
     uint32_t *resource_slots;    /* hash index of pipeline->resources: index + 1 */
@@ -40,13 +53,17 @@ struct pipeline_reader {
     struct slice ranks;  /* symbols "0", "1", ... shared by all stages with `size` */
     char *config_folder; /* runtime.config as a folder, absolute; or NULL */
     bool has_pipeline;
+    struct word words[128];  /* the few words that every stage repeats: spares the large table */
     uint8_t stage_keys[256]; /* hash index of the stage keys */
 };
 
 struct place reader_place(const struct pipeline_reader *reader, uint32_t line, uint32_t column);
 symbol reader_intern(struct pipeline_reader *reader, const char *text);
+symbol reader_intern_bytes(struct pipeline_reader *reader, const char *text, size_t length);
 /* "did you mean 'x'?" of the stages, appended; nothing when none is near. */
-void reader_hint_stage(const struct pipeline_reader *reader, const char *name, struct text *hint);
+void reader_hint_stage(struct pipeline_reader *reader, const char *name, struct text *hint);
+/* True while there is room for `more` comparisons. */
+bool reader_may_compare(struct pipeline_reader *reader, size_t more);
 /* "did you mean 'x'?" or "known: a, b"; appended. */
 void reader_hint_word(const char *word, const char *const *known, struct text *hint);
 /* The number of a listed stage or UINT32_MAX. */

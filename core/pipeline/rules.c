@@ -20,11 +20,13 @@ static void add_at_file(struct pipeline_reader *reader, enum problem_level level
 }
 
 /* The nearest tag that somebody makes or that is given. */
-static void hint_tag(const struct pipeline *pipeline, const char *tag, struct text *hint)
+static void hint_tag(struct pipeline_reader *reader, const char *tag, struct text *hint)
 {
+    const struct pipeline *pipeline = reader->pipeline;
     size_t limit = strlen(tag) / 3, best = limit + 1;
+    bool may_compare = reader_may_compare(reader, pipeline->files.count + pipeline->inputs.count);
     const char *nearest = NULL;
-    for (size_t i = 0; i < pipeline->stages.count + 1; i++) {
+    for (size_t i = 0; i < pipeline->stages.count + 1 && may_compare; i++) {
         const struct stage *stage = i < pipeline->stages.count ? &pipeline->stages.items[i] : NULL;
         size_t count = stage != NULL ? stage->outputs.count : pipeline->inputs.count;
         for (size_t j = 0; j < count; j++) {
@@ -122,7 +124,7 @@ static void check_input(struct pipeline_reader *reader, uint32_t number, const s
         return;
     }
     cleanup(text_clear) struct text hint = TEXT_INIT;
-    hint_tag(pipeline, tag, &hint);
+    hint_tag(reader, tag, &hint);
     text_format(
         &message,
         "the input '%s' of stage '%s' comes from nowhere: no stage makes it and runtime.inputs does not name it", tag,

@@ -177,7 +177,6 @@ static void read_pipeline(const struct reading *reading, struct place place, con
     static const char *const known[] = {"name", "owner", "basename", "version", "images", "stages", NULL};
     struct pipeline_reader *reader = reading->reader;
     struct pipeline *pipeline = reader->pipeline;
-    reader->has_pipeline = true;
     const struct node *stages = NULL;
     for (const struct node *child = node_first(value); child != NULL; child = node_next(child)) {
         const char *key = node_key(child);
@@ -472,6 +471,7 @@ bool section_read(struct pipeline_reader *reader, const struct document *documen
         which++;
     if (section_names[which] == NULL)
         return false;
+    reader->has_pipeline |= which == 0;
     if (node_kind(value) != NODE_MAPPING && !(node_is_null(value) && which != 0)) {
         cleanup(text_clear) struct text what = TEXT_INIT;
         text_format(&what, "'%s'", key);

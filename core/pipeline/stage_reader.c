@@ -17,6 +17,15 @@ static const char *const key_names[KEY_COUNT] = {
     "pull", "backend",    "github", "checkout", "processes", "cores",  "time",    "depends_on",
 };
 
+/* As they stand in messages; ready, for numbers are read by the hundred thousand. */
+static const char *const key_quoted[KEY_COUNT] = {
+    "''",        "'depends-on'",  "'inputs'",   "'outputs'",   "'config'",  "'image'",   "'command'",
+    "'script'",  "'interpreter'", "'env'",      "'cpus'",      "'memory'",  "'gpus'",    "'openmp'",
+    "'nodes'",   "'ppn'",         "'minutes'",  "'parallel'",  "'size'",    "'foreach'", "'limit'",
+    "'retries'", "'on'",          "'mounts'",   "'scratch'",   "'network'", "'workdir'", "'pull'",
+    "'backend'", "'github'",      "'checkout'", "'processes'", "'cores'",   "'time'",    "'depends_on'",
+};
+
 static unsigned key_hash(const char *key, size_t length)
 {
     return ((unsigned)length * 29 + (unsigned char)key[0] * 7 + (unsigned char)key[length - 1] * 3) & 255;
@@ -36,7 +45,7 @@ enum stage_key stage_key_find(const struct pipeline_reader *reader, const char *
 {
     size_t length = strlen(key);
     for (unsigned at = length > 0 ? key_hash(key, length) : 0; reader->stage_keys[at] != 0; at = (at + 1) & 255)
-        if (strcmp(key_names[reader->stage_keys[at]], key) == 0)
+        if (key_names[reader->stage_keys[at]][0] == key[0] && strcmp(key_names[reader->stage_keys[at]], key) == 0)
             return (enum stage_key)reader->stage_keys[at];
     return KEY_NONE;
 }
@@ -68,22 +77,18 @@ struct stage_extras *stage_draft_extras(struct stage_draft *draft)
 static void read_number(struct stage_draft *draft, const struct node *node, enum stage_key key, uint64_t minimum,
                         uint64_t maximum, uint32_t *result)
 {
-    cleanup(text_clear) struct text what = TEXT_INIT;
     uint64_t value;
-    text_format(&what, "'%s'", key_names[key]);
-    if (node_to_unsigned(draft->document, node, text_bytes(&what), minimum, maximum, &value, draft->reader->problems))
+    if (node_to_unsigned(draft->document, node, key_quoted[key], minimum, maximum, &value, draft->reader->problems))
         *result = (uint32_t)value;
 }
 
 static void read_amount(struct stage_draft *draft, const struct node *node, enum stage_key key, uint64_t *result)
 {
-    cleanup(text_clear) struct text what = TEXT_INIT;
     uint64_t value;
-    text_format(&what, "'%s'", key_names[key]);
-    if (!node_to_bytes(draft->document, node, text_bytes(&what), &value, draft->reader->problems))
+    if (!node_to_bytes(draft->document, node, key_quoted[key], &value, draft->reader->problems))
         return;
     if (value < MEMORY_LOWEST)
-        draft_refuse_kind(draft, node, text_bytes(&what), "at least 1 MiB", "write the unit: 8GiB, 500MB");
+        draft_refuse_kind(draft, node, key_quoted[key], "at least 1 MiB", "write the unit: 8GiB, 500MB");
     else
         *result = value;
 }
@@ -606,13 +611,16 @@ void stage_read(struct pipeline_reader *reader, uint32_t number, const struct do
                                 .place = {.file = reader->pipeline->file, .line = place.line, .column = place.column},
                                 .stage = {.name = stage->name, .line = place.line, .column = place.column},
                                 .section_configs_before = reader->section_configs.count};
-    read_sets(&draft);
-    if (section != NULL && node_kind(section) == NODE_MAPPING) {
-        read_keys(&draft, document, section, FROM_SECTION);
-    } else if (section != NULL && !node_is_null(section)) {
+    if (section != NULL && node_is_broken(section))
+        return;
+    if (section != NULL && node_kind(section) != NODE_MAPPING && !node_is_null(section)) {
         draft.document = document;
         draft_refuse_kind(&draft, section, "the section of a stage", "a mapping", NULL);
+        return;
     }
+    read_sets(&draft);
+    if (section != NULL)
+        read_keys(&draft, document, section, FROM_SECTION);
     read_folder(&draft);
     join_configs(&draft);
     settle_parallel(&draft);

@@ -59,7 +59,7 @@ bool draft_text(struct stage_draft *draft, const struct node *node, const char *
         return false;
     }
     note_each(draft, node);
-    *result = symbol_intern(draft->reader->pipeline->symbols, text, node_length(node));
+    *result = reader_intern_bytes(draft->reader, text, node_length(node));
     return true;
 }
 
@@ -77,7 +77,7 @@ void draft_words(struct stage_draft *draft, const struct node *node, const char 
         if (!node_to_text(draft->document, child, "an entry of a list", &text, draft->reader->problems))
             continue;
         note_each(draft, child);
-        list_add(&pipeline->symbols_array, symbol_intern(pipeline->symbols, text, node_length(child)));
+        list_add(&pipeline->symbols_array, reader_intern_bytes(draft->reader, text, node_length(child)));
     }
     result->count = (uint32_t)pipeline->symbols_array.count - result->at;
 }
@@ -111,7 +111,7 @@ void draft_files(struct stage_draft *draft, const struct node *node, const char 
             continue;
         }
         struct file_tag file = {.tag = reader_intern(draft->reader, tag),
-                                .suffix = symbol_intern(pipeline->symbols, suffix, node_length(child)),
+                                .suffix = reader_intern_bytes(draft->reader, suffix, node_length(child)),
                                 .line = place.line,
                                 .column = place.column};
         list_add(&pipeline->files, file);

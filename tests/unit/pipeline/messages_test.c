@@ -1,0 +1,920 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every message about a pipeline file, word by word. "@" in the expected text is the temporary folder. */
+#include "pipeline_fixture.h"
+
+static const struct {
+    const char *name, *yaml, *expected;
+    bool good; /* there is a model: no problem is an error */
+} cases[] = {
+    {"missing_variable_at_its_place",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x, 'y ${NOT_SET_HERE}']}\n",
+     "p.yaml:2:21: error: the variable 'NOT_SET_HERE' is not set\n"
+     "  hint: set it, or write ${NAME:-default}; $$ is a dollar\n",
+     false},
+    {"variable_without_name",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x, '${a b}']}\n",
+     "p.yaml:2:19: error: '${a b}' names no variable\n"
+     "  hint: write ${NAME} or ${NAME:-default}; $$ is a dollar\n",
+     false},
+    {"variable_not_closed",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x, 'y${A']}\n",
+     "p.yaml:2:20: error: a '${' is not closed by '}'\n"
+     "  hint: $$ is a dollar\n",
+     false},
+    {"duplicate_key_names_both_places",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a:\n"
+     "  cpus: 1\n"
+     "  command: [x]\n"
+     "  cpus: 2\n",
+     "p.yaml:5:3: error: the key 'cpus' is already given at p.yaml:3:3\n"
+     "  hint: remove one of them\n",
+     false},
+    {"duplicate_section",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "b: {}\n"
+     "a: {command: [y]}\n",
+     "p.yaml:3:1: note: section 'b' is not used: pipeline.stages does not list it\n"
+     "p.yaml:4:1: error: the key 'a' is already given at p.yaml:2:1\n"
+     "  hint: remove one of them\n",
+     false},
+    {"tag",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {cpus: !!int 4, command: [x]}\n",
+     "p.yaml:2:11: error: the tag '!!int' is not supported\n"
+     "  hint: remove it; quotes make a text of a number\n",
+     false},
+    {"second_document",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "---\n"
+     "b: 1\n",
+     "p.yaml:3:1: error: a second document begins here: a file holds one\n"
+     "  hint: keep one and remove the others\n",
+     false},
+    {"tab",
+     "pipeline:\n"
+     "\tname: x\n",
+     "p.yaml:2:1: error: a tab cannot be used to indent\n"
+     "  hint: use spaces\n",
+     false},
+    {"not_yaml_colon", "pipeline: a: b\n",
+     "p.yaml:1:11: error: 'pipeline' must be a mapping, not 'a'\n"
+     "p.yaml:1:12: error: not YAML: a ':' is not expected here\n"
+     "  hint: put a text that holds ': ' in quotes; check the indentation\n",
+     false},
+    {"alias_without_anchor",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: *x\n",
+     "p.yaml:2:4: error: there is no anchor '&x' for this alias\n"
+     "  hint: an anchor must come before its alias\n",
+     false},
+    {"alias_in_itself",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: &x {command: [*x]}\n",
+     "p.yaml:2:17: error: 'command' names no program\n"
+     "p.yaml:2:18: error: the alias '*x' stands inside its own anchor\n"
+     "  hint: a value cannot contain itself\n",
+     false},
+    {"list_as_root",
+     "- a\n"
+     "- b\n",
+     "p.yaml:1:1: error: the file must be a mapping of keys to values\n", false},
+    {"text_as_root", "hello\n", "p.yaml:1:1: error: the file must be a mapping of keys to values\n", false},
+    {"key_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "[a, b]: 1\n",
+     "p.yaml:2:1: error: a key must be a text, not a list or a mapping\n"
+     "  hint: a text that begins with '{' or '[' needs quotes\n",
+     false},
+    {"merge_of_text",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {<<: x, command: [x]}\n",
+     "p.yaml:2:9: error: the merge key '<<' takes a mapping or a list of mappings\n", false},
+    {"two_merges",
+     "pipeline: {name: p, stages: [a]}\n"
+     "d: &d {cpus: 1}\n"
+     "a:\n"
+     "  <<: *d\n"
+     "  <<: *d\n"
+     "  command: [x]\n",
+     "p.yaml:5:3: error: the mapping already has a merge key '<<'\n"
+     "  hint: write <<: [*first, *second]\n",
+     false},
+    {"not_utf8",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: ['\377']}\n",
+     "p.yaml:2:16: error: the byte 0xFF is not UTF-8\n"
+     "  hint: save the file as UTF-8\n",
+     false},
+    {"control_character",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: ['\001']}\n",
+     "p.yaml:2:16: error: the control character 0x01 is not allowed\n"
+     "  hint: write it as \\x.. in double quotes\n",
+     false},
+    {"nul_character",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [\"\\0\"]}\n",
+     "p.yaml:2:15: error: a text cannot hold a NUL character\n", false},
+    {"reserved_character",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {image: @x}\n",
+     "p.yaml:2:12: error: a text cannot begin with '@'\n"
+     "  hint: put the text in quotes\n",
+     false},
+    {"empty_file", "",
+     "p.yaml: error: there is no section 'pipeline'\n"
+     "  hint: write pipeline: {name: x, stages: [first, second]}\n",
+     false},
+    {"unknown_key_of_pipeline",
+     "pipeline: {name: p, stages: [a], verison: 2}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:1:34: error: 'pipeline' has no key 'verison'\n"
+     "  hint: did you mean 'version'?\n",
+     false},
+    {"no_stages", "pipeline: {name: p}\n",
+     "p.yaml:1:1: error: 'pipeline' needs the key 'stages'\n"
+     "  hint: write stages: [first, second]\n",
+     false},
+    {"empty_stages", "pipeline: {name: p, stages: []}\n", "p.yaml:1:29: error: 'stages' lists no stage\n", false},
+    {"stages_not_a_list", "pipeline: {name: p, stages: a}\n",
+     "p.yaml:1:29: error: 'stages' must be a list of names, not 'a'\n", false},
+    {"stage_twice",
+     "pipeline:\n"
+     "  stages: [a,\n"
+     "    a]\n"
+     "a: {command: [x]}\n",
+     "p.yaml:3:5: error: the stage 'a' is already listed at p.yaml:2:12\n", false},
+    {"stage_named_like_section", "pipeline: {stages: [runtime]}\n",
+     "p.yaml:1:21: error: a stage cannot be named 'runtime': that is a section of the file\n", false},
+    {"bad_stage_name", "pipeline: {stages: [a/b]}\n",
+     "p.yaml:1:21: error: 'a/b' cannot name a stage\n"
+     "  hint: a name has letters, digits, '_', '-', '.' and '+', at most 128\n",
+     false},
+    {"pipeline_not_a_mapping", "pipeline: [a]\n", "p.yaml:1:11: error: 'pipeline' must be a mapping, not a list\n",
+     false},
+    {"version_of_the_original",
+     "pipeline: {version: 1.10, stages: [a]}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:1:21: note: the version is '1.10' as written; the original descpipe read it as the number 1.1\n"
+     "  hint: put it in quotes to say that it is meant so\n",
+     true},
+    {"images_folder_missing",
+     "pipeline: {images: [./nowhere], stages: [a]}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:1:21: warning: the folder './nowhere' of 'images' does not exist\n"
+     "  hint: relative paths count from the working directory (or --base)\n",
+     true},
+    {"unknown_key_of_runtime",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {worknig: ./w}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:11: error: 'runtime' has no key 'worknig'\n"
+     "  hint: did you mean 'working'?\n",
+     false},
+    {"bad_launcher",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {launcher: slurm}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:21: error: 'launcher' must be local or nersc, not 'slurm'\n"
+     "  hint: newer files name a backend: backend: NAME\n",
+     false},
+    {"bad_group_readable",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {group-readable: yes}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:27: error: 'group-readable' must be true or false, not 'yes'\n", false},
+    {"bad_jobs",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {jobs: 0}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:17: error: 'jobs' must be a whole number from 1 to 1000000, not '0'\n", false},
+    {"empty_working",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {working: ''}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:20: error: 'working' must be a folder, not ''\n", false},
+    {"input_without_url",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {sha256: x}}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:23: error: the input has no 'url'\n"
+     "  hint: write a path, or {url: ..., sha256: ...}\n"
+     "p.yaml:2:32: error: 'sha256' must be 64 lower-case hexadecimal digits\n",
+     false},
+    {"input_with_bad_url",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {url: 'ftp://h/s?key=s3cret'}}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:29: error: 'url' must begin with https:// or http://\n", false},
+    {"input_over_plain_http",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {url: 'http://h/x'}}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:29: error: an input over plain http needs a 'sha256'\n"
+     "  hint: add sha256: with the file's digest\n",
+     false},
+    {"input_with_unknown_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {url: 'https://h/x', sha265: y}}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:44: error: an input has no key 'sha265'\n"
+     "  hint: did you mean 'sha256'?\n",
+     false},
+    {"input_missing",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: ./nothing.fits}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:20: error: the input 't': cannot read '@/nothing.fits': No such file or directory\n"
+     "  hint: relative paths count from the working directory (or --base)\n",
+     false},
+    {"input_is_a_folder",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: ./folder}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:20: error: the input 't': '@/folder' is not a regular file\n"
+     "  hint: an input with the suffix '/' may be a folder\n",
+     false},
+    {"input_is_no_folder",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: ./file.fits}}\n"
+     "a: {inputs: {t: /}}\n",
+     "p.yaml:2:20: error: the input 't': '@/file.fits' is not a folder\n", false},
+    {"input_not_taken",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: ./file.fits}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:20: note: no stage takes an input 't'\n", true},
+    {"input_wins_over_producer",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "runtime: {inputs: {t: ./file.fits}}\n"
+     "a: {outputs: {t: fits}}\n"
+     "b: {inputs: {t: fits}}\n",
+     "p.yaml:2:20: note: the given input 't' is used in place of the output of stage 'a'\n", true},
+    {"input_with_two_suffixes",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "runtime: {inputs: {t: ./file.fits}}\n"
+     "a: {inputs: {t: fits}}\n"
+     "b: {inputs: {t: hdf5}}\n",
+     "p.yaml:4:14: error: stage 'b' takes the input 't' as 'hdf5', another stage takes it as 'fits'\n", false},
+    {"folder_from_a_url",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {url: 'https://h/x'}}}\n"
+     "a: {inputs: {t: /}}\n",
+     "p.yaml:2:20: error: the input 't' is a folder and cannot come from a url\n", false},
+    {"input_from_nowhere",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "a: {outputs: {catalog: fits}}\n"
+     "b: {inputs: {catalogg: fits}}\n",
+     "p.yaml:3:14: error: the input 'catalogg' of stage 'b' comes from nowhere: no stage makes it and runtime.inputs "
+     "does not name it\n"
+     "  hint: did you mean 'catalog'?\n",
+     false},
+    {"input_from_nowhere_without_idea",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {inputs: {zzz: fits}}\n",
+     "p.yaml:2:14: error: the input 'zzz' of stage 'a' comes from nowhere: no stage makes it and runtime.inputs does "
+     "not name it\n"
+     "  hint: add runtime: {inputs: {zzz: PATH}}\n",
+     false},
+    {"two_producers",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "a: {outputs: {t: fits}}\n"
+     "b: {outputs: {t: fits}}\n",
+     "p.yaml:3:15: error: the tag 't' is an output of two stages: 'a' and 'b'\n"
+     "  hint: give one of the two outputs another tag\n",
+     false},
+    {"suffixes_differ",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "a: {outputs: {t: fits}}\n"
+     "b: {inputs: {t: hdf5}}\n",
+     "p.yaml:3:14: error: stage 'b' takes 't' as 'hdf5', but stage 'a' makes it as 'fits'\n", false},
+    {"takes_its_own_output",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {inputs: {t: fits}, outputs: {t: fits}}\n",
+     "p.yaml:2:14: error: stage 'a' takes its own output 't'\n"
+     "  hint: give the output another tag\n",
+     false},
+    {"circle_is_named_in_full",
+     "pipeline: {stages: [a, b, c]}\n"
+     "a: {inputs: {z: x}, outputs: {x: x}}\n"
+     "b: {inputs: {x: x}, outputs: {y: x}}\n"
+     "c: {inputs: {y: x}, outputs: {z: x}}\n",
+     "p.yaml:2:1: error: stages wait for each other in a circle: a → b → c → a\n"
+     "  hint: each waits for the one before it, by a tag it takes or by depends-on\n",
+     false},
+    {"two_circles",
+     "pipeline: {stages: [a, b, c, d]}\n"
+     "a: {command: [x], depends-on: [b]}\n"
+     "b: {command: [x], depends-on: [a]}\n"
+     "c: {command: [x], depends-on: [d]}\n"
+     "d: {command: [x], depends-on: [c]}\n",
+     "p.yaml:2:1: note: stage 'a' depends on 'b' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n"
+     "p.yaml:2:1: error: stages wait for each other in a circle: a → b → a\n"
+     "  hint: each waits for the one before it, by a tag it takes or by depends-on\n"
+     "p.yaml:3:1: note: stage 'b' depends on 'a' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n"
+     "p.yaml:4:1: note: stage 'c' depends on 'd' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n"
+     "p.yaml:4:1: error: stages wait for each other in a circle: c → d → c\n"
+     "  hint: each waits for the one before it, by a tag it takes or by depends-on\n"
+     "p.yaml:5:1: note: stage 'd' depends on 'c' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n",
+     false},
+    {"depends_on_no_stage",
+     "pipeline: {stages: [tomography, b]}\n"
+     "tomography: {command: [x]}\n"
+     "b: {command: [x], depends-on: [tomografy]}\n",
+     "p.yaml:3:1: error: stage 'b' depends on 'tomografy', which is no stage of this pipeline\n"
+     "  hint: did you mean 'tomography'?\n",
+     false},
+    {"depends_on_itself",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], depends-on: [a]}\n",
+     "p.yaml:2:1: error: stage 'a' depends on itself\n", false},
+    {"depends_on_without_data",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "a: {command: [x]}\n"
+     "b: {command: [x], depends-on: [a]}\n",
+     "p.yaml:3:1: note: stage 'b' depends on 'a' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n",
+     true},
+    {"section_not_listed",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "other: {cpus: 4}\n",
+     "p.yaml:3:1: note: section 'other' is not used: pipeline.stages does not list it\n", true},
+    {"section_near_a_stage",
+     "pipeline: {stages: [tomography]}\n"
+     "tomography: {command: [x]}\n"
+     "tomografy: {cpus: 4}\n",
+     "p.yaml:3:1: note: section 'tomografy' is not used: pipeline.stages does not list it\n", true},
+    {"section_near_a_word",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "backend: {}\n",
+     "p.yaml:3:1: error: there is no section 'backend'\n"
+     "  hint: did you mean 'backends'?\n",
+     false},
+    {"section_with_unknown_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "other: {cpu: 4}\n",
+     "p.yaml:3:9: error: section 'other' is not a listed stage, and no stage has a key 'cpu'\n"
+     "  hint: a section that is no stage's does not belong here; stages are listed in pipeline.stages\n",
+     false},
+    {"section_that_is_no_mapping",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "other: 4\n",
+     "p.yaml:3:1: error: 'other' is neither a section of a pipeline nor a stage\n", false},
+    {"stage_that_is_no_mapping",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: [x]\n",
+     "p.yaml:2:4: error: the section of a stage must be a mapping, not a list\n", false},
+    {"stage_described_nowhere",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {cpus: 2}\n",
+     "p.yaml:2:1: error: stage 'a' is described nowhere\n"
+     "  hint: give it inputs, outputs or a command, or add its folder to pipeline.images\n",
+     false},
+    {"stage_without_folder", "pipeline: {images: [./folder], stages: [a]}\n",
+     "p.yaml:1:41: error: stage 'a' is described nowhere: no folder of pipeline.images has it\n"
+     "  hint: give it inputs, outputs or a command, or add its folder to pipeline.images\n",
+     false},
+    {"stage_folder_without_metadata", "pipeline: {images: [./images], stages: [bare]}\n",
+     "p.yaml:1:41: error: stage 'bare' is described nowhere: '@/images/bare' has no run.py and no stage.yaml\n"
+     "  hint: write a stage.yaml with its inputs and outputs\n",
+     false},
+    {"run_py_with_a_name", "pipeline: {images: [./images], stages: [named]}\n",
+     "@/images/named/run.py:3:20: error: a value of 'inputs' must be a text in quotes, not 'SUFFIX'\n"
+     "  hint: write a stage.yaml beside it instead: inputs, outputs and config as in the pipeline file\n",
+     false},
+    {"run_py_notes", "pipeline: {images: [./images], stages: [rough]}\n",
+     "@/images/rough/dockerfile:2:1: note: this ENTRYPOINT starts a shell in between\n"
+     "  hint: write ENTRYPOINT [\"program\", \"argument\"]\n"
+     "@/images/rough/run.py: note: the file is not executable\n"
+     "  hint: chmod +x it before the image is built\n"
+     "@/images/rough/run.py:1:1: note: the file has no '#!' line\n"
+     "  hint: begin it with #!/usr/bin/env python3\n",
+     true},
+    {"run_py_is_bash", "pipeline: {images: [./images], stages: [bash]}\n",
+     "@/images/bash/run.py: error: there is no class Stage in this file\n"
+     "  hint: write a stage.yaml beside it instead: inputs, outputs and config as in the pipeline file\n",
+     false},
+    {"unknown_stage_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], cpu: 4}\n",
+     "p.yaml:2:19: error: a stage has no key 'cpu'\n"
+     "  hint: did you mean 'cpus'?\n",
+     false},
+    {"old_keys",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], processes: 4, cores: 2, time: 10, depends_on: []}\n",
+     "p.yaml:2:19: note: the key 'processes' is not read and never was\n"
+     "  hint: write 'ppn'\n"
+     "p.yaml:2:33: note: the key 'cores' is not read and never was\n"
+     "  hint: write 'cpus'\n"
+     "p.yaml:2:43: note: the key 'time' is not read and never was\n"
+     "  hint: write 'minutes'\n"
+     "p.yaml:2:53: note: the key 'depends_on' is not read and never was\n"
+     "  hint: write 'depends-on'\n",
+     true},
+    {"bad_cpus",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], cpus: many}\n",
+     "p.yaml:2:25: error: 'cpus' must be a whole number from 1 to 65536, not 'many'\n", false},
+    {"zero_cpus",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], cpus: 0}\n",
+     "p.yaml:2:25: error: 'cpus' must be a whole number from 1 to 65536, not '0'\n", false},
+    {"cpus_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], cpus: [1]}\n",
+     "p.yaml:2:25: error: 'cpus' must be a whole number from 1 to 65536, not a list\n", false},
+    {"cpus_is_empty",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], cpus: }\n",
+     "p.yaml:2:25: error: 'cpus' must be a whole number from 1 to 65536, not empty\n", false},
+    {"bad_memory",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], memory: lots}\n",
+     "p.yaml:2:27: error: 'memory' must be an amount of bytes, not 'lots'\n"
+     "  hint: write 8GiB, 500MB or 4096\n",
+     false},
+    {"small_memory",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], memory: 8}\n",
+     "p.yaml:2:27: error: 'memory' must be at least 1 MiB, not '8'\n"
+     "  hint: write the unit: 8GiB, 500MB\n",
+     false},
+    {"bad_minutes",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 1.5}\n",
+     "p.yaml:2:28: error: 'minutes' must be a whole number from 1 to 5256000, not '1.5'\n", false},
+    {"bad_parallel",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], parallel: openmp}\n",
+     "p.yaml:2:29: error: 'parallel' must be serial, mpi or embarrassing, not 'openmp'\n", false},
+    {"serial_with_nodes",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], parallel: serial, nodes: 2}\n",
+     "p.yaml:2:29: error: stage 'a' is serial but asks for several nodes or ranks\n"
+     "  hint: remove it, or write parallel: mpi\n",
+     false},
+    {"embarrassing_without_members",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], parallel: embarassing}\n",
+     "p.yaml:2:29: error: stage 'a' is embarrassingly parallel but has no members\n"
+     "  hint: write size: 100 or foreach: {band: [g, r, i]}\n",
+     false},
+    {"size_with_mpi",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], parallel: mpi, size: 4}\n",
+     "p.yaml:2:29: error: stage 'a' has a size but is not embarrassingly parallel\n"
+     "  hint: size counts the members of an embarrassingly parallel stage\n",
+     false},
+    {"size_and_foreach",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], size: 4, foreach: {b: [g]}}\n",
+     "p.yaml:2:1: error: stage 'a' has both 'size' and 'foreach'\n"
+     "  hint: size: N is short for foreach: {rank: 0…N-1}\n",
+     false},
+    {"command_is_text",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: run.py}\n",
+     "p.yaml:2:14: error: 'command' must be a list of words, not 'run.py'\n"
+     "  hint: write [/opt/desc/run.py, --fast]; for a shell line use script: |\n",
+     false},
+    {"command_is_empty",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: []}\n",
+     "p.yaml:2:14: error: 'command' names no program\n", false},
+    {"command_and_script",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], script: echo}\n",
+     "p.yaml:2:1: error: stage 'a' has both 'command' and 'script'\n"
+     "  hint: remove one of them\n",
+     false},
+    {"interpreter_without_script",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], interpreter: [python3]}\n",
+     "p.yaml:2:32: error: stage 'a' has an 'interpreter' but no 'script'\n", false},
+    {"checkout_without_github",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], checkout: v1}\n",
+     "p.yaml:2:1: error: stage 'a' has a 'checkout' but no 'github'\n", false},
+    {"bad_github",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {github: 'https://github.com/a/b'}\n",
+     "p.yaml:2:13: error: 'github' must be OWNER/REPOSITORY, not 'https://github.com/a/b'\n", false},
+    {"bad_workdir",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], workdir: home}\n",
+     "p.yaml:2:28: error: 'workdir' must be an absolute path inside the container, not 'home'\n", false},
+    {"bad_pull",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], pull: sometimes}\n",
+     "p.yaml:2:25: error: 'pull' must be missing, always or never, not 'sometimes'\n", false},
+    {"bad_network",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], network: off}\n",
+     "p.yaml:2:28: error: 'network' must be true or false, not 'off'\n", false},
+    {"bad_tag",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {outputs: {'a/b': fits}}\n",
+     "p.yaml:2:15: error: 'a/b' cannot be a tag\n"
+     "  hint: a tag has letters, digits, '_', '-', '.' and '+', at most 128\n",
+     false},
+    {"suffix_with_dot",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {outputs: {t: .fits}}\n",
+     "p.yaml:2:18: error: '.fits' cannot be the suffix of 't'\n"
+     "  hint: write it without the dot in front\n",
+     false},
+    {"bad_suffix",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {outputs: {t: 'a/b'}}\n",
+     "p.yaml:2:18: error: 'a/b' cannot be the suffix of 't'\n"
+     "  hint: write fits, tar.gz, or / for a folder\n",
+     false},
+    {"inputs_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {inputs: [t]}\n",
+     "p.yaml:2:13: error: 'inputs' must be a mapping of tags to suffixes, not a list\n"
+     "  hint: write {catalog: fits}\n",
+     false},
+    {"env_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: [A]}\n",
+     "p.yaml:2:24: error: 'env' must be a mapping of names to texts, not a list\n", false},
+    {"bad_variable_name",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {A-B: c}}\n",
+     "p.yaml:2:25: error: 'A-B' cannot name a variable\n", false},
+    {"variable_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {A: [c]}}\n",
+     "p.yaml:2:28: error: the variable 'A' of stage 'a' must be a text or {secret: NAME}, not a list\n", false},
+    {"literal_secret_is_not_shown",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {API_TOKEN: abc123}}\n",
+     "p.yaml:2:25: warning: the variable 'API_TOKEN' of stage 'a' looks like a secret that stands in plain text\n"
+     "  hint: write {secret: NAME} and say under 'secrets:' of your own configuration where its value is\n",
+     true},
+    {"secret_reference_is_fine",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {API_TOKEN: {secret: t}}}\n",
+     "", true},
+    {"bad_mount",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], mounts: ['/cvmfs']}\n",
+     "p.yaml:2:28: error: '/cvmfs' is not a mount\n"
+     "  hint: write SOURCE:/TARGET or SOURCE:/TARGET:ro\n",
+     false},
+    {"bad_mount_mode",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], mounts: ['/cvmfs:/cvmfs:rx']}\n",
+     "p.yaml:2:28: error: '/cvmfs:/cvmfs:rx' is not a mount\n"
+     "  hint: write SOURCE:/TARGET or SOURCE:/TARGET:ro\n",
+     false},
+    {"mount_over_input",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], mounts: ['/x:/opt/input/x']}\n",
+     "p.yaml:2:28: error: the mount target '/opt/input/x' is where the stage's own files are\n", false},
+    {"mounts_is_text",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], mounts: '/x:/y'}\n",
+     "p.yaml:2:27: error: 'mounts' must be a list, not '/x:/y'\n"
+     "  hint: write [\"/cvmfs:/cvmfs:ro\"]\n",
+     false},
+    {"bad_retry_reason",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: {limit: 1, on: [sometimes]}}\n",
+     "p.yaml:2:44: error: 'sometimes' is no reason to retry\n"
+     "  hint: known: node-fail, preempted, timeout, oom, lost, image, fail, exit:N\n",
+     false},
+    {"bad_retry_exit",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: {on: ['exit:300']}}\n",
+     "p.yaml:2:34: error: an exit status to retry on is from 1 to 255\n"
+     "  hint: write exit:75\n",
+     false},
+    {"bad_retry_factor",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: {memory: 2}}\n",
+     "p.yaml:2:37: error: 'memory' of 'retries' must be a factor from x1 to x10, not '2'\n"
+     "  hint: write x2 or x1.5\n",
+     false},
+    {"bad_backoff",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: {backoff: soon}}\n",
+     "p.yaml:2:38: error: 'backoff' must be a length of time, not 'soon'\n"
+     "  hint: write 90 (seconds), 30s, 5m, 2h or 1d\n",
+     false},
+    {"unknown_retry_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: {limits: 3}}\n",
+     "p.yaml:2:29: error: 'retries' has no key 'limits'\n"
+     "  hint: did you mean 'limit'?\n",
+     false},
+    {"retries_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], retries: [3]}\n",
+     "p.yaml:2:28: error: 'retries' must be a number or a mapping, not a list\n"
+     "  hint: write {limit: 2, on: [node-fail]}\n",
+     false},
+    {"max_memory_below_memory",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], memory: 8GiB, retries: {max-memory: 4GiB}}\n",
+     "p.yaml:2:1: error: 'max-memory' of stage 'a' is less than its 'memory'\n", false},
+    {"undefined_limit",
+     "pipeline: {name: p, stages: [a]}\n"
+     "limits: {earthdata: 4}\n"
+     "a: {command: [x], limit: earthdat}\n",
+     "p.yaml:3:1: error: the limit 'earthdat' of stage 'a' is not defined\n"
+     "  hint: did you mean 'earthdata'?\n",
+     false},
+    {"undefined_limit_without_idea",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], limit: x}\n",
+     "p.yaml:2:1: error: the limit 'x' of stage 'a' is not defined\n"
+     "  hint: add limits: {x: 4}\n",
+     false},
+    {"bad_limit",
+     "pipeline: {name: p, stages: [a]}\n"
+     "limits: {x: none}\n"
+     "a: {command: [x], limit: x}\n",
+     "p.yaml:2:13: error: the limit 'x' must be a whole number from 1 to 1000000, not 'none'\n", false},
+    {"on_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], on: [slurm]}\n",
+     "p.yaml:2:23: error: 'on' must be a mapping of schedulers to options, not a list\n"
+     "  hint: write {slurm: {qos: debug}}\n",
+     false},
+    {"on_of_text",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], on: {slurm: debug}}\n",
+     "p.yaml:2:31: error: an entry of 'on' must be a mapping of options, not 'debug'\n"
+     "  hint: write {slurm: {qos: debug}}\n",
+     false},
+    {"on_of_bad_name",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], on: {Slurm: {}}}\n",
+     "p.yaml:2:24: error: 'Slurm' is not a plugin's name\n", false},
+    {"foreach_is_a_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: [g, r]}\n",
+     "p.yaml:2:28: error: 'foreach' must be a mapping of keys to values\n"
+     "  hint: write {band: [g, r, i]} or {glob: \"in/*.fits\"}\n",
+     false},
+    {"foreach_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {Band: [g]}}\n",
+     "p.yaml:2:29: error: 'Band' cannot be a key of 'foreach': lower-case letters, digits, '_' and '-'\n"
+     "  hint: it becomes ${each.KEY} and DESC_EACH_KEY\n",
+     false},
+    {"foreach_value",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {band: g}}\n",
+     "p.yaml:2:35: error: 'band' in 'foreach' must be a list of texts or {glob: PATTERN}\n"
+     "  hint: write [g, r, i] or {glob: \"in/*.fits\"}\n",
+     false},
+    {"foreach_empty",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {band: []}}\n",
+     "p.yaml:2:35: error: 'band' in 'foreach' has no values\n", false},
+    {"foreach_twice",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {band: [g, g]}}\n",
+     "p.yaml:2:39: error: the value 'g' of 'band' is given twice\n", false},
+    {"foreach_no_match",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {glob: 'none*.fits'}}\n",
+     "p.yaml:2:35: error: no file matches 'none*.fits'\n"
+     "  hint: a relative pattern counts from the working directory (or --base)\n",
+     false},
+    {"foreach_glob_beside",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {glob: 'none*.fits', band: [g]}}\n",
+     "p.yaml:2:29: error: 'glob' beside other keys of 'foreach' needs a name\n"
+     "  hint: write {file: {glob: PATTERN}, band: [g, r, i]}\n",
+     false},
+    {"each_of_no_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x, '${each.bnd}'], foreach: {band: [g]}}\n",
+     "p.yaml:2:18: error: stage 'a' has no foreach key 'bnd'\n"
+     "  hint: foreach: {band: [g, r, i]} makes ${each.band}\n",
+     false},
+    {"members_differ",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "a: {outputs: {t: fits}, foreach: {band: [g, r]}}\n"
+     "b: {inputs: {t: fits}, foreach: {band: [g, i]}}\n",
+     "p.yaml:3:14: error: the member 'i' of stage 'b' takes 't' from the same member of 'a', which has none\n"
+     "  hint: stages with the same foreach keys work member by member: give both the same values\n",
+     false},
+    {"backend_unknown_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "backends: {x: {schedular: slurm}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:16: error: backend 'x' has no key 'schedular'\n"
+     "  hint: did you mean 'scheduler'?\n",
+     false},
+    {"backend_without_use",
+     "pipeline: {name: p, stages: [a]}\n"
+     "backends: {x: {scheduler: {account: m1}}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:27: error: the scheduler of backend 'x' names no plugin\n"
+     "  hint: write a name, or {use: NAME, OPTION: VALUE}\n",
+     false},
+    {"backend_bad_name",
+     "pipeline: {name: p, stages: [a]}\n"
+     "backends: {x: {scheduler: Slurm}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:27: error: the scheduler of backend 'x' cannot be 'Slurm'\n"
+     "  hint: a plugin's name has lower-case letters, digits and '-'\n",
+     false},
+    {"backend_is_text",
+     "pipeline: {name: p, stages: [a]}\n"
+     "backends: {x: slurm}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:15: error: backend 'x' must be a mapping\n"
+     "  hint: write {scheduler: NAME, runtime: NAME, registry: NAME}\n",
+     false},
+    {"backend_images_list",
+     "pipeline: {name: p, stages: [a]}\n"
+     "backends: {x: {images: [y]}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:24: error: 'images' of backend 'x' must be a reference or a mapping of stages to references, not a "
+     "list\n",
+     false},
+    {"type_without_magic",
+     "pipeline: {name: p, stages: [a]}\n"
+     "types: {sac: {offset: 4}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:14: error: the type of 'sac' has no magic bytes\n"
+     "  hint: write {magic: TEXT} or {hex: 89504e47}, with offset: N if needed\n",
+     false},
+    {"type_bad_hex",
+     "pipeline: {name: p, stages: [a]}\n"
+     "types: {sac: {hex: 8}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:20: error: 'hex' must be from 1 to 32 bytes in hexadecimal\n"
+     "  hint: like 89504e47\n",
+     false},
+    {"type_unknown_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "types: {sac: {magick: x}}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:15: error: a file type has no key 'magick'\n"
+     "  hint: did you mean 'magic'?\n",
+     false},
+    {"config_not_given",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {config: {config: tomo.yaml}}\n",
+     "p.yaml:2:1: error: stage 'a' is described nowhere\n"
+     "  hint: give it inputs, outputs or a command, or add its folder to pipeline.images\n"
+     "p.yaml:2:1: error: stage 'a' needs the config file 'config' (tomo.yaml), which runtime.config does not give\n"
+     "  hint: add runtime: {config: {a: {config: PATH}}}\n",
+     false},
+    {"config_with_path",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], config: {config: ./tomo.yaml}}\n"
+     "runtime: {config: {a: {config: ./file.fits}}}\n",
+     "p.yaml:2:28: error: './tomo.yaml' cannot be the name of a config file inside the container\n"
+     "  hint: name the file in runtime.config: {STAGE: {TAG: PATH}}, or let runtime.config be its folder\n",
+     false},
+    {"config_missing",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], config: {config: tomo.yaml}}\n"
+     "runtime: {config: {a: {config: ./none.yaml}}}\n",
+     "p.yaml:3:24: error: the config file 'config' of stage 'a': cannot read '@/none.yaml': No such file or directory\n"
+     "  hint: relative paths count from the working directory (or --base)\n",
+     false},
+    {"config_folder_missing_file",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], config: {config: sub/tomo.yaml}}\n"
+     "runtime: {config: ./folder}\n",
+     "p.yaml:2:28: error: the config file 'config' of stage 'a': cannot read '@/folder/sub/tomo.yaml': No such file or "
+     "directory\n"
+     "  hint: relative paths count from the working directory (or --base)\n",
+     false},
+    {"config_of_no_stage",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "runtime: {config: {aa: {config: ./file.fits}}}\n",
+     "p.yaml:3:25: note: runtime.config names 'aa', which is no listed stage\n", true},
+    {"config_of_no_tag",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x]}\n"
+     "runtime: {config: {a: {config: ./file.fits}}}\n",
+     "p.yaml:3:24: note: stage 'a' has no config file 'config'\n", true},
+    {"all_problems_at_once",
+     "pipeline: {name: p, stages: [a, b]}\n"
+     "runtime: {inputs: {t: ./nothing.fits}, worknig: x}\n"
+     "a: {inputs: {t: fits}, cpus: many, outputs: {u: fits}}\n"
+     "b: {inputs: {u: hdf5, v: fits}, memory: lots}\n",
+     "p.yaml:2:20: error: the input 't': cannot read '@/nothing.fits': No such file or directory\n"
+     "  hint: relative paths count from the working directory (or --base)\n"
+     "p.yaml:2:40: error: 'runtime' has no key 'worknig'\n"
+     "  hint: did you mean 'working'?\n"
+     "p.yaml:3:30: error: 'cpus' must be a whole number from 1 to 65536, not 'many'\n"
+     "p.yaml:4:14: error: stage 'b' takes 'u' as 'hdf5', but stage 'a' makes it as 'fits'\n"
+     "p.yaml:4:23: error: the input 'v' of stage 'b' comes from nowhere: no stage makes it and runtime.inputs does not "
+     "name it\n"
+     "  hint: add runtime: {inputs: {v: PATH}}\n"
+     "p.yaml:4:41: error: 'memory' must be an amount of bytes, not 'lots'\n"
+     "  hint: write 8GiB, 500MB or 4096\n",
+     false},
+    {"no_pipeline", "runtime: {working: ./w}\n",
+     "p.yaml: error: there is no section 'pipeline'\n"
+     "  hint: write pipeline: {name: x, stages: [first, second]}\n",
+     false},
+    {"sections_before_pipeline",
+     "a: {cpus: 4}\n"
+     "pipeline: {name: p, stages: [a]}\n",
+     "p.yaml:1:1: error: stage 'a' is described nowhere\n"
+     "  hint: give it inputs, outputs or a command, or add its folder to pipeline.images\n",
+     false},
+    {"template_section_is_silent",
+     "defaults: &d {command: [x], cpus: 4}\n"
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {<<: *d}\n",
+     "", true},
+    {"section_near_a_stage_without_section",
+     "pipeline: {images: [./images], stages: [rough]}\n"
+     "rouhg: {cpus: 4}\n",
+     "@/images/rough/dockerfile:2:1: note: this ENTRYPOINT starts a shell in between\n"
+     "  hint: write ENTRYPOINT [\"program\", \"argument\"]\n"
+     "@/images/rough/run.py: note: the file is not executable\n"
+     "  hint: chmod +x it before the image is built\n"
+     "@/images/rough/run.py:1:1: note: the file has no '#!' line\n"
+     "  hint: begin it with #!/usr/bin/env python3\n"
+     "p.yaml:2:1: error: section 'rouhg' is no stage's: pipeline.stages does not list it\n"
+     "  hint: did you mean 'rough'?\n",
+     false},
+    {"deep",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: "
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+     "]]]]]]]]]]]]]]]]]]]]]]]]]]]}\n",
+     "p.yaml:2:76: error: values are nested deeper than 64 levels\n", false},
+    {"laughs",
+     "x: &a [1,1,1,1,1,1,1,1,1,1]\n"
+     "y: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+     "z: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+     "w: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+     "v: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n"
+     "u: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
+     "t: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\n"
+     "pipeline: {name: p, stages: [a]}\n",
+     "p.yaml:6:35: error: with its aliases this entry holds more than 1000000 values\n"
+     "  hint: aliases of aliases multiply: write the values out or use fewer\n",
+     false},
+};
+
+static void write_stage_folders(const struct fixture *fixture)
+{
+    fixture_write(fixture, "folder/kept", "", 0644);
+    fixture_write(fixture, "file.fits", "SIMPLE  =", 0644);
+    fixture_write(fixture, "images/bare/README", "", 0644);
+    fixture_write(fixture, "images/named/run.py",
+                  "#!/usr/bin/env python3\nclass Stage(descpipe.Stage):\n    inputs = {\"a\": SUFFIX}\n", 0755);
+    fixture_write(fixture, "images/rough/run.py", "class Stage(descpipe.Stage):\n    outputs = {\"t\": \"fits\"}\n",
+                  0644);
+    fixture_write(fixture, "images/rough/dockerfile", "FROM x\nENTRYPOINT run me\n", 0644);
+    fixture_write(fixture, "images/bash/run.py", "#!/bin/bash\necho \"hello\"\n", 0755);
+}
+
+START_TEST(says_what_where_and_what_to_do)
+{
+    cleanup(fixture_end) struct fixture fixture = fixture_start();
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(text_clear) struct text printed = TEXT_INIT;
+    write_stage_folders(&fixture);
+    cleanup(pipeline_free) struct pipeline *pipeline = fixture_read(&fixture, cases[_i].yaml, NULL, &problems);
+    fixture_print(&fixture, &problems, &printed);
+    ck_assert_msg(strcmp(text_bytes(&printed), cases[_i].expected) == 0, "%s: got\n%s\nexpected\n%s", cases[_i].name,
+                  text_bytes(&printed), cases[_i].expected);
+    ck_assert_msg((pipeline != NULL) == cases[_i].good, "%s: model %d", cases[_i].name, pipeline != NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("messages");
+    TCase *messages = tcase_create("messages");
+    tcase_add_loop_test(messages, says_what_where_and_what_to_do, 0, sizeof cases / sizeof cases[0]);
+    suite_add_tcase(suite, messages);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed > 0;
+}
