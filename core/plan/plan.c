@@ -17,14 +17,14 @@
 
 static void open_next_backend(struct plan_builder *builder);
 
-static void plan_backend_clear(struct plan_backend *backend)
+static void plan_backend_clear(struct plugin_host *host, struct plan_backend *backend)
 {
     plugin_close(backend->scheduler);
     plugin_close(backend->runtime);
     plugin_close(backend->registry);
-    settings_free(backend->scheduler_settings);
-    settings_free(backend->runtime_settings);
-    settings_free(backend->registry_settings);
+    plugin_host_keep(host, backend->scheduler_settings);
+    plugin_host_keep(host, backend->runtime_settings);
+    plugin_host_keep(host, backend->registry_settings);
     memory_free(backend->name);
     memory_free(backend->scheduler_name);
     memory_free(backend->runtime_name);
@@ -37,7 +37,7 @@ void plan_free(struct plan *plan)
     if (!plan)
         return;
     for (size_t i = 0; plan->stages && i < plan->pipeline->stages.count; i++)
-        settings_free(plan->stages[i].scheduler_settings);
+        plugin_host_keep(plan->host, plan->stages[i].scheduler_settings);
     memory_free(plan->stages);
     for (size_t i = 0; i < plan->images_count; i++) {
         struct plan_image *image = &plan->images[i];
@@ -51,7 +51,7 @@ void plan_free(struct plan *plan)
     }
     memory_free(plan->images);
     for (size_t i = 0; i < plan->backends_count; i++)
-        plan_backend_clear(&plan->backends[i]);
+        plan_backend_clear(plan->host, &plan->backends[i]);
     memory_free(plan->backends);
     memory_free(plan->python_module);
     memory_free(plan);
@@ -127,11 +127,11 @@ static bool open_runtime(struct plan_builder *builder, const char *name)
     return true;
 }
 
-static void forget_runtime(struct plan_backend *backend)
+static void forget_runtime(struct plugin_host *host, struct plan_backend *backend)
 {
     plugin_close(backend->runtime);
     backend->runtime = NULL;
-    settings_free(backend->runtime_settings);
+    plugin_host_keep(host, backend->runtime_settings);
     backend->runtime_settings = NULL;
     memory_free(backend->runtime_name);
     backend->runtime_name = NULL;
@@ -152,7 +152,7 @@ static void try_next_runtime(struct plan_builder *builder);
 static void candidate_refused(struct plan_builder *builder, const char *name, const char *why)
 {
     text_format(&builder->tried, "%s%s: %s", builder->tried.length ? "; " : "", name, why);
-    forget_runtime(&builder->plan->backends[builder->backends_open]);
+    forget_runtime(builder->host, &builder->plan->backends[builder->backends_open]);
     builder->candidate++;
 }
 
@@ -295,6 +295,7 @@ void plan_build(const struct plan_request *request,
     size_t stages = request->pipeline->stages.count;
     struct plan *plan = memory_allocate(sizeof(*plan));
     builder->plan = plan;
+    plan->host = request->host;
     plan->pipeline = request->pipeline;
     plan->stages = memory_allocate((stages ? stages : 1) * sizeof(*plan->stages));
     cleanup(memory_free) bool *selected = memory_allocate(stages + 1);

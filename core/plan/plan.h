@@ -38,6 +38,7 @@ struct plan_stage {
 };
 
 struct plan {
+    struct plugin_host *host;        /* outlives the plan */
     const struct pipeline *pipeline; /* outlives the plan */
     struct plan_backend *backends;
     size_t backends_count;

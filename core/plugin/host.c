@@ -421,6 +421,12 @@ static void give_up(void *context)
     ((struct plugin_host *)context)->gave_up = true;
 }
 
+void plugin_host_keep(struct plugin_host *host, struct settings *settings)
+{
+    if (settings)
+        list_add(&host->kept, settings);
+}
+
 void plugin_host_free(struct plugin_host *host)
 {
     if (!host)
@@ -455,6 +461,9 @@ void plugin_host_free(struct plugin_host *host)
         module_free(host->modules.items[i]);
     list_clear(&host->modules);
     list_clear(&host->instances);
+    for (size_t i = 0; i < host->kept.count; i++)
+        settings_free(host->kept.items[i]);
+    list_clear(&host->kept);
     memory_free(host->cache_root);
     memory_free(host);
     calls_free();

@@ -30,6 +30,7 @@ struct plugin_host {
     char *cache_root; /* "" when there is none */
     LIST(struct module *) modules;
     LIST(struct plugin_instance *) instances; /* closing ones too */
+    LIST(struct settings *) kept;             /* freed last: a closing plugin may still read them */
     struct http *http;                        /* both made on first use */
     struct pool *pool;
     struct change_queue changes[2]; /* one filled, one handed over */

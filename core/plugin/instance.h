@@ -55,6 +55,8 @@ struct plugin_host *plugin_host_new(struct loop *loop, struct plugin_catalogue *
 /* Cancels open calls, closes instances, waits for what plugins still have open (at most CLOSE_LIMIT_MS, running the loop:
  * not legal inside one of its callbacks). */
 void plugin_host_free(struct plugin_host *host);
+/* Takes settings that a closed plugin may still be reading; they end with the host. NULL is fine. */
+void plugin_host_keep(struct plugin_host *host, struct settings *settings);
 DEFINE_CLEANUP(struct plugin_host *, plugin_host_free);
 void plugin_host_set_callbacks(struct plugin_host *host, const struct plugin_callbacks *callbacks);
 
