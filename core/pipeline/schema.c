@@ -90,7 +90,8 @@ static const char stage[] =
                                                   "\"on\":{\"type\":\"object\",\"additionalProperties\":{\"type\":"
                                                   "\"object\"}},"
                                                   "\"mounts\":" TEXTS ",\"scratch\":" REF(
-                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"workdir\":{"
+                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"python-module\":{"
+                                                               "\"type\":\"boolean\"},\"workdir\":{"
                                                                "\"type\":\"string\"},"
                                                                "\"pull\":{\"enum\":[\"missing\",\"always\",\"never\"]},"
                                                                "\"backend\":{\"type\":\"string\"},\"github\":{\"type\":"

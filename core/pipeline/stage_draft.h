@@ -38,6 +38,7 @@ enum stage_key {
     KEY_BACKEND,
     KEY_GITHUB,
     KEY_CHECKOUT,
+    KEY_PYTHON_MODULE,
     KEY_OLD_PROCESSES,
     KEY_OLD_CORES,
     KEY_OLD_TIME,

@@ -11,19 +11,22 @@
 enum { RANKS_HIGHEST = 65536, NODES_HIGHEST = 1000000, MINUTES_HIGHEST = 5256000, MEMORY_LOWEST = 1024 * 1024 };
 
 static const char *const key_names[KEY_COUNT] = {
-    "",     "depends-on", "inputs", "outputs",  "config",    "image",  "command", "script",     "interpreter",
-    "env",  "cpus",       "memory", "gpus",     "openmp",    "nodes",  "ppn",     "minutes",    "parallel",
-    "size", "foreach",    "limit",  "retries",  "on",        "mounts", "scratch", "network",    "workdir",
-    "pull", "backend",    "github", "checkout", "processes", "cores",  "time",    "depends_on",
+    "",         "depends-on",    "inputs",      "outputs", "config",  "image",
+    "command",  "script",        "interpreter", "env",     "cpus",    "memory",
+    "gpus",     "openmp",        "nodes",       "ppn",     "minutes", "parallel",
+    "size",     "foreach",       "limit",       "retries", "on",      "mounts",
+    "scratch",  "network",       "workdir",     "pull",    "backend", "github",
+    "checkout", "python-module", "processes",   "cores",   "time",    "depends_on",
 };
 
 /* As they stand in messages; ready, for numbers are read by the hundred thousand. */
 static const char *const key_quoted[KEY_COUNT] = {
-    "''",        "'depends-on'",  "'inputs'",   "'outputs'",   "'config'",  "'image'",   "'command'",
-    "'script'",  "'interpreter'", "'env'",      "'cpus'",      "'memory'",  "'gpus'",    "'openmp'",
-    "'nodes'",   "'ppn'",         "'minutes'",  "'parallel'",  "'size'",    "'foreach'", "'limit'",
-    "'retries'", "'on'",          "'mounts'",   "'scratch'",   "'network'", "'workdir'", "'pull'",
-    "'backend'", "'github'",      "'checkout'", "'processes'", "'cores'",   "'time'",    "'depends_on'",
+    "''",         "'depends-on'",    "'inputs'",      "'outputs'", "'config'",  "'image'",
+    "'command'",  "'script'",        "'interpreter'", "'env'",     "'cpus'",    "'memory'",
+    "'gpus'",     "'openmp'",        "'nodes'",       "'ppn'",     "'minutes'", "'parallel'",
+    "'size'",     "'foreach'",       "'limit'",       "'retries'", "'on'",      "'mounts'",
+    "'scratch'",  "'network'",       "'workdir'",     "'pull'",    "'backend'", "'github'",
+    "'checkout'", "'python-module'", "'processes'",   "'cores'",   "'time'",    "'depends_on'",
 };
 
 static unsigned key_hash(const char *key, size_t length)
@@ -196,6 +199,13 @@ static void read_network(struct stage_draft *draft, const struct node *node)
         stage_draft_extras(draft)->network = network;
 }
 
+static void read_python_module(struct stage_draft *draft, const struct node *node)
+{
+    bool wanted;
+    if (node_to_boolean(draft->document, node, "'python-module'", &wanted, draft->reader->problems))
+        stage_draft_extras(draft)->python_module = wanted;
+}
+
 static void note_old_key(struct stage_draft *draft, enum stage_key key, struct place place)
 {
     static const char *const todays[] = {"ppn", "cpus", "minutes", "depends-on"};
@@ -281,6 +291,9 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
         break;
     case KEY_NETWORK:
         read_network(draft, node);
+        break;
+    case KEY_PYTHON_MODULE:
+        read_python_module(draft, node);
         break;
     case KEY_WORKDIR:
         read_workdir(draft, node);

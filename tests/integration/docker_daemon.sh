@@ -70,10 +70,11 @@ start() {
         return
     fi
     rm -f "$folder/pid" "$folder/docker.sock"
+    : > "$folder/log" # now, or the words of an earlier daemon would pass for this one's
     # A line that says it is ready goes through this pipe, so that nobody has to poll.
     setsid dockerd --data-root "$folder/data" --exec-root "$folder/exec" -H "unix://$folder/docker.sock" \
         --pidfile "$folder/pid" --bridge none --iptables=false --ip6tables=false --group "$(id -gn)" \
-        --live-restore --shutdown-timeout 2 > "$folder/log" 2>&1 < /dev/null 9>&- &
+        --live-restore --shutdown-timeout 2 >> "$folder/log" 2>&1 < /dev/null 9>&- &
     launched=$!
     # shellcheck disable=SC2016 # expanded by the inner shell
     if ! timeout "$ready_seconds" sh -c \

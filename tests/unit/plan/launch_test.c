@@ -154,6 +154,20 @@ START_TEST(secrets_are_named_and_never_written)
 }
 END_TEST
 
+/* The module lies beside the program, and this test program has none: tests/integration sees it mounted. */
+START_TEST(says_when_this_installation_lacks_the_module)
+{
+    cleanup(planned_clear) struct planned planned = {0};
+    planned_make(&planned, "pipeline: {name: p, stages: [a]}\na: {outputs: {}, python-module: true}\n" BACKENDS);
+    ck_assert_ptr_null(planned.plan);
+    ck_assert_int_eq(planned.error.kind, ERROR_SYSTEM);
+    ck_assert_msg(text_starts_with(planned.error.message, "the Python module of this installation is missing: '"), "%s",
+                  planned.error.message);
+    ck_assert_str_eq(planned.error.hint,
+                     "install descpipe again, or put the module into the image and remove 'python-module'");
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("launch");
@@ -163,5 +177,6 @@ int main(void)
     tcase_add_test(cases, members_know_who_they_are);
     tcase_add_test(cases, ranks_start_inside_on_one_machine);
     tcase_add_test(cases, secrets_are_named_and_never_written);
+    tcase_add_test(cases, says_when_this_installation_lacks_the_module);
     return run_case("launch", cases);
 }
