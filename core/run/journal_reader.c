@@ -47,6 +47,7 @@ struct journal_reader *journal_reader_open(const char *run_folder, struct error 
     if (reader->descriptor < 0)
         return NULL;
     reader->digest = digest_new();
+    text_reserve(&reader->window, PIECE); /* never NULL */
     memcpy(reader->good, GENESIS, DIGEST_TEXT);
     return steal(&reader);
 }
