@@ -3,6 +3,7 @@
 #include "run_fixture.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "run/lease.h"
@@ -256,6 +257,95 @@ START_TEST(second_run_in_a_working_folder_is_refused_while_the_first_goes_on)
 }
 END_TEST
 
+START_TEST(a_container_sees_its_files_where_the_original_had_them)
+{
+    cleanup(memory_free) char *plugin = memory_copy_text(BUILD_FOLDER "/plugins-built/runtime-native.so");
+    cleanup(memory_free) char *tool = process_find("bwrap");
+    if (tool == NULL || !file_exists(plugin)) {
+        fprintf(stderr, "SKIPPED: a_container_sees_its_files_where_the_original_had_them needs bubblewrap\n");
+        return;
+    }
+    write_pipeline(
+        "first, second",
+        "first: {image: 'rootfs:/', command: [sh, -c, 'pwd > $DESC_OUTPUT/x.txt'], outputs: {x: txt}}\n"
+        "second: {image: 'rootfs:/', command: [sh, -c, 'cat /opt/input/x.txt /opt/config/c.yaml > /opt/output/y.txt; "
+        "touch /opt/input/z 2>/dev/null || echo read-only >> /opt/output/y.txt'], "
+        "inputs: {x: txt}, outputs: {y: txt}, config: {c: c.yaml}}\n");
+    ck_assert_int_eq(mkdir("settings", 0755), 0);
+    ck_assert(file_write("settings/c.yaml", "a: 1\n", 5, 0644, NULL));
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    ck_assert(file_read("pipeline.yaml", 1 << 20, &text, NULL));
+    char *place = strstr(text.bytes, "output: ./out}");
+    cleanup(text_clear) struct text changed = TEXT_INIT;
+    text_append_bytes(&changed, text.bytes, (size_t)(place - text.bytes));
+    text_append(&changed, "output: ./out, config: {second: {c: ./settings/c.yaml}}}");
+    text_append(&changed, place + strlen("output: ./out}"));
+    ck_assert(file_write("pipeline.yaml", changed.bytes, changed.length, 0600, NULL));
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "sequential", .runtime = "native"}, &folder), 0);
+    cleanup(memory_free) char *result = read_text("out/y.txt");
+    ck_assert_str_eq(result, "/opt/output\na: 1\nread-only\n");
+    struct stat data, input;
+    ck_assert_int_eq(stat("work/data/x.txt", &data), 0);
+    ck_assert_int_eq(stat("work/second/input/x.txt", &input), 0);
+    ck_assert_uint_eq(data.st_ino, input.st_ino); /* read-only inside, so a link is safe */
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(secrets_reach_the_stage_and_nothing_else)
+{
+    write_pipeline("a", "a: {command: [sh, -c, 'test \"$TOKEN\" = $(cat ../../../../../../../secret) && echo ok > "
+                        "$DESC_OUTPUT/x.txt'], outputs: {x: "
+                        "txt}, env: {TOKEN: {secret: archive}}}\n");
+    cleanup(memory_free) char *secret = path_join(base, "secret");
+    ck_assert(file_write(secret, "hush-hush\n", 10, 0600, NULL));
+    cleanup(memory_free) char *user = memory_format("secrets: {archive: {file: '%s'}}\n", secret);
+    ck_assert(file_write("user.yaml", user, strlen(user), 0600, NULL));
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .user_file = "user.yaml"}, &folder), 0);
+    cleanup(memory_free) char *journal = memory_format("%s/" JOURNAL_FILE, folder);
+    cleanup(memory_free) char *plan = path_join(folder, "plan.json");
+    cleanup(memory_free) char *journal_text = read_text(journal), *plan_text = read_text(plan);
+    ck_assert_ptr_null(strstr(journal_text, "hush-hush"));
+    ck_assert_ptr_null(strstr(plan_text, "hush-hush"));
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(a_secret_nobody_knows_is_a_verdict)
+{
+    write_pipeline("a", "a: {command: ['true'], env: {TOKEN: {secret: nonesuch}}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
+    expect_verdict(folder, "a", "EXIT", "its command could not be started: no secret 'nonesuch' is known here");
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(long_chains_need_no_stack)
+{
+    enum { STAGES = 3000 };
+    cleanup(text_clear) struct text names = TEXT_INIT, sections = TEXT_INIT;
+    for (unsigned i = 0; i < STAGES; i++) {
+        text_format(&names, "%ss%u", i > 0 ? ", " : "", i);
+        text_format(&sections, "s%u: {command: ['false']%s", i, i > 0 ? ", depends-on: [" : "}\n");
+        if (i > 0)
+            text_format(&sections, "s%u]}\n", i - 1);
+    }
+    write_pipeline(names.bytes, sections.bytes);
+    char *folder = NULL;
+    struct rlimit kept, small = {.rlim_cur = 256 * 1024};
+    getrlimit(RLIMIT_STACK, &kept);
+    small.rlim_max = kept.rlim_max;
+    setrlimit(RLIMIT_STACK, &small);
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .keep_going = true}, &folder), 5);
+    setrlimit(RLIMIT_STACK, &kept);
+    ck_assert_uint_eq(count_records(folder, "state", "\"state\":\"skipped\"", NULL), STAGES - 1);
+    memory_free(folder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine");
@@ -275,6 +365,10 @@ int main(void)
     tcase_add_test(cases, a_script_runs_verbatim);
     tcase_add_test(cases, a_stage_sees_only_what_it_is_given);
     tcase_add_test(cases, a_stage_without_container_cannot_change_the_data);
+    tcase_add_test(cases, a_container_sees_its_files_where_the_original_had_them);
+    tcase_add_test(cases, secrets_reach_the_stage_and_nothing_else);
+    tcase_add_test(cases, a_secret_nobody_knows_is_a_verdict);
+    tcase_add_test(cases, long_chains_need_no_stack);
     tcase_add_test(cases, second_run_in_a_working_folder_is_refused_while_the_first_goes_on);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

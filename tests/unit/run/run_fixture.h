@@ -32,7 +32,8 @@ struct run_setup {
     bool keep_going;
     int64_t time_limit_ms;
     enum on_interrupt on_interrupt;
-    const char *working; /* NULL: base/work */
+    const char *working;   /* NULL: base/work */
+    const char *user_file; /* configuration, or NULL */
 };
 
 static inline void fixture_set_up(void)
@@ -73,7 +74,8 @@ static inline void start_run(const struct run_setup *setup, struct run_front *fr
         .pipeline = file,
         .changes = {.base = base, .working = setup->working},
         .choices = {.only = setup->only, .from = setup->from, .until = setup->until},
-        .config = {.scheduler = setup->scheduler != NULL ? setup->scheduler : "local",
+        .config = {.user_file = setup->user_file,
+                   .scheduler = setup->scheduler != NULL ? setup->scheduler : "local",
                    .runtime = setup->runtime != NULL ? setup->runtime : "host"},
         .plugins = {.plugin_dirs = plugin_dirs, .system_folder = "/nonexistent"},
         .policy_folder = "/nonexistent",
