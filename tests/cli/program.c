@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,12 +27,20 @@ void result_clear(struct result *result)
 void program_set_up(void)
 {
     const char *tmp = secure_getenv("TMPDIR");
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* keepers outlive the program and write into the folder */
     program_folder = memory_format("%s/descpipe-cli-XXXXXX", tmp != NULL ? tmp : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(program_folder));
 }
 
+void program_wait_for_orphans(void)
+{
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 void program_tear_down(void)
 {
+    program_wait_for_orphans();
     ck_assert(folder_remove(program_folder, NULL));
     memory_free(steal(&program_folder));
 }

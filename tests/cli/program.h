@@ -17,6 +17,9 @@ static inline void result_clear_at(struct result *place)
     result_clear(place);
 }
 
+/* Until everything that the program left running has ended. */
+void program_wait_for_orphans(void);
+
 /* A fresh folder for each test: cwd, HOME and XDG folders of the program. */
 extern char *program_folder;
 void program_set_up(void);

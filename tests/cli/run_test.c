@@ -312,9 +312,14 @@ START_TEST(a_terminate_signal_leaves_what_runs)
     ck_assert_int_eq(cancel.status, 2);
     ck_assert_has(&cancel.err, " is stopped: no descpipe follows it any more\n");
     cleanup(memory_free) char *gate = path_join(program_folder, "gate");
-    cleanup(descriptor_close) int open_gate =
-        open(gate, O_WRONLY | O_CLOEXEC); /* it waits there still: this opens at once */
+    int open_gate = open(gate, O_WRONLY | O_CLOEXEC); /* it waits there still: this opens at once */
     ck_assert_int_ge(open_gate, 0);
+    close(open_gate);
+    program_wait_for_orphans();
+    cleanup(memory_free) char *keeper_log = path_join(folder, "keeper.log");
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    ck_assert(file_read(keeper_log, 4096, &text, NULL)); /* its end is recorded, as was said */
+    ck_assert_ptr_nonnull(strchr(text_bytes(&text), '\n'));
 }
 END_TEST
 
