@@ -8,4 +8,4 @@ sh packaging/packages.sh build
 cmake --preset release -DBUILD_TESTING=OFF >build.log 2>&1 || { cat build.log; exit 1; }
 cmake --build build/release
 rm -f build.log
-exec build/release/descpipe --plugin-dir build/release/plugins-built run pipelines/quickstart/pipeline.yaml
+exec build/release/descpipe run pipelines/quickstart/pipeline.yaml

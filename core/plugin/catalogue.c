@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "plugin/identity.h"
 
@@ -176,7 +177,8 @@ struct plugin_catalogue *plugin_catalogue_new(const struct plugin_search *search
         if (!add_folder(catalogue, PLUGIN_FROM_USER, folder, error))
             return NULL;
     }
-    const char *system_folder = search->system_folder ? search->system_folder : DESCPIPE_PLUGIN_FOLDER;
+    cleanup(memory_free) char *own_folder = program_file("plugins-built", DESCPIPE_PLUGINS_FROM_PROGRAM);
+    const char *system_folder = search->system_folder ? search->system_folder : own_folder;
     if (!add_folder(catalogue, PLUGIN_FROM_SYSTEM, system_folder, error))
         return NULL;
     for (size_t i = 0; i < catalogue->entries.count; i++)

@@ -27,7 +27,7 @@ struct plugin_search {
     const char *const *plugin_dirs; /* from --plugin-dir, absolute, ends with NULL */
     const char *environment;        /* DESCPIPE_PLUGIN_PATH or NULL */
     const char *home;               /* or NULL */
-    const char *system_folder;      /* NULL: the compiled-in one */
+    const char *system_folder;      /* NULL: where this program's installation has them */
 };
 /* `policy` outlives the catalogue. */
 struct plugin_catalogue *plugin_catalogue_new(const struct plugin_search *search, const struct policy *policy, struct error *error);

@@ -13,7 +13,7 @@ target_link_options(native-init PRIVATE -static -s)
 set_target_properties(native-init PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${DESCPIPE_PLUGIN_OUTPUT}
                       POSITION_INDEPENDENT_CODE OFF)
 add_dependencies(${plugin} native-init)
-install(TARGETS native-init RUNTIME DESTINATION ${DESCPIPE_PLUGIN_FOLDER})
+install(TARGETS native-init RUNTIME DESTINATION ${DESCPIPE_PLUGIN_DESTINATION})
 
 # The store: a library of its own, which tests and fuzzers link too.
 file(GLOB store_sources CONFIGURE_DEPENDS ${folder}/store/*.c)
