@@ -283,9 +283,12 @@ START_TEST(knows_that_memory_ran_out)
     job.resources.memory_per_node = 20 << 20;
     start(&job);
     observe(&job, &answer);
-    ck_assert_uint_ne(answer.ending.flags & DESCPIPE_ENDED_OUT_OF_MEMORY, 0);
     ck_assert_int_eq(answer.ending.exit_code, 137);
-    ck_assert_str_eq(answer.reason, "the container went over its memory limit");
+    /* Docker itself loses the kernel's word now and then; then the reason must say that it may be memory. */
+    ck_assert_str_eq(answer.reason, (answer.ending.flags & DESCPIPE_ENDED_OUT_OF_MEMORY) != 0
+                                        ? "the container went over its memory limit"
+                                        : "exit status 137, which is how Docker reports SIGKILL; the container had a "
+                                          "memory limit, and Docker does not always notice that it was reached");
     release(&job);
 }
 END_TEST
@@ -453,9 +456,10 @@ END_TEST
 START_TEST(a_container_that_somebody_removed_is_lost)
 {
     struct job job;
-    cleanup(answer_free) struct answer answer, inspected, logs_answer;
+    cleanup(answer_free) struct answer ended, answer, inspected, logs_answer;
     job_make(&job, (const char *const[]){"true", NULL});
     start(&job);
+    observe(&job, &ended);
     release(&job);
     observe(&job, &answer);
     ck_assert_uint_eq(answer.ending.flags, DESCPIPE_ENDED_LOST);
@@ -647,7 +651,7 @@ static int execute(const struct answer *form, const char *late, const char *outp
 START_TEST(the_command_form_runs_with_the_client)
 {
     struct job job;
-    cleanup(answer_free) struct answer form, image_answer;
+    cleanup(answer_free) struct answer form;
     cleanup(text_clear) struct text output = TEXT_INIT;
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(memory_free) char *input = memory_format("%s/in, \"put\"", folder);
@@ -696,7 +700,6 @@ START_TEST(the_command_form_runs_with_the_client)
     driver_wait(&driver, &probed);
     ck_assert_msg(probed.ok, "%s", probed.message);
     ck_assert_ptr_nonnull(strstr(text_bytes(&probed.facts), "client-version="));
-    image_answer = (struct answer){0};
 }
 END_TEST
 

@@ -103,6 +103,13 @@ static void read_exit(const struct container_facts *facts, struct descpipe_endin
     if (facts->out_of_memory && facts->exit_code != 0) {
         ending->flags |= DESCPIPE_ENDED_OUT_OF_MEMORY;
         ending->reason = "the container went over its memory limit";
+    } else if (ending->signal == SIGKILL && facts->memory_limit > 0) {
+        /* Seen with 20.10: the end of the process can overtake the kernel's word about memory, which is then lost. */
+        snprintf(
+            reason, ANSWER_WORDS,
+            "exit status %d, which is how Docker reports SIGKILL; the container had a memory limit, and Docker does "
+            "not always notice that it was reached",
+            facts->exit_code);
     } else if (facts->out_of_memory) {
         ending->reason = "a process of the container was killed for memory, the stage itself was not";
     }

@@ -216,6 +216,7 @@ bool answer_read_container(const char *text, size_t length, struct container_fac
         json_copy_text(state, "Error", read.error, sizeof(read.error));
         read.exit_code = (int32_t)json_integer_value(exit_code);
         read.out_of_memory = json_is_true(json_object_get(state, "OOMKilled"));
+        read.memory_limit = json_read_count(json_object_get(root, "HostConfig"), "Memory");
         read.terminal = json_is_true(json_object_get(config, "Tty"));
         read.alive = is_alive(read.status);
         read.started_at_ms = read_time_member(state, "StartedAt");

@@ -59,7 +59,8 @@ struct container_facts {
     char error[ANSWER_WORDS]; /* why it could not be started, "" */
     int32_t exit_code;
     bool out_of_memory;
-    bool alive; /* running, paused or restarting */
+    uint64_t memory_limit; /* 0: none */
+    bool alive;            /* running, paused or restarting */
     bool ever_started;
     bool terminal;
     int64_t started_at_ms;
