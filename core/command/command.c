@@ -143,6 +143,8 @@ void command_print_help(const struct command *parent, const struct command *comm
     }
     text_append(out, "\nGlobal options:\n");
     arguments_print_options(global_options, out);
+    if (command->notes != NULL)
+        text_format(out, "\n%s\n", command->notes);
     if (command->examples != NULL)
         text_format(out, "\nExamples:\n%s\n", command->examples);
 }

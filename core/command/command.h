@@ -31,6 +31,7 @@ struct command {
     const char *name;                               /* NULL ends a table */
     const char *summary;                            /* one line, for the list */
     const char *description;                        /* for --help, or NULL */
+    const char *notes;                              /* a block below the options, printed as it is, or NULL */
     const char *examples;                           /* lines "descpipe ...", or NULL */
     const struct argument_option *options;          /* or NULL */
     const struct argument_option *pipeline_options; /* or NULL: those of pipeline_options.h, first in `values` */

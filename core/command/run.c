@@ -359,6 +359,7 @@ const struct command command_run = {
     .description = "Runs the pipeline and shows what happens: live on a terminal, one line per event elsewhere. The "
                    "first Ctrl-C stops\n"
                    "the run in order, the second at once. SIGHUP and SIGTERM cancel nothing: what runs goes on.",
+    .notes = event_documentation,
     .examples = "  descpipe run pipeline.yaml\n"
                 "  descpipe run pipeline.yaml --backend nersc -o scheduler.qos=debug\n"
                 "  descpipe run pipeline.yaml --set tomography.cpus=8 --until counts\n"

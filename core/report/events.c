@@ -7,6 +7,22 @@
 
 enum { REASON_LIMIT = 500, CLOCK_AT = 11, CLOCK_LENGTH = 8 };
 
+const char event_documentation[] =
+    "Every line of --json has \"event\" and \"at\" (2026-11-21T06:30:00.123Z); those of a\n"
+    "task also \"stage\", \"member\" (null without members), \"attempt\" and \"job\". What is\n"
+    "not known is null. Members may be added, never renamed.\n"
+    "  run-started       run, pipeline, folder, host, tasks\n"
+    "  run-resumed       run, folder, host\n"
+    "  image             image, failure (null: it is ready)\n"
+    "  task-submitted    native (the system's name for it)\n"
+    "  task-started      host, native\n"
+    "  task-retried      verdict, reason, retry_reason, retry_at\n"
+    "  task-ended        state, verdict, reason, exit, signal, wall_ms, cpu_ms,\n"
+    "                    peak_memory, host\n"
+    "  task-state        state, reason (queued, cached, skipped, cancelled)\n"
+    "  cancel-requested  by\n"
+    "  run-ended         run, state, folder, wall_ms, counts {state: tasks}";
+
 static const char *const event_names[] = {
     [RUN_EVENT_STARTED] = "run-started",
     [RUN_EVENT_RESUMED] = "run-resumed",
