@@ -28,6 +28,7 @@ struct plan_builder {
     struct error error;               /* the first failure of a plugin or the network */
     struct table *images;             /* "backend reference" → index + 1 */
     size_t next_image, open_calls;    /* identify */
+    bool asking;                      /* the loop that asks is on the stack */
     LIST(struct backend_words) words; /* of plan->backends, same order */
     size_t backends_open;             /* so many are done */
     size_t candidate;                 /* of `auto` for the next one */

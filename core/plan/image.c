@@ -159,12 +159,14 @@ static void image_identified(void *context, const struct call_result *result)
     void (*advance)(struct plan_builder *) = asked->advance;
     memory_free(asked);
     builder->open_calls--;
-    ask_more(builder, advance);
+    if (!builder->asking) /* else it ended inside the loop below, which goes on by itself */
+        ask_more(builder, advance);
 }
 
 static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_builder *builder))
 {
     struct plan *plan = builder->plan;
+    builder->asking = true;
     while (builder->next_image < plan->images_count && builder->open_calls < OPEN_CALLS_LIMIT) {
         struct asked_image *asked = memory_allocate(sizeof(*asked));
         *asked =
@@ -178,10 +180,9 @@ static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_b
         struct call_options options = {.done = image_identified, .context = asked};
         runtime_identify(plan->backends[image->backend].runtime, &image->image, options);
     }
-    if (builder->open_calls == 0 && builder->next_image == plan->images_count) {
-        builder->next_image = SIZE_MAX; /* said once, also when the last calls ended inside the loop above */
-        advance(builder);
-    }
+    builder->asking = false;
+    if (builder->open_calls == 0 && builder->next_image == plan->images_count)
+        advance(builder); /* the builder may be gone after it */
 }
 
 void plan_identify_images(struct plan_builder *builder, void (*advance)(struct plan_builder *builder))
