@@ -305,7 +305,8 @@ static void keep_standard_descriptors(void)
 int command_main(int argc, char **argv)
 {
     keep_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write that meets it */
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL); /* a closed pipe is an error of the write that meets it */
     int status;
     if (child_main(argc, argv, &status))
         return status;
