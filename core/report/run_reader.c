@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Applies plan.json and the journal's records to the table of tasks. Unknown kinds and members are passed over. */
+#include "report/run_reader.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "report/plan_file.h"
+
+enum { MEMBERS_LIMIT = 1000000 };
+
+static bool state_from_name(const char *name, enum task_state *state)
+{
+    for (unsigned i = 0; i < TASK_STATES; i++)
+        if (text_equal(name, task_state_name((enum task_state)i))) {
+            *state = (enum task_state)i;
+            return true;
+        }
+    return false;
+}
+
+/* The table. */
+
+static symbol intern(struct run_reader *reader, const char *text)
+{
+    return text != NULL ? symbol_intern(reader->view.symbols, text, strlen(text)) : 0;
+}
+
+static uint32_t stage_number(struct run_reader *reader, symbol name)
+{
+    uint32_t number = number_index_get(&reader->stages, name);
+    if (number != UINT32_MAX)
+        return number;
+    number = (uint32_t)reader->view.stages.count;
+    struct stage_view stage = {.name = name, .first = TASK_NONE, .last = TASK_NONE};
+    list_add(&reader->view.stages, stage);
+    number_index_put(&reader->stages, name, number);
+    return number;
+}
+
+static uint32_t add_task(struct run_reader *reader, symbol stage_name, symbol member)
+{
+    uint32_t number = stage_number(reader, stage_name);
+    uint32_t task = (uint32_t)reader->view.tasks.count;
+    struct task_view item = {
+        .stage = stage_name, .member = member, .stage_number = number, .next = TASK_NONE, .exit_code = -1};
+    list_add(&reader->view.tasks, item);
+    struct stage_view *stage = &reader->view.stages.items[number];
+    if (stage->first == TASK_NONE)
+        stage->first = task;
+    else
+        reader->view.tasks.items[stage->last].next = task;
+    stage->last = task;
+    stage->tasks++;
+    stage->counts[TASK_PLANNED]++;
+    stage->has_members = stage->has_members || member != 0;
+    reader->view.counts[TASK_PLANNED]++;
+    number_index_put(&reader->tasks, run_reader_task_key(stage_name, member), task);
+    return task;
+}
+
+/* The task a record names; one that the plan did not know is added, so that a run folder without plan.json can be read.
+ */
+static uint32_t named_task(struct run_reader *reader, const json_t *record)
+{
+    const char *stage = json_string_value(json_object_get(record, "stage"));
+    if (stage == NULL || stage[0] == '\0')
+        return TASK_NONE;
+    symbol stage_name = intern(reader, stage);
+    symbol member = intern(reader, json_string_value(json_object_get(record, "member")));
+    uint32_t task = number_index_get(&reader->tasks, run_reader_task_key(stage_name, member));
+    return task != UINT32_MAX ? task : add_task(reader, stage_name, member);
+}
+
+static void set_state(struct run_reader *reader, uint32_t task, enum task_state state)
+{
+    struct task_view *item = &reader->view.tasks.items[task];
+    struct stage_view *stage = &reader->view.stages.items[item->stage_number];
+    stage->counts[item->state]--;
+    reader->view.counts[item->state]--;
+    item->state = (uint8_t)state;
+    stage->counts[state]++;
+    reader->view.counts[state]++;
+}
+
+/* plan.json */
+
+static void plan_stage_read(void *context, const json_t *json)
+{
+    struct run_reader *reader = context;
+    const char *name = json_string_value(json_object_get(json, "name"));
+    if (name == NULL || json_is_false(json_object_get(json, "selected")))
+        return;
+    symbol stage_name = intern(reader, name);
+    uint32_t number = stage_number(reader, stage_name);
+    json_int_t minutes = json_integer_value(json_object_get(json_object_get(json, "resources"), "minutes"));
+    if (minutes > 0 && minutes < UINT32_MAX)
+        reader->view.stages.items[number].minutes = (uint32_t)minutes;
+    const json_t *members = json_object_get(json, "members");
+    size_t count = json_array_size(members);
+    for (size_t i = 0; i < count && i < MEMBERS_LIMIT; i++) {
+        symbol member = intern(reader, json_string_value(json_array_get(members, i)));
+        if (number_index_get(&reader->tasks, run_reader_task_key(stage_name, member)) == UINT32_MAX)
+            add_task(reader, stage_name, member);
+    }
+    if (count == 0 && number_index_get(&reader->tasks, run_reader_task_key(stage_name, 0)) == UINT32_MAX)
+        add_task(reader, stage_name, 0);
+}
+
+static void plan_member_read(void *context, const char *name, const json_t *value)
+{
+    struct run_reader *reader = context;
+    if (strcmp(name, "pipeline") == 0 && json_is_string(value) && reader->view.name == NULL)
+        reader->view.name = memory_copy_text(json_string_value(value));
+}
+
+void run_reader_plan(struct run_reader *reader)
+{
+    cleanup(memory_free) char *path = path_join(reader->view.folder, "plan.json");
+    if (!file_exists(path))
+        return;
+    struct plan_file_reader plan = {.member = plan_member_read, .stage = plan_stage_read, .context = reader};
+    /* A plan that is still being written is read again with the next records; tasks that are known stay. */
+    reader->view.planned = plan_file_read(path, &plan, NULL);
+}
+
+/* Records. Each function applies one kind and says in reader->change what happened (event 0: nothing to tell). */
+
+static void keep_text(char **place, const json_t *record, const char *member)
+{
+    const char *value = json_string_value(json_object_get(record, member));
+    if (value == NULL)
+        return;
+    memory_free(*place);
+    *place = memory_copy_text(value);
+}
+
+/* Times come in milliseconds; what does not say one happened when it was written. */
+static int64_t time_member(const json_t *record, const char *member, int64_t otherwise)
+{
+    const json_t *value = json_object_get(record, member);
+    return json_is_integer(value) && json_integer_value(value) > 0 ? json_integer_value(value) : otherwise;
+}
+
+static void apply_writer(struct run_reader *reader, const json_t *record)
+{
+    struct run_view *view = &reader->view;
+    keep_text(&view->host, record, "host");
+    keep_text(&view->version, record, "version");
+    if (view->records > 0)
+        reader->change.event = RUN_EVENT_RESUMED;
+    if (view->end_state != NULL) { /* a resumed run goes on */
+        memory_free(steal(&view->end_state));
+        view->finished_at_ms = 0;
+    }
+    view->cancel_requested = false;
+}
+
+static void apply_run(struct run_reader *reader, const json_t *record)
+{
+    struct run_view *view = &reader->view;
+    keep_text(&view->run, record, "run");
+    keep_text(&view->pipeline, record, "pipeline");
+    keep_text(&view->name, record, "name");
+    keep_text(&view->user, record, "user");
+    if (json_is_integer(json_object_get(record, "user"))) {
+        memory_free(view->user);
+        view->user = memory_format("%lld", (long long)json_integer_value(json_object_get(record, "user")));
+    }
+    keep_text(&view->output, record, "output");
+    keep_text(&view->host, record, "host");
+    const json_t *backend = json_object_get(record, "backend");
+    if (json_is_object(backend))
+        keep_text(&view->backend, backend, "name");
+    else
+        keep_text(&view->backend, record, "backend");
+    json_int_t tasks = json_integer_value(json_object_get(record, "tasks"));
+    if (tasks > 0 && tasks < UINT32_MAX)
+        view->announced_tasks = (uint32_t)tasks;
+    if (view->started_at_ms == 0) {
+        view->started_at_ms = reader->change.at_ms;
+        reader->change.event = RUN_EVENT_STARTED;
+    }
+    if (!view->planned)
+        run_reader_plan(reader);
+}
+
+static void tell(struct run_reader *reader)
+{
+    if (reader->changed != NULL && reader->change.event != 0)
+        reader->changed(reader->context, &reader->view, &reader->change);
+}
+
+static void apply_intent(struct run_reader *reader, const json_t *record)
+{
+    const json_t *jobs = json_object_get(record, "jobs");
+    size_t count = json_array_size(jobs);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *job = json_array_get(jobs, i);
+        json_int_t number = json_integer_value(json_object_get(job, "job"));
+        uint32_t task = named_task(reader, job);
+        if (task == TASK_NONE || number <= 0)
+            continue;
+        number_index_put(&reader->jobs, (uint64_t)number, task);
+        struct task_view *item = &reader->view.tasks.items[task];
+        item->job = (uint64_t)number;
+        json_int_t attempt = json_integer_value(json_object_get(job, "attempt"));
+        item->attempt = attempt > 0 && attempt < UINT32_MAX ? (uint32_t)attempt : item->attempt + 1;
+        item->started_at_ms = item->finished_at_ms = item->submitted_at_ms = 0;
+        item->verdict = item->reason = item->native = item->host = 0;
+        item->exit_code = -1;
+        item->signal = 0;
+        item->cpu_ms = 0;
+        item->peak_memory = 0;
+        memory_free(steal(&item->evidence));
+        set_state(reader, task, TASK_READY);
+    }
+}
+
+static uint32_t job_task(struct run_reader *reader, const json_t *record)
+{
+    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    return job > 0 ? number_index_get(&reader->jobs, (uint64_t)job) : TASK_NONE;
+}
+
+/* A word about an older attempt must not touch the task's newer one. */
+static struct task_view *current_attempt(struct run_reader *reader, const json_t *record)
+{
+    uint32_t task = job_task(reader, record);
+    if (task == TASK_NONE)
+        return NULL;
+    struct task_view *item = &reader->view.tasks.items[task];
+    if (item->job != (uint64_t)json_integer_value(json_object_get(record, "job")) || task_state_is_end(item->state))
+        return NULL;
+    reader->change.task = task;
+    return item;
+}
+
+static void apply_submitted(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    if (item->state < TASK_SUBMITTED)
+        set_state(reader, reader->change.task, TASK_SUBMITTED);
+    item->native = intern(reader, json_string_value(json_object_get(record, "native")));
+    item->submitted_at_ms = reader->change.at_ms;
+    reader->change.event = RUN_EVENT_SUBMITTED;
+}
+
+static void apply_queued(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    item->reason = intern(reader, json_string_value(json_object_get(record, "reason")));
+    set_state(reader, reader->change.task, TASK_QUEUED);
+    reader->change.event = RUN_EVENT_TASK_STATE;
+}
+
+static void apply_started(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    const char *native = json_string_value(json_object_get(record, "native"));
+    const char *host = json_string_value(json_object_get(record, "host"));
+    if (native != NULL)
+        item->native = intern(reader, native);
+    if (host == NULL && item->host == 0) /* a stage of ours on the run's own machine */
+        host = reader->view.host;
+    if (host != NULL)
+        item->host = intern(reader, host);
+    item->started_at_ms = time_member(record, "started_at", reader->change.at_ms);
+    set_state(reader, reader->change.task, TASK_RUNNING);
+    reader->change.event = RUN_EVENT_TASK_STARTED;
+}
+
+/* What an attempt used is known at its end or with its verdict. */
+static void take_usage(struct task_view *item, const json_t *record)
+{
+    json_int_t cpu_ms = json_integer_value(json_object_get(record, "cpu_ms"));
+    json_int_t peak_memory = json_integer_value(json_object_get(record, "peak_memory"));
+    if (cpu_ms > 0)
+        item->cpu_ms = cpu_ms;
+    if (peak_memory > 0)
+        item->peak_memory = (uint64_t)peak_memory;
+}
+
+/* Where it ran, by the first witness that knows. */
+static void take_host(struct run_reader *reader, struct task_view *item, const json_t *evidence)
+{
+    size_t count = json_array_size(evidence);
+    for (size_t i = 0; i < count; i++) {
+        const char *host = json_string_value(json_object_get(json_array_get(evidence, i), "host"));
+        if (host != NULL && host[0] != '\0') {
+            item->host = intern(reader, host);
+            return;
+        }
+    }
+}
+
+static void apply_ended(struct run_reader *reader, const json_t *record)
+{
+    struct task_view *item = current_attempt(reader, record);
+    if (item == NULL)
+        return;
+    const json_t *exit_code = json_object_get(record, "exit");
+    if (json_is_integer(exit_code))
+        item->exit_code = (int32_t)json_integer_value(exit_code);
+    item->signal = (int32_t)json_integer_value(json_object_get(record, "signal"));
+    take_usage(item, record);
+    item->started_at_ms = time_member(record, "started_at", item->started_at_ms);
+    item->finished_at_ms = time_member(record, "finished_at", reader->change.at_ms);
+    const json_t *evidence = json_object_get(record, "evidence");
+    take_host(reader, item, evidence);
+    if ((reader->options & RUN_VIEW_EVIDENCE) && json_is_array(evidence)) {
+        memory_free(item->evidence);
+        item->evidence = json_dumps(evidence, JSON_COMPACT);
+    }
+}
+
+static enum task_state verdict_state(const char *verdict)
+{
+    if (text_equal(verdict, "OK"))
+        return TASK_SUCCEEDED;
+    if (text_equal(verdict, "CANCELLED"))
+        return TASK_CANCELLED;
+    if (text_equal(verdict, "LOST"))
+        return TASK_LOST;
+    return TASK_FAILED;
+}
+
+static void apply_verdict(struct run_reader *reader, const json_t *record)
+{
+    const char *verdict = json_string_value(json_object_get(record, "verdict"));
+    uint32_t task = job_task(reader, record);
+    if (task == TASK_NONE)
+        task = named_task(reader, record);
+    if (task == TASK_NONE || verdict == NULL)
+        return;
+    struct task_view *item = &reader->view.tasks.items[task];
+    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    if (job > 0 && item->job != (uint64_t)job)
+        return;
+    const char *reason = json_string_value(json_object_get(record, "reason"));
+    item->verdict = intern(reader, verdict);
+    item->reason = intern(reader, reason);
+    take_usage(item, record);
+    if (item->finished_at_ms == 0)
+        item->finished_at_ms = reader->change.at_ms;
+    reader->change.task = task;
+    const json_t *retry = json_object_get(record, "retry");
+    if (json_is_object(retry)) {
+        set_state(reader, task, TASK_PLANNED);
+        reader->change.event = RUN_EVENT_TASK_RETRY;
+        reader->change.text = json_string_value(json_object_get(retry, "reason"));
+        reader->change.retry_at_ms = json_integer_value(json_object_get(retry, "at"));
+        return;
+    }
+    set_state(reader, task, verdict_state(verdict));
+    reader->change.event = RUN_EVENT_TASK_ENDED;
+}
+
+static void apply_state(struct run_reader *reader, const json_t *record)
+{
+    enum task_state state;
+    uint32_t task = named_task(reader, record);
+    if (task == TASK_NONE || !state_from_name(json_string_value(json_object_get(record, "state")), &state))
+        return;
+    const char *reason = json_string_value(json_object_get(record, "reason"));
+    if (reason != NULL)
+        reader->view.tasks.items[task].reason = intern(reader, reason);
+    set_state(reader, task, state);
+    reader->change.task = task;
+    reader->change.event = RUN_EVENT_TASK_STATE;
+}
+
+static void apply_image(struct run_reader *reader, const json_t *record)
+{
+    reader->change.event = RUN_EVENT_IMAGE;
+    reader->change.text = json_string_value(json_object_get(record, "reference"));
+    if (reader->change.text == NULL)
+        reader->change.text = json_string_value(json_object_get(record, "image"));
+    reader->change.failure = json_string_value(json_object_get(record, "failure"));
+}
+
+static void apply_request(struct run_reader *reader, const json_t *record)
+{
+    if (!json_is_true(json_object_get(record, "cancel")))
+        return;
+    reader->view.cancel_requested = true;
+    keep_text(&reader->view.cancel_by, record, "by");
+    reader->change.event = RUN_EVENT_CANCEL;
+    reader->change.text = reader->view.cancel_by;
+}
+
+static void apply_end(struct run_reader *reader, const json_t *record)
+{
+    const char *state = json_string_value(json_object_get(record, "state"));
+    memory_free(reader->view.end_state);
+    reader->view.end_state = memory_copy_text(state != NULL ? state : "ended");
+    reader->view.finished_at_ms = reader->change.at_ms;
+    reader->change.event = RUN_EVENT_ENDED;
+}
+
+static const struct {
+    const char *kind;
+    void (*apply)(struct run_reader *reader, const json_t *record);
+} kinds[] = {
+    {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
+    {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
+    {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
+};
+
+void run_reader_apply(struct run_reader *reader, const struct journal_record *record)
+{
+    size_t kind = 0;
+    while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].kind, record->kind) != 0)
+        kind++;
+    reader->view.last_at_ms = record->at_ms;
+    if (kind < sizeof kinds / sizeof kinds[0]) {
+        json_error_t fault;
+        json_t *json = json_loadb(record->line, record->length, 0, &fault);
+        if (json != NULL) {
+            reader->change =
+                (struct run_change){.at_ms = record->at_ms, .sequence = record->sequence, .task = TASK_NONE};
+            kinds[kind].apply(reader, json);
+            tell(reader);
+            json_decref(json);
+        }
+    }
+    reader->view.records++;
+}

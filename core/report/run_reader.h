@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The run view with what only its reader needs: run_view.c is the outside, run_reader.c applies plan and journal. */
+#ifndef DESCPIPE_REPORT_RUN_READER_H
+#define DESCPIPE_REPORT_RUN_READER_H
+
+#include "report/number_index.h"
+#include "report/run_view.h"
+#include "run/journal.h"
+
+struct run_reader {
+    struct run_view view; /* first, so that the one is the other */
+    unsigned options;
+    struct journal_reader *journal; /* NULL until there is one */
+    struct number_index jobs;       /* job → task */
+    struct number_index tasks;      /* stage << 32 | member → task */
+    struct number_index stages;     /* stage symbol → stage number */
+    void (*changed)(void *context, const struct run_view *view, const struct run_change *change);
+    void *context;
+    struct run_change change; /* of the record being applied */
+};
+
+static inline uint64_t run_reader_task_key(symbol stage, symbol member)
+{
+    return (uint64_t)stage << 32 | member;
+}
+/* Reads plan.json when it is there; what is known already stays. */
+void run_reader_plan(struct run_reader *reader);
+/* Applies one record and tells reader->changed. */
+void run_reader_apply(struct run_reader *reader, const struct journal_record *record);
+
+#endif
