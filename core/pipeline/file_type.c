@@ -125,7 +125,11 @@ static bool csv_fits(const char *bytes, size_t length, bool cut)
         }
         have_first = any = true;
     }
-    return !any || same[0] || same[1] || same[2];
+    bool separated = first[0] > 0 || first[1] > 0 || first[2] > 0;
+    for (size_t k = 0; any && separated && k < 3; k++)
+        if (first[k] > 0 && same[k])
+            return true;
+    return !any || !separated;
 }
 
 static bool check_text(const struct known_type *type, const char *path, const char *bytes, size_t length, bool cut,

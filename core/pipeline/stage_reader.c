@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "pipeline/metadata.h"
+#include "pipeline/run_py.h"
 #include "pipeline/stage_draft.h"
 
 enum { RANKS_HIGHEST = 65536, NODES_HIGHEST = 1000000, MINUTES_HIGHEST = 5256000, MEMORY_LOWEST = 1024 * 1024 };
@@ -394,23 +394,24 @@ static void read_stage_yaml(struct stage_draft *draft, const char *path)
         read_keys(draft, document, document_root(document), FROM_STAGE_YAML);
 }
 
-static void take_map(struct stage_draft *draft, const struct metadata_map *map, const char *file, struct slice *files)
+static void take_map(struct stage_draft *draft, const struct run_py_entries *entries, const char *file,
+                     struct slice *files)
 {
     struct pipeline *pipeline = draft->reader->pipeline;
     files->at = (uint32_t)pipeline->files.count;
-    for (size_t i = 0; i < map->entries.count; i++) {
-        const struct metadata_entry *entry = &map->entries.items[i];
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct run_py_entry *entry = &entries->items[i];
         struct place place = {.file = file, .line = entry->line, .column = entry->column};
-        if (!name_is_plain(entry->key)) {
-            draft_refuse(draft, place, NULL, "'%.100s' cannot be a tag", entry->key);
+        if (!name_is_plain(entry->tag)) {
+            draft_refuse(draft, place, NULL, "'%.100s' cannot be a tag", entry->tag);
             continue;
         }
         if (!suffix_is_valid(entry->value)) {
             draft_refuse(draft, place, "write fits, tar.gz, or / for a folder", "'%.100s' cannot be the suffix of '%s'",
-                         entry->value, entry->key);
+                         entry->value, entry->tag);
             continue;
         }
-        struct file_tag tag = {.tag = reader_intern(draft->reader, entry->key),
+        struct file_tag tag = {.tag = reader_intern(draft->reader, entry->tag),
                                .suffix = reader_intern(draft->reader, entry->value),
                                .line = entry->line,
                                .column = entry->column};
@@ -419,17 +420,17 @@ static void take_map(struct stage_draft *draft, const struct metadata_map *map, 
     files->count = (uint32_t)pipeline->files.count - files->at;
 }
 
-static void take_config_map(struct stage_draft *draft, const struct metadata_map *map, const char *file)
+static void take_config_map(struct stage_draft *draft, const struct run_py_entries *entries, const char *file)
 {
-    for (size_t i = 0; i < map->entries.count; i++) {
-        const struct metadata_entry *entry = &map->entries.items[i];
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct run_py_entry *entry = &entries->items[i];
         struct place place = {.file = file, .line = entry->line, .column = entry->column};
-        if (!name_is_plain(entry->key) || !path_is_component(entry->value)) {
+        if (!name_is_plain(entry->tag) || !path_is_component(entry->value)) {
             draft_refuse(draft, place, NULL, "'%.100s' cannot be the name of a config file inside the container",
                          entry->value);
             continue;
         }
-        struct file_tag config = {.tag = reader_intern(draft->reader, entry->key),
+        struct file_tag config = {.tag = reader_intern(draft->reader, entry->tag),
                                   .suffix = reader_intern(draft->reader, entry->value),
                                   .line = entry->line,
                                   .column = entry->column};
@@ -437,22 +438,41 @@ static void take_config_map(struct stage_draft *draft, const struct metadata_map
     }
 }
 
+static bool parse_run_py(struct stage_draft *draft, const char *path, struct run_py *run_py)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(text_clear) struct text bytes = TEXT_INIT;
+    if (!file_read(path, RUN_PY_BYTES_LIMIT, &bytes, &error)) {
+        problem_from_error(draft->reader->problems, &error);
+        return false;
+    }
+    if (!run_py_parse(text_bytes(&bytes), bytes.length, path, run_py, draft->reader->problems))
+        return false;
+    if (run_py->has_class)
+        return true;
+    draft_refuse(draft, (struct place){.file = path},
+                 "write what the stage reads and writes into a stage.yaml beside it",
+                 run_py->is_python ? "there is no class Stage in this file"
+                                   : "this file is not Python: it cannot say what the stage reads and writes");
+    return false;
+}
+
 static void read_run_py(struct stage_draft *draft, const char *path)
 {
-    cleanup(metadata_clear) struct metadata metadata = {0};
-    if (!metadata_read(path, &metadata, draft->reader->problems))
+    cleanup(run_py_clear) struct run_py run_py = {0};
+    if (!parse_run_py(draft, path, &run_py))
         return;
     draft->source = FROM_RUN_PY;
     if (!(draft->given & KEY_BIT(KEY_INPUTS))) {
-        take_map(draft, &metadata.inputs, path, &draft->stage.inputs);
+        take_map(draft, &run_py.inputs, path, &draft->stage.inputs);
         draft->stage.inputs_from = FROM_RUN_PY;
     }
     if (!(draft->given & KEY_BIT(KEY_OUTPUTS))) {
-        take_map(draft, &metadata.outputs, path, &draft->stage.outputs);
+        take_map(draft, &run_py.outputs, path, &draft->stage.outputs);
         draft->stage.outputs_from = FROM_RUN_PY;
     }
     if (draft->configs.count == 0)
-        take_config_map(draft, &metadata.config, path);
+        take_config_map(draft, &run_py.config, path);
 }
 
 /* What the stage's folder says. run.py is not opened when stage.yaml (with the section) says what it would say. */

@@ -393,8 +393,8 @@ static const struct {
      "  hint: write a stage.yaml with its inputs and outputs\n",
      false},
     {"run_py_with_a_name", "pipeline: {images: [./images], stages: [named]}\n",
-     "@/images/named/run.py:3:20: error: a value of 'inputs' must be a text in quotes, not 'SUFFIX'\n"
-     "  hint: write a stage.yaml beside it instead: inputs, outputs and config as in the pipeline file\n",
+     "@/images/named/run.py:3:20: error: only texts in quotes can be read here without running Python\n"
+     "  hint: write what the stage reads and writes into a stage.yaml beside it\n",
      false},
     {"run_py_notes", "pipeline: {images: [./images], stages: [rough]}\n",
      "@/images/rough/dockerfile:2:1: note: this ENTRYPOINT starts a shell in between\n"
@@ -405,8 +405,8 @@ static const struct {
      "  hint: begin it with #!/usr/bin/env python3\n",
      true},
     {"run_py_is_bash", "pipeline: {images: [./images], stages: [bash]}\n",
-     "@/images/bash/run.py: error: there is no class Stage in this file\n"
-     "  hint: write a stage.yaml beside it instead: inputs, outputs and config as in the pipeline file\n",
+     "@/images/bash/run.py: error: this file is not Python: it cannot say what the stage reads and writes\n"
+     "  hint: write what the stage reads and writes into a stage.yaml beside it\n",
      false},
     {"unknown_stage_key",
      "pipeline: {name: p, stages: [a]}\n"
