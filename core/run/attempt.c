@@ -193,9 +193,17 @@ void attempt_close_logs(struct attempt *attempt)
     attempt->output = attempt->error = -1;
 }
 
+static bool says_the_same(const struct descpipe_ending *one, const struct descpipe_ending *other)
+{
+    return one->flags == other->flags && one->exit_code == other->exit_code && one->signal == other->signal &&
+           one->peak_memory == other->peak_memory && one->cpu_ms == other->cpu_ms &&
+           text_equal(one->witness, other->witness) && text_equal(one->reason, other->reason);
+}
+
 void attempt_add_ending(struct attempt *attempt, const struct descpipe_ending *ending)
 {
-    if (attempt->endings_count == ENDINGS_LIMIT)
+    if (attempt->endings_count == ENDINGS_LIMIT ||
+        (attempt->endings_count > 0 && says_the_same(&attempt->endings[attempt->endings_count - 1], ending)))
         return;
     struct descpipe_ending *copy = &attempt->endings[attempt->endings_count++];
     *copy = *ending;

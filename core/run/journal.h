@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* clang-format off */
 /*
  * The truth about a run: journal.jsonl in the run folder, append-only, one writer, any number of readers.
  *
@@ -11,16 +12,26 @@
  *
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
  *     writer     {previous, host, boot, pid, version}
- *     run        {run, pipeline, name, user, host, backend, options, plugins:[{kind,name,version,path,sha256}], tasks,
- * keep_going} image      {image, reference, config_digest, manifest_digest, handle} intent     {submission, jobs:[{job,
- * stage, member?, attempt}]}      before the act submitted  {submission, job, native} after it: the system's name for
- * it started    {job, pid?, session_start?, host, native?} ended      {job, exit?, signal?, evidence:[{witness, ...}],
- * cpu_ms, peak_memory, started_at, finished_at} verdict    {job, stage, member?, attempt, verdict, reason, retry?: {at,
- * reason, memory?, minutes?}} publish    {job, files:[{tag, path, bytes}]} before; published {job} after state {stage,
- * member?, state}      for tasks that end without a job: skipped, cancelled, cached request    {cancel: true, by}
- * somebody asked end        {state, verdicts}            the run is over Readers ignore members and kinds they do not
- * know.
+ *     run        {run, pipeline, name, user, host, working, backend, options,
+ *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
+ *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}
+ *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
+ *     submitted  {submission, job, native}      after it: the system's name for it; none where the host starts stages
+ *     queued     {job, reason}                  what a scheduler says a job waits for; rare
+ *     blind      {reason?}                      a scheduler cannot ask its system; without reason: it can again
+ *     started    {job, pid?, session_start?, native?}    the pid is its session too; start time in clock ticks
+ *     ended      {job, exit? | signal?, evidence:[{witness, exit?, signal?, host?, reason?, ... true for each cause}],
+ *                 started_at, finished_at}
+ *     publish    {job, files:[{tag, path, bytes}]} before; published {job} after; both before the verdict
+ *     verdict    {job, stage, member?, attempt, verdict, reason, cpu_ms, peak_memory,
+ *                 retry?: {at, reason, memory?, time_limit_ms?}}
+ *     state      {stage, member?, state}        for tasks that end without a verdict: skipped, cancelled, cached
+ *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked
+ *     end        {state, verdicts:{VERDICT: n}, succeeded, failed, cancelled, skipped}      the run is over; a run that
+ *                its engine left or lost has no `end`, and its lease is free or its holder dead
+ * Readers ignore members and kinds they do not know.
  */
+/* clang-format on */
 #ifndef DESCPIPE_RUN_JOURNAL_H
 #define DESCPIPE_RUN_JOURNAL_H
 

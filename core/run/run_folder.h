@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* clang-format off */
 /*
  * Where a run lives: WORKING/.descpipe/runs/ID, how it is named, laid out and found again.
  *
@@ -7,6 +8,7 @@
  *     attempts/NNN/STAGE[.MEMBER].ATTEMPT/         the private output folder
  *     attempts/none  attempts/empty                for stages that declare no outputs; no inputs or configs
  */
+/* clang-format on */
 #ifndef DESCPIPE_RUN_RUN_FOLDER_H
 #define DESCPIPE_RUN_RUN_FOLDER_H
 

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* clang-format off */
 /*
  * What the files of the engine share. For core/run alone.
  *
  *     engine.c     the process: setting up, the loop's rounds, the end
  *     walk.c       tasks and stages: what is ready, what a verdict means for the rest
- *     submit.c     ready tasks → submissions; what schedulers say
+ *     submit.c     ready tasks → submissions; what schedulers say; images
  *     attempt.c    one attempt from the scheduler's word to its verdict
  *     command.c    … whose stage is a process of ours (COMMAND)
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
+ *     secrets.c    … what only its start knows
  *     files.c      … its files: which, where, in and out
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
+ *     stray.c      processes that stages leave behind
  *
- * A task is one member of a stage, or the stage itself. A job is one attempt of a task: (attempt - 1) * tasks + task +
- * 1, so that the number says both and no table is needed.
+ * A task is one member of a stage, or the stage itself. A job is one attempt of a task: (attempt - 1) * tasks + task + 1,
+ * so that the number says both and no table is needed.
  */
+/* clang-format on */
 #ifndef DESCPIPE_RUN_WALK_H
 #define DESCPIPE_RUN_WALK_H
 

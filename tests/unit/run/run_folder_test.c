@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(damaged_entries_of_the_index_are_passed_over)
 {
-    cleanup(memory_free) char *one = add_run("work", ONE, "p.yaml", "project");
+    memory_free(add_run("work", ONE, "p.yaml", "project"));
     cleanup(memory_free) char *index = run_index_folder();
     cleanup(memory_free) char *torn = path_join(index, TWO);
     ck_assert(file_write(torn, "/nowhere\n", 9, 0600, NULL));
