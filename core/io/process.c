@@ -96,6 +96,14 @@ static int64_t milliseconds(struct timeval time)
     return (int64_t)time.tv_sec * 1000 + time.tv_usec / 1000;
 }
 
+/* A child that we spawned begins in our memory, and the kernel counts that as its own: only a larger peak is surely its. */
+static uint64_t peak_of(const struct rusage *used)
+{
+    struct rusage own;
+    getrusage(RUSAGE_SELF, &own);
+    return used->ru_maxrss > own.ru_maxrss ? (uint64_t)used->ru_maxrss * 1024 : 0;
+}
+
 static void reap(struct children *children, const siginfo_t *what)
 {
     pid_t pid = what->si_pid;
@@ -109,7 +117,7 @@ static void reap(struct children *children, const siginfo_t *what)
         waited = wait4(pid, NULL, 0, &used);
     } while (waited < 0 && errno == EINTR);
     end.cpu_ms = milliseconds(used.ru_utime) + milliseconds(used.ru_stime);
-    end.peak_memory = (uint64_t)used.ru_maxrss * 1024;
+    end.peak_memory = peak_of(&used);
     if (process != NULL) {
         process->is_reaped = true;
         if (process->reaped != NULL)

@@ -21,7 +21,7 @@ struct process_end {
     int exit_code; /* -1 when a signal ended it */
     int signal;
     int64_t cpu_ms;       /* user + system, from rusage; filled for `reaped`, 0 in `ended` */
-    uint64_t peak_memory; /* bytes; likewise */
+    uint64_t peak_memory; /* bytes; likewise. 0: not known, because it was not above our own */
 };
 
 struct process_request {

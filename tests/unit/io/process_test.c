@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,8 +121,19 @@ START_TEST(reports_the_end_while_it_is_a_zombie_and_then_reaps)
     ck_assert_int_eq(child.last.signal, 0);
     ck_assert_int_eq(waitpid(child.pid, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
-    ck_assert_uint_gt(child.last.peak_memory, 100000);
+}
+END_TEST
+
+START_TEST(says_the_peak_of_a_child_only_when_it_is_not_our_own)
+{
+    struct child child = {0}, small = {0};
+    struct rusage own;
+    run(&child, SHELL("x=$(head -c 90000000 /dev/zero | tr '\\0' a)"));
+    ck_assert_uint_gt(child.last.peak_memory, 90000000);
     ck_assert_uint_lt(child.last.peak_memory, UINT64_C(1) << 32);
+    run(&small, SHELL("exit 0"));
+    getrusage(RUSAGE_SELF, &own);
+    ck_assert(small.last.peak_memory == 0 || small.last.peak_memory > (uint64_t)own.ru_maxrss * 1024);
 }
 END_TEST
 
@@ -514,6 +526,7 @@ int main(void)
     TCase *tests = tcase_create("process");
     tcase_add_checked_fixture(tests, make, end);
     tcase_add_test(tests, reports_the_end_while_it_is_a_zombie_and_then_reaps);
+    tcase_add_test(tests, says_the_peak_of_a_child_only_when_it_is_not_our_own);
     tcase_add_test(tests, reports_signals);
     tcase_add_test(tests, measures_cpu);
     tcase_add_test(tests, every_one_of_many_children_is_met_once);
