@@ -56,29 +56,29 @@ static double power(double factor, unsigned times)
     return result;
 }
 
-/* What it may use, raised by the retries that ran into it. */
-static void set_limits(struct attempt *attempt, const struct stage *stage)
+struct attempt_limits attempt_limits(const struct engine *engine, uint32_t task, uint32_t number)
 {
-    struct engine *engine = attempt->engine;
-    const struct task *task = &engine->tasks[attempt->task];
     struct descpipe_resources resources;
-    plan_resources(engine->plan, attempt->stage, &resources);
-    const struct retries *retries = stage->extras != NULL ? &stage->extras->retries : NULL;
-    attempt->memory = resources.memory_per_node;
-    attempt->time_limit_ms = engine->request->time_limit_ms;
-    if (attempt->time_limit_ms == 0)
-        attempt->time_limit_ms = (int64_t)resources.time_limit_ms;
-    if (retries == NULL)
-        return;
-    if (task->out_of_memory > 0 && attempt->memory > 0 && retries->memory_factor > 1) {
-        double raised = (double)attempt->memory * power(retries->memory_factor, task->out_of_memory);
+    plan_resources(engine->plan, number, &resources);
+    const struct task *state = &engine->tasks[task];
+    const struct stage_extras *extras = engine->pipeline->stages.items[number].extras;
+    struct attempt_limits limits = {.memory = resources.memory_per_node,
+                                    .time_limit_ms = engine->request->time_limit_ms};
+    if (limits.time_limit_ms == 0)
+        limits.time_limit_ms = (int64_t)resources.time_limit_ms;
+    if (extras == NULL)
+        return limits;
+    const struct retries *retries = &extras->retries;
+    if (state->out_of_memory > 0 && limits.memory > 0 && retries->memory_factor > 1) {
+        double raised = (double)limits.memory * power(retries->memory_factor, state->out_of_memory);
         uint64_t limit = retries->max_memory > 0 ? retries->max_memory : UINT64_MAX / 2;
-        attempt->memory = raised < (double)limit ? (uint64_t)raised : limit;
+        limits.memory = raised < (double)limit ? (uint64_t)raised : limit;
     }
-    if (task->timed_out > 0 && retries->minutes_factor > 1) {
-        double raised = (double)attempt->time_limit_ms * power(retries->minutes_factor, task->timed_out);
-        attempt->time_limit_ms = raised < (double)CLOCK_LENGTH_LIMIT_MS ? (int64_t)raised : CLOCK_LENGTH_LIMIT_MS;
+    if (state->timed_out > 0 && retries->minutes_factor > 1) {
+        double raised = (double)limits.time_limit_ms * power(retries->minutes_factor, state->timed_out);
+        limits.time_limit_ms = raised < (double)CLOCK_LENGTH_LIMIT_MS ? (int64_t)raised : CLOCK_LENGTH_LIMIT_MS;
     }
+    return limits;
 }
 
 static void attempt_name(struct attempt *attempt, const struct stage *stage)
@@ -129,7 +129,9 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
     const struct stage *stage = walk_stage_of(engine, task, &attempt->stage, &attempt->member);
     attempt_name(attempt, stage);
     attempt->gpus = copy_gpus(attempt, placement->gpus);
-    set_limits(attempt, stage);
+    struct attempt_limits limits = attempt_limits(engine, task, attempt->stage);
+    attempt->memory = limits.memory;
+    attempt->time_limit_ms = limits.time_limit_ms;
     engine->tasks[task].state = TASK_RUNNING;
     engine->tasks[task].attempt_slot = attempt->slot;
     engine->running++;
@@ -402,6 +404,9 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
             state->out_of_memory++;
         if (outcome->verdict == VERDICT_TIMEOUT)
             state->timed_out++;
+        struct attempt_limits next = attempt_limits(engine, task, number);
+        retry.memory = state->out_of_memory > 0 ? next.memory : 0;
+        retry.time_limit_ms = state->timed_out > 0 ? next.time_limit_ms : 0;
     }
     record_verdict(engine, task, state->attempts, outcome, &retry);
     walk_release_limit(engine, task);

@@ -296,6 +296,7 @@ static bool prepare(struct engine *engine)
     const struct plugin_callbacks callbacks = {.context = engine,
                                                .stage_start = attempt_start,
                                                .stage_stop = attempt_stop,
+                                               .secret = secret_for_plugin,
                                                .changed = submit_changed,
                                                .blind = submit_blind};
     plugin_host_set_callbacks(engine->host, &callbacks);

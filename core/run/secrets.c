@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "io/secret.h"
 #include "run/walk.h"
 
 #define SECRET_LIMIT (64 * 1024)
@@ -32,10 +33,10 @@ static const char *gpu_list(struct attempt *attempt)
     return arena_copy(attempt->arena, text_bytes(&list), list.length);
 }
 
-static const char *read_secret(struct attempt *attempt, const char *name, struct error *error)
+static const char *read_secret(const struct engine *engine, struct arena *arena, const char *name, struct error *error)
 {
     struct secret_source source;
-    if (!config_layers_secret(attempt->engine->layers, name, &source)) {
+    if (!config_layers_secret(engine->layers, name, &source)) {
         error_set(error, ERROR_INPUT, "no secret '%s' is known here", name);
         error_hint(error, "name it under 'secrets:' of the user's or the site's configuration");
         return NULL;
@@ -53,12 +54,12 @@ static const char *read_secret(struct attempt *attempt, const char *name, struct
             return NULL;
         }
         size_t length = strcspn(text_bytes(&text), "\n");
-        const char *value = arena_copy(attempt->arena, text_bytes(&text), length);
+        const char *value = arena_copy(arena, text_bytes(&text), length);
         if (text.bytes != NULL)
             explicit_bzero(text.bytes, text.length);
         return value;
     }
-    error_set(error, ERROR_INPUT, "secret '%s' comes from a command, which a stage's environment cannot use yet", name);
+    error_set(error, ERROR_INPUT, "secret '%s' comes from a command, which a run cannot ask yet", name);
     error_hint(error, "put it into a file or the environment");
     return NULL;
 }
@@ -71,7 +72,7 @@ static const char *late_value(struct attempt *attempt, const char *name, struct 
     for (size_t i = 0; extras != NULL && i < extras->environment.count; i++) {
         const struct variable *variable = &extras->environment.items[i];
         if (variable->secret && text_equal(pipeline_text(engine->pipeline, variable->name), name))
-            return read_secret(attempt, pipeline_text(engine->pipeline, variable->value), error);
+            return read_secret(engine, attempt->arena, pipeline_text(engine->pipeline, variable->value), error);
     }
     if (text_equal(name, "CUDA_VISIBLE_DEVICES"))
         return gpu_list(attempt);
@@ -101,4 +102,16 @@ const char *const *late_environment(struct attempt *attempt, const struct descpi
         all[given + i] = joined(attempt->arena, prefix != NULL ? prefix : "", stage->late_names[i], value);
     }
     return all;
+}
+
+const struct descpipe_secret *secret_for_plugin(void *context, const char *name, struct error *error)
+{
+    struct engine *engine = context;
+    cleanup(arena_free) struct arena *arena = arena_new();
+    const char *value = read_secret(engine, arena, name, error);
+    if (value == NULL)
+        return NULL;
+    struct descpipe_secret *secret = secret_make(value, strlen(value));
+    list_add(&engine->secrets, secret); /* lives as long as the engine: plugins keep the pointer */
+    return secret;
 }

@@ -21,13 +21,8 @@ static bool is_running_session(const struct engine *engine, pid_t session)
     return false;
 }
 
-static bool is_stray(const struct engine *engine, pid_t pid, pid_t session)
+static bool is_stray(const struct engine *engine, pid_t own, pid_t session)
 {
-    if (pid == getpid())
-        return false;
-    pid_t own = getsid(pid);
-    if (own < 0)
-        return false;
     return own == session || (session == 0 && own != getsid(0) && !is_running_session(engine, own));
 }
 
@@ -49,8 +44,10 @@ size_t stray_end(struct engine *engine, pid_t session)
         long pid = strtol(place, &end, 10);
         if (end == place)
             break;
-        if (is_stray(engine, (pid_t)pid, session) && kill((pid_t)pid, SIGKILL) == 0)
-            count++;
+        pid_t own = pid != getpid() ? getsid((pid_t)pid) : -1;
+        /* The whole session: what it has started itself is not our child until it has ended. */
+        if (own > 0 && is_stray(engine, own, session))
+            count += process_signal_session(own, SIGKILL);
         place = end + (*end == ' ');
     }
     return count;

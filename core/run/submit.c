@@ -51,6 +51,9 @@ static struct descpipe_job *fill_job(struct engine *engine, struct submission *s
     struct arena *arena = submission->arena;
     struct descpipe_resources *resources = arena_allocate(arena, sizeof *resources);
     plan_resources(engine->plan, number, resources);
+    struct attempt_limits limits = attempt_limits(engine, task, number);
+    resources->memory_per_node = limits.memory;
+    resources->time_limit_ms = (uint64_t)limits.time_limit_ms;
     struct descpipe_job *job = arena_allocate(arena, sizeof *job);
     const char *name = pipeline_text(engine->pipeline, stage->name);
     *job = (struct descpipe_job){.size = sizeof *job,

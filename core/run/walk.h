@@ -176,7 +176,8 @@ struct engine {
     struct pipeline *pipeline;
     struct plan *plan;
     struct problems problems;
-    struct error error; /* what stopped the run, if anything did */
+    LIST(struct descpipe_secret *) secrets; /* given to plugins */
+    struct error error;                     /* what stopped the run, if anything did */
     struct run_folder folder;
     struct lease *lease, *working_lease;
     struct journal *journal;
@@ -247,6 +248,12 @@ void submit_room_again(struct engine *engine, uint32_t backend);
 void submit_prepare_image(struct engine *engine, uint32_t image);
 
 /* attempt.c */
+struct attempt_limits {
+    uint64_t memory;       /* bytes, 0: none */
+    int64_t time_limit_ms; /* 0: none */
+};
+/* What a task may use in its next attempt, raised by the retries that ran into it. */
+struct attempt_limits attempt_limits(const struct engine *engine, uint32_t task, uint32_t stage);
 bool attempt_start(void *context, uint64_t job, const struct descpipe_placement *placement,
                    void (*ended)(void *scheduler, uint64_t job), void *scheduler);
 void attempt_stop(void *context, uint64_t job, uint64_t grace_ms);
@@ -275,6 +282,8 @@ void managed_stop(struct attempt *attempt, int64_t grace_ms);
  * with an error when one cannot be had. */
 const char *const *late_environment(struct attempt *attempt, const struct descpipe_stage *stage, const char *prefix,
                                     const char *const *environment, struct error *error);
+/* For plugins whose options name one: the callback `secret`. */
+const struct descpipe_secret *secret_for_plugin(void *context, const char *name, struct error *error);
 
 /* files.c */
 void files_begin(struct engine *engine);

@@ -61,6 +61,7 @@ START_TEST(a_timeout_is_tried_again_with_more_time)
         5);
     ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"TIMEOUT\"", NULL), 2);
     expect_verdict(folder, "a", "TIMEOUT", "stopped after its limit of 200 ms");
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"reason\":\"TIMEOUT\",\"time_limit_ms\":200}", NULL), 1);
     memory_free(folder);
 }
 END_TEST
@@ -95,8 +96,13 @@ static const struct {
     {"a daemon in a session of its own",
      "setsid sh -c 'echo $$$$ > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; do :; done",
      0},
+    {"a daemon with children of its own",
+     "setsid sh -c 'sleep 1000 & echo $! > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; "
+     "do :; done",
+     0},
     {"a daemon of a stage that fails",
-     "setsid sh -c 'echo $$$$ > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; do :; done; "
+     "setsid sh -c 'echo $$$$ > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; do :; "
+     "done; "
      "exit 4",
      5},
 };
@@ -185,7 +191,7 @@ int main(void)
     tcase_add_test(cases, a_stage_that_never_ends_is_stopped);
     tcase_add_test(cases, a_stage_that_ignores_the_request_to_end_is_killed);
     tcase_add_test(cases, a_timeout_is_tried_again_with_more_time);
-    tcase_add_loop_test(cases, what_a_stage_leaves_behind_ends_with_the_run, 0, 4);
+    tcase_add_loop_test(cases, what_a_stage_leaves_behind_ends_with_the_run, 0, 5);
     tcase_add_loop_test(cases, each_wrong_output_has_its_own_words, 0, 8);
     tcase_add_test(cases, an_old_output_survives_a_failed_attempt);
     tcase_add_test(cases, a_full_disk_is_a_verdict);
