@@ -73,6 +73,11 @@ struct stage_draft {
 
 /* Reads one key from a node of draft->document. An unknown key is a problem. */
 void stage_draft_key(struct stage_draft *draft, const char *key, struct place key_place, const struct node *node);
+/* Every key of a mapping of `document`; what an earlier source said stays. */
+void stage_draft_keys(struct stage_draft *draft, const struct document *document, const struct node *mapping,
+                      enum metadata_source source);
+/* stage_metadata.c: finds the stage's folder and takes what it says. */
+void stage_draft_folder(struct stage_draft *draft);
 struct stage_extras *stage_draft_extras(struct stage_draft *draft);
 enum stage_key stage_key_find(const struct pipeline_reader *reader, const char *key);
 
