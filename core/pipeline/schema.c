@@ -33,6 +33,7 @@ static const char runtime[] =
     "\"runtime\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"backend\":" SCALAR ",\"launcher\":{\"enum\":[\"local\",\"nersc\"]},"
     "\"working\":{\"type\":\"string\"},\"output\":{\"type\":\"string\"},"
+    "\"group-readable\":{\"type\":\"boolean\"},\"jobs\":" COUNT ","
     "\"inputs\":{\"type\":[\"object\",\"null\"],\"additionalProperties\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":"
     "\"object\","
     "\"required\":[\"url\"],\"additionalProperties\":false,\"properties\":{\"url\":{\"type\":\"string\"},"
