@@ -20,13 +20,13 @@ rm -f "$results"
 failed_run=0
 ctest --test-dir "$build" --output-on-failure --output-junit results.xml "$@" || failed_run=1
 [ -f "$results" ] || { echo "ctest wrote no results" >&2; exit 1; }
-count() { tr '\n' ' ' <"$results" | grep -o "<testsuite [^>]*" | grep -o " $1=\"[0-9]*\"" | tr -dc 0-9; }
+count() { sed -n "/<testsuite/,/>/s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p" "$results" | head -n 1; }
 tests=$(count tests) failures=$(count failures) skipped=$(count skipped) disabled=$(count disabled)
 skipped=$((skipped + disabled))
 passed=$((tests - failures - skipped))
 if [ "$skipped" -gt 0 ]; then
     echo "skipped here:"
-    tr '\n' ' ' <"$results" | grep -o '<testcase name="[^"]*"[^>]*status="\(notrun\|disabled\)"' | sed 's/<testcase name="\([^"]*\)".*/  \1/'
+    sed -n 's/.*<testcase name="\([^"]*\)".*status="\(notrun\|disabled\)".*/  \1/p' "$results"
 fi
 if [ -n "${CI:-}" ] && [ "$skipped" -gt 0 ]; then
     echo "CI counts a skip as a failure"
