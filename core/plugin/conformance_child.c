@@ -427,6 +427,11 @@ static void check_operations(struct child *child, enum mood mood)
         begin(child, "%s%s (%s)", step->name, manners[i % 2], mood_name(mood));
         check_step(child, i % 2 ? two : one, step, (enum manner)(i % 2));
     }
+    if (pretence_stages_end(NULL)) {
+        begin(child, "hears that the stages it started have ended (%s)", mood_name(mood));
+        loop_run(child->loop, pretence_stages_end, NULL);
+        finish(child, NULL);
+    }
     begin(child, "one instance works after the other is closed (%s)", mood_name(mood));
     plugin_close(one);
     if (two)

@@ -259,6 +259,7 @@ static void instance_remove(struct plugin_instance *instance)
     last->position = instance->position;
     host->instances.count--;
     calls_forget(instance);
+    stages_forget(instance);
     timers_free(instance);
     watches_free(instance);
     settings_free(instance->own_settings);
@@ -461,6 +462,7 @@ void plugin_host_free(struct plugin_host *host)
         module_free(host->modules.items[i]);
     list_clear(&host->modules);
     list_clear(&host->instances);
+    list_clear(&host->stages);
     for (size_t i = 0; i < host->kept.count; i++)
         settings_free(host->kept.items[i]);
     list_clear(&host->kept);

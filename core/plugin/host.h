@@ -22,6 +22,15 @@ struct change_queue {
     struct arena *arena;
 };
 
+/* A stage that a scheduler started. service_stage.c */
+struct stage_slot {
+    struct plugin_instance *instance; /* NULL: free */
+    uintptr_t generation;
+    void (*ended)(void *context, uint64_t job);
+    void *context;
+    size_t next_free;
+};
+
 struct plugin_host {
     struct loop *loop;
     struct plugin_catalogue *catalogue;
@@ -36,6 +45,8 @@ struct plugin_host {
     struct change_queue changes[2]; /* one filled, one handed over */
     unsigned filling;
     struct plugin_call *due_first, *due_last;
+    LIST(struct stage_slot) stages;
+    size_t stages_free; /* a slot's number plus one; 0: none */
     bool posted;
     bool gave_up; /* closing took too long */
     /* Rules that plugins broke, for the conformance kit; may be NULL. */
@@ -102,6 +113,7 @@ extern const struct descpipe_descriptor_service descriptor_service;
 extern const struct descpipe_observe_service observe_service;
 
 void timers_free(struct plugin_instance *instance);
+void stages_forget(const struct plugin_instance *instance); /* their ends find nobody any more */
 void watches_free(struct plugin_instance *instance);
 
 #endif

@@ -214,6 +214,16 @@ static void pretend_stage_stop(void *context, uint64_t job, uint64_t grace_ms)
     }
 }
 
+bool pretence_stages_end(void *context)
+{
+    (void)context;
+    for (const struct pretended_stage *stage = stages; stage; stage = stage->next) {
+        if (!stage->silent)
+            return true;
+    }
+    return false;
+}
+
 static void pretend_credential(void *context, const struct descpipe_image *image, uint32_t purpose,
                                void (*got)(void *, const struct descpipe_credential *, const char *), void *plugin)
 {

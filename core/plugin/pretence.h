@@ -19,5 +19,7 @@ void pretence_set(enum mood mood);
 void pretence_install(struct plugin_instance *instance);
 /* The mood's answers of the credential and stage services. */
 struct plugin_callbacks pretence_callbacks(struct plugin_host *host);
+/* Is there a stage that is about to end? For loop_run. */
+bool pretence_stages_end(void *context);
 
 #endif

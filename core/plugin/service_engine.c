@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The services that the rest of the core answers: stage, credential and observe. */
+/* Services that the rest of the core answers: credential and observe. */
 #include <string.h>
 
 #include "base/log.h"
@@ -8,31 +8,6 @@
 #include "plugin/answer.h"
 #include "plugin/call.h"
 #include "plugin/host.h"
-
-static int32_t stage_start(const struct descpipe_host *table, uint64_t job, const struct descpipe_placement *given,
-                           void (*ended)(void *context, uint64_t job), void *context)
-{
-    struct plugin_instance *instance = instance_of(table);
-    const struct plugin_callbacks *callbacks = &instance->host->callbacks;
-    struct descpipe_placement placement = {.size = sizeof(placement)};
-    if (given && !struct_take(&placement, sizeof(placement), given, ABI_SIZE_PLACEMENT)) {
-        host_fault(instance, "stage.start: struct descpipe_placement is too small");
-        return 0;
-    }
-    if (!callbacks->stage_start || instance->closing)
-        return 0;
-    return callbacks->stage_start(callbacks->context, job, &placement, ended, context);
-}
-
-static void stage_stop(const struct descpipe_host *table, uint64_t job, uint64_t grace_ms)
-{
-    const struct plugin_callbacks *callbacks = &instance_of(table)->host->callbacks;
-    if (callbacks->stage_stop)
-        callbacks->stage_stop(callbacks->context, job, grace_ms);
-}
-
-const struct descpipe_stage_service stage_service = {
-    .size = sizeof(stage_service), .start = stage_start, .stop = stage_stop};
 
 /* A question for a login. The answer may come at once or later; the plugin hears it from the loop in both cases. */
 struct question {

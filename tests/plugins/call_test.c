@@ -485,6 +485,47 @@ START_TEST(a_scheduler_starts_observes_and_stops)
 }
 END_TEST
 
+START_TEST(a_stage_that_ends_after_its_scheduler_was_closed_tells_nobody)
+{
+    struct plugin_callbacks callbacks = {.stage_start = start_stage, .changed = changed};
+    plugin_host_set_callbacks(workshop.host, &callbacks);
+    struct plugin_instance *scheduler = workshop_instance(&workshop, "scheduler", "unruly");
+    struct descpipe_job job = {.size = sizeof(job), .job = 7, .stage = "a"};
+    const struct descpipe_job *jobs[] = {&job};
+    struct descpipe_submission submission = {.size = sizeof(submission), .count = 1, .token = "r-1", .jobs = jobs};
+    struct outcome observing, submitting;
+    scheduler_observe(scheduler, options_for(&observing));
+    scheduler_submit(scheduler, &submission, options_for(&submitting));
+    ck_assert(submitting.ok);
+    void *first_context = stage_context;
+    plugin_close(scheduler); /* it does not wait for the stage */
+    ck_assert(observing.done);
+    text_clear(&workshop.faults);
+    stage_ended(first_context, 7);
+
+    /* The place of the first is used again; its number is not. */
+    scheduler = workshop_instance(&workshop, "scheduler", "unruly");
+    struct call_options forever = options_for(&observing);
+    forever.deadline_ms = INT64_MAX;
+    struct plugin_call *observe = scheduler_observe(scheduler, forever);
+    scheduler_submit(scheduler, &submission, options_for(&submitting));
+    ck_assert(submitting.ok);
+    ck_assert_ptr_ne(stage_context, first_context);
+    stage_ended(first_context, 7);
+    ck_assert_str_eq(text_bytes(&workshop.faults), "");
+    stage_ended(stage_context, 7);
+    ck_assert_str_ne(text_bytes(&workshop.faults), ""); /* the plugin heard it, and was unruly about it */
+    stage_ended(stage_context, 7);
+    call_cancel(observe);
+    workshop_run_until(&workshop, &observing.done);
+    const char *told = strstr(text_bytes(&seen), "job 7");
+    ck_assert_ptr_nonnull(told);
+    ck_assert_ptr_null(strstr(told + 1, "job 7"));
+    plugin_close(scheduler);
+    text_clear(&seen);
+}
+END_TEST
+
 static void check_found(void *context, const struct call_result *result)
 {
     ck_assert_uint_eq(result->found_count, 2);
@@ -557,6 +598,7 @@ int main(void)
     tcase_add_loop_test(cases, a_form_that_cannot_be_started_is_a_fault, 0, 2);
     tcase_add_test(cases, a_launch_costs_microseconds);
     tcase_add_test(cases, a_scheduler_starts_observes_and_stops);
+    tcase_add_test(cases, a_stage_that_ends_after_its_scheduler_was_closed_tells_nobody);
     tcase_add_test(cases, find_answers_each_submission);
     tcase_add_loop_test(cases, call_error_says_plugin_operation_and_message, 0, 5);
     suite_add_tcase(suite, cases);

@@ -134,8 +134,9 @@ struct descpipe_placement {
 struct descpipe_stage_service {
     uint32_t size;
     uint32_t reserved;
-    /* `ended` comes exactly once per successful start, never before start has returned. Returns 0 when the
-     * host does not want it started any more (the run is stopping); then `ended` does not come. */
+    /* `ended` comes exactly once per successful start, never before start has returned and never after `close`: closing
+     * does not wait for stages. Returns 0 when the host does not want it started any more (the run is stopping); then
+     * `ended` does not come. */
     int32_t (*start)(const struct descpipe_host *host, uint64_t job, const struct descpipe_placement *placement,
                      void (*ended)(void *context, uint64_t job), void *context);
     void (*stop)(const struct descpipe_host *host, uint64_t job, uint64_t grace_ms);
