@@ -48,8 +48,8 @@ struct descpipe_job {
     const struct descpipe_resources *resources;
     const struct descpipe_form *form;     /* NULL with HOST_STARTS */
     const char *script;                   /* COMMAND elsewhere: absolute path of a POSIX script that does it all, or NULL */
-    const char *output_path;              /* where the job's standard output belongs */
-    const char *error_path;
+    const char *output_path;              /* where the job's standard output belongs; NULL with HOST_STARTS */
+    const char *error_path;               /* likewise */
     const struct descpipe_edge *const *after; /* ends with NULL */
     const struct descpipe_settings *settings; /* the stage's `on: {NAME: ...}`, or NULL */
 };
