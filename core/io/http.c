@@ -377,7 +377,6 @@ struct descpipe_exchange *http_start(struct http *http, const struct descpipe_ht
                      .flags = request->flags,
                      .url = memory_copy_text(request->url != NULL ? request->url : ""),
                      .unix_socket = memory_copy_text(request->unix_socket),
-                     .body_descriptor = -1,
                      .answer_descriptor = request->answer_descriptor,
                      .answer_limit = request->answer_limit > 0 ? request->answer_limit : DEFAULT_ANSWER_LIMIT,
                      .header = request->header,

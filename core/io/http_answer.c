@@ -114,7 +114,7 @@ static size_t on_data(char *bytes, size_t size, size_t count, void *context)
     it->answer_length += length;
     if (it->redirecting)
         return length;
-    if (it->answer_descriptor >= 0 && it->status / 100 == 2) {
+    if (it->answer_descriptor > 0 && it->status / 100 == 2) {
         if (descriptor_write(it->answer_descriptor, bytes, length, &it->error))
             return length;
         error_wrap(&it->error, "cannot keep the answer");

@@ -92,7 +92,7 @@ static void set_method(exchange *it)
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);      /* takes back what an earlier hop set */
     if (strcmp(it->method, "HEAD") == 0) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    } else if (has_body && it->body_descriptor >= 0) {
+    } else if (has_body && it->body_descriptor > 0) {
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)it->body_length);
     } else if (has_body) {
@@ -228,7 +228,7 @@ bool exchange_follow(exchange *it, struct error *error)
         it->body_length = 0;
     if (!same && it->body_length > 0)
         return error_set(error, ERROR_NETWORK, "it redirects what we send to another host, '%s'", after.host);
-    if (it->body_length > 0 && it->body_descriptor >= 0 && it->body_start < 0)
+    if (it->body_length > 0 && it->body_descriptor > 0 && it->body_start < 0)
         return error_set(error, ERROR_NETWORK, "it redirects, but what we send can be read only once");
     if (!same)
         drop_login(it);
@@ -246,9 +246,9 @@ bool exchange_follow(exchange *it, struct error *error)
 static void set_body(exchange *it, const struct descpipe_http_request *request)
 {
     it->body_length = request->body_length;
-    it->body_descriptor = request->body != NULL ? -1 : request->body_descriptor;
+    it->body_descriptor = request->body != NULL ? 0 : request->body_descriptor;
     it->body_start = -1;
-    if (it->body_descriptor >= 0)
+    if (it->body_descriptor > 0)
         it->body_start = lseek(it->body_descriptor, 0, SEEK_CUR);
     else if (request->body != NULL && request->body_length > 0)
         it->body = memory_copy_bytes(request->body, (size_t)request->body_length);

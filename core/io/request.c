@@ -74,6 +74,9 @@ bool request_check(const struct descpipe_http_request *request, struct error *er
     for (const char *const *header = request->headers; header != NULL && *header != NULL; header++)
         if (!check_header(*header, error))
             return false;
+    if (request->body_length > 0 && request->body == NULL && request->body_descriptor <= 0)
+        return error_set(error, ERROR_BUG,
+                         "a body is announced, and there is neither one nor a descriptor to read it from");
     if (request->username != NULL && request->sigv4 == NULL && strchr(request->username, ':') != NULL)
         return error_set(error, ERROR_INPUT, "the user name holds a colon, which a basic login cannot send");
     if (request->username != NULL && !is_field_value(request->username, strlen(request->username)))

@@ -356,16 +356,12 @@ static void prepare(void *self, struct descpipe_call *call, const struct descpip
                                                 .method = "GET",
                                                 .url = "http://localhost/x",
                                                 .unix_socket = "/nowhere/descpipe.sock",
-                                                .body_descriptor = -1,
-                                                .answer_descriptor = -1,
                                                 .ended = http_ended,
                                                 .context = job};
         job->exchange = host->http->start(host, &request);
     } else if (strcmp(what, "http-without-url") == 0) {
         struct descpipe_http_request request = {.size = sizeof(request),
                                                 .method = "GET",
-                                                .body_descriptor = -1,
-                                                .answer_descriptor = -1,
                                                 .ended = http_ended,
                                                 .context = job};
         job->exchange = host->http->start(host, &request);

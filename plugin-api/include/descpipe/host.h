@@ -177,8 +177,9 @@ struct descpipe_http_request {
     const char *sigv4;                          /* "aws:amz:REGION:SERVICE", signs with username and password */
     const void *body;                 /* copied; or */
     uint64_t body_length;
-    int32_t body_descriptor;          /* read to its end, body_length bytes; -1: none */
-    int32_t answer_descriptor;        /* the answer's body is written here instead of `data`; -1: none */
+    int32_t body_descriptor;          /* body_length bytes are read from it; 0 and below: none */
+    int32_t answer_descriptor;        /* a 2xx answer's body is written here instead of `data`; 0 and below: none. What an
+                                       * answer of another status says comes through `data` all the same */
     const char *ca_file;
     const char *client_certificate;
     const char *client_key;

@@ -79,8 +79,6 @@ static inline struct descpipe_http_request request_for(struct result *it, const 
     return (struct descpipe_http_request){.size = sizeof(struct descpipe_http_request),
                                           .method = method,
                                           .url = url,
-                                          .body_descriptor = -1,
-                                          .answer_descriptor = -1,
                                           .header = header_came,
                                           .started = started,
                                           .data = data_came,

@@ -543,6 +543,18 @@ START_TEST(what_must_not_be_sent_is_refused)
 }
 END_TEST
 
+START_TEST(a_body_that_is_not_there_is_refused)
+{
+    struct descpipe_http_request request = request_for(&result, "PUT", "http://127.0.0.1/blob");
+    request.body_length = 5; /* descriptor 0 means none, so that a zeroed request has no body */
+    run(&request);
+    check_end(DESCPIPE_HTTP_CANNOT_CONNECT, 0);
+    ck_assert_str_eq(text_bytes(&result.message),
+                     "? 'http://127.0.0.1/blob': a body is announced, and there is neither one nor a descriptor to "
+                     "read it from");
+}
+END_TEST
+
 START_TEST(headers_cannot_be_injected)
 {
     server_start(&server, say_hello);
@@ -645,6 +657,7 @@ int main(void)
     tcase_add_test(tests, free_ends_what_is_open);
     tcase_add_test(tests, many_are_open_at_once);
     tcase_add_loop_test(tests, what_must_not_be_sent_is_refused, 0, COUNT(refused));
+    tcase_add_test(tests, a_body_that_is_not_there_is_refused);
     tcase_add_test(tests, headers_cannot_be_injected);
     tcase_add_test(tests, logins_are_sent);
     tcase_add_test(tests, a_missing_ca_file_is_a_tls_failure);

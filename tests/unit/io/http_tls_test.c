@@ -133,7 +133,6 @@ static void run(struct descpipe_http_request request)
     request.size = sizeof request;
     request.method = "GET";
     request.url = url;
-    request.body_descriptor = request.answer_descriptor = -1;
     request.ended = exchange_ended;
     http_start(http, &request);
     loop_run(loop, NULL, NULL);
