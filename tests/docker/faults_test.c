@@ -337,6 +337,116 @@ START_TEST(a_watch_ends_when_nobody_wants_it)
 }
 END_TEST
 
+static struct plugin_call *ask_probe(struct call_options options)
+{
+    return runtime_probe(driver.instance, options);
+}
+
+static struct plugin_call *ask_identify(struct call_options options)
+{
+    static struct descpipe_image image;
+    image = image_of("x:1", DESCPIPE_PULL_MISSING);
+    return runtime_identify(driver.instance, &image, options);
+}
+
+static struct plugin_call *ask_inspect(struct call_options options)
+{
+    return runtime_inspect(driver.instance, &container, options);
+}
+
+static struct plugin_call *ask_stop(struct call_options options)
+{
+    static const struct descpipe_stop stop = {.size = sizeof(stop), .container = &container, .grace_ms = 10};
+    return runtime_stop(driver.instance, &stop, options);
+}
+
+static struct plugin_call *ask_find(struct call_options options)
+{
+    return runtime_find(driver.instance, "r1", options);
+}
+
+static struct plugin_call *ask_release(struct call_options options)
+{
+    return runtime_release(driver.instance, &container, options);
+}
+
+/* What each says when it is cancelled while Docker does not answer. Only who reads can say that nothing was done. */
+static const struct {
+    struct plugin_call *(*ask)(struct call_options options);
+    const char *asked;
+    uint32_t failure;
+    const char *message;
+} deaf[] = {
+    {ask_probe, "GET /v1.41/version", DESCPIPE_FAILED_CANCELLED, "stopped"},
+    {ask_identify, "GET /v1.41/images/x:1/json", DESCPIPE_FAILED_CANCELLED, "image 'x:1': stopped"},
+    {ask_inspect, "GET /v1.41/containers/c1/json", DESCPIPE_FAILED_CANCELLED, "container c1: stopped"},
+    {ask_stop, "POST /v1.41/containers/c1/stop", DESCPIPE_FAILED_UNKNOWN, "container c1 cannot be stopped: stopped"},
+    {ask_find, "GET /v1.41/containers/json", DESCPIPE_FAILED_CANCELLED, "containers of run r1: stopped"},
+    {ask_release, "DELETE /v1.41/containers/c1", DESCPIPE_FAILED_UNKNOWN, "container c1 cannot be removed: stopped"},
+};
+
+static const char *awaited_question;
+
+static bool question_was_asked(void *context)
+{
+    return strstr(scripted_engine_asked(context), awaited_question) != NULL;
+}
+
+START_TEST(an_engine_that_does_not_answer_cannot_hold_a_cancelled_call)
+{
+    cleanup(answer_free) struct answer answer;
+    const struct script_line script[] = {VERSION, {"", 200, NULL, SCRIPT_HANG, 0, 0}, {0}};
+    play(script);
+    struct plugin_call *call = deaf[_i].ask(driver_call(&answer));
+    awaited_question = deaf[_i].asked;
+    driver_until(&driver, question_was_asked, engine);
+    call_cancel(call);
+    driver_wait(&driver, &answer);
+    check_failure(&answer, deaf[_i].failure, deaf[_i].message);
+}
+END_TEST
+
+START_TEST(nor_can_one_that_does_not_even_say_its_version)
+{
+    cleanup(answer_free) struct answer answer;
+    const struct script_line script[] = {{"", 200, NULL, SCRIPT_HANG, 0, 0}, {0}};
+    play(script);
+    struct plugin_call *call = deaf[_i].ask(driver_call(&answer));
+    awaited_question = "GET /version";
+    driver_until(&driver, question_was_asked, engine);
+    call_cancel(call);
+    driver_wait(&driver, &answer);
+    check_failure(&answer, deaf[_i].failure, deaf[_i].message);
+}
+END_TEST
+
+static const struct {
+    struct script_line line;
+    const char *message; /* NULL: it succeeds */
+    bool removes;
+} kept[] = {
+    {{"GET /v1.41/containers/c1/json", 200, STATE("exited", "3", "r1-1"), 0, 0, 0}, NULL, false},
+    {{"GET /v1.41/containers/c1/json", 200, STATE("exited", "0", "r1-1"), 0, 0, 0}, NULL, true},
+    {{"GET /v1.41/containers/c1/json", 404, "{\"message\":\"no\"}", 0, 0, 0}, NULL, true},
+    {{"GET /v1.41/containers/c1/json", 500, "{\"message\":\"oops\"}", 0, 0, 0}, "container c1: oops", false},
+    {{"GET /v1.41/containers/c1/json", 200, "{", 0, 0, 0}, "container c1: Docker's answer cannot be read", false},
+};
+
+START_TEST(with_keep_failed_only_what_surely_succeeded_is_removed)
+{
+    cleanup(answer_free) struct answer answer;
+    const struct script_line script[] = {
+        VERSION, kept[_i].line, {"DELETE /v1.41/containers/c1", 204, NULL, 0, 0, 0}, {0}};
+    const char *options[] = {"host", host, "keep-failed", "true", NULL};
+    engine = scripted_engine_start(host + strlen("unix://"), script);
+    driver_open(&driver, options, NULL);
+    runtime_release(driver.instance, &container, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_str_eq(answer.message != NULL ? answer.message : "", kept[_i].message != NULL ? kept[_i].message : "");
+    ck_assert_int_eq(strstr(scripted_engine_asked(engine), "DELETE ") != NULL, kept[_i].removes);
+}
+END_TEST
+
 START_TEST(a_log_that_breaks_goes_on_where_it_was)
 {
     static const char part[] = "\x01\0\0\0\0\0\0\x06one\ntw\x02\0\0\0\0\0\0\x04"
@@ -448,6 +558,9 @@ int main(void)
     tcase_add_test(tests, a_container_that_cannot_be_removed_is_unknown);
     tcase_add_test(tests, a_wait_that_breaks_is_asked_again);
     tcase_add_test(tests, a_watch_ends_when_nobody_wants_it);
+    ADD_TABLE(an_engine_that_does_not_answer_cannot_hold_a_cancelled_call, deaf);
+    ADD_TABLE(nor_can_one_that_does_not_even_say_its_version, deaf);
+    ADD_TABLE(with_keep_failed_only_what_surely_succeeded_is_removed, kept);
     tcase_add_test(tests, a_log_that_breaks_goes_on_where_it_was);
     tcase_add_test(tests, a_full_disk_is_said_by_name);
     tcase_add_test(tests, closing_with_everything_open_is_quiet);

@@ -15,6 +15,7 @@ enum { STOP_PATIENCE_MS = 120000, SIGNAL_EXIT = 128, SIGNAL_LAST = 64, HOST_NAME
 struct operation {
     struct docker *docker;
     struct descpipe_call *call;
+    struct exchange *exchange; /* the question that is open */
     char *name;
 };
 
@@ -60,21 +61,27 @@ static struct operation *new_operation(struct docker *docker, struct descpipe_ca
     return operation;
 }
 
+/* The question ends as STOPPED, and the call with it. */
+static void operation_cancelled(void *context)
+{
+    struct operation *operation = context;
+    docker_stop_asking(operation->exchange);
+}
+
 /* Asks and hands the operation to `done`; fails the call when it cannot. Takes `path`. */
 static void ask(struct operation *operation, const char *method, char *path, uint64_t idle_timeout_ms,
                 void (*done)(void *context, const struct docker_reply *reply))
 {
-    struct docker_request request = {.method = method,
-                                     .path = path,
-                                     .body_descriptor = -1,
-                                     .idle_timeout_ms = idle_timeout_ms,
-                                     .done = done,
-                                     .context = operation};
-    if (path == NULL || docker_ask(operation->docker, &request) == NULL) {
+    struct docker_request request = {
+        .method = method, .path = path, .idle_timeout_ms = idle_timeout_ms, .done = done, .context = operation};
+    operation->exchange = path != NULL ? docker_ask(operation->docker, &request) : NULL;
+    free(path);
+    if (operation->exchange == NULL) {
         docker_fail_memory(operation->docker, operation->call);
         free_operation(operation);
+        return;
     }
-    free(path);
+    operation->docker->host->call->on_cancel(operation->call, operation_cancelled, operation);
 }
 
 static const char *machine_name(const struct docker *docker, char name[HOST_NAME])
@@ -265,8 +272,17 @@ static void inspected_for_release(void *context, const struct docker_reply *repl
     struct operation *operation = context;
     struct docker *docker = operation->docker;
     struct container_facts facts;
-    if (docker_answered(reply, 200) && answer_read_container(reply->body, reply->length, &facts) &&
-        facts.exit_code != 0) {
+    bool read = docker_answered(reply, 200) && answer_read_container(reply->body, reply->length, &facts);
+    if (!read && !docker_answered(reply, 404)) {
+        /* It may be one to keep: nothing is removed that could not be looked at. */
+        docker_fail(docker, operation->call,
+                    docker_answered(reply, 200) ? DESCPIPE_FAILED_CANNOT_ASK : docker_failure(reply), reply->hint,
+                    "container %.100s: %s", operation->name,
+                    reply->words[0] != '\0' ? reply->words : "Docker's answer cannot be read");
+        free_operation(operation);
+        return;
+    }
+    if (read && facts.exit_code != 0) {
         char message[MESSAGE_LIMIT];
         snprintf(message, sizeof(message), "container %.100s failed and is kept; remove it with: docker rm -v %.100s",
                  operation->name, operation->name);

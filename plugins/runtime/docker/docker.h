@@ -62,7 +62,7 @@ struct docker_request {
     size_t body_length;
     const char *type;         /* of the body; NULL: application/json */
     const char *header;       /* one more line, may be secret; or NULL */
-    int32_t body_descriptor;  /* used when not -1, with body_length; must stay open until done */
+    int32_t body_descriptor;  /* used when above 0, with body_length; must stay open until done */
     uint64_t idle_timeout_ms; /* 0: REQUEST_TIMEOUT_MS; UINT64_MAX: never */
     bool stream;              /* the answer has no limit and goes to `data` when the status is 2xx */
     void (*started)(void *context, int32_t status);

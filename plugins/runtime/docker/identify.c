@@ -13,12 +13,21 @@
 
 struct identify {
     struct docker *docker;
-    struct descpipe_call *call;
-    const struct descpipe_image *image;
+    struct descpipe_call *call; /* NULL: cancelled while the archive was read */
+    struct image_step *step;    /* the question that is open; NULL: the archive is being read */
+    char *reference, *path, *tag;
     enum archive_answer archive_answer;
     char digest[ANSWER_ID];
     char words[ANSWER_WORDS];
 };
+
+static void free_identify(struct identify *identify)
+{
+    free(identify->reference);
+    free(identify->path);
+    free(identify->tag);
+    free(identify);
+}
 
 void answer_image(struct docker *docker, struct descpipe_call *call, const struct image_facts *facts)
 {
@@ -43,7 +52,7 @@ static void inspected(void *context, const struct image_answer *answer)
     if (answer->outcome == IMAGE_DONE) {
         answer_image(docker, call, answer->facts);
     } else if (answer->outcome == IMAGE_FAILED) {
-        docker_fail(docker, call, answer->failure, answer->hint, "image '%.200s': %s", identify->image->reference,
+        docker_fail(docker, call, answer->failure, answer->hint, "image '%.200s': %s", identify->reference,
                     answer->words);
     } else if (identify->digest[0] != '\0') {
         /* The archive is here and says what is in it; only the Engine does not have it yet. */
@@ -52,57 +61,91 @@ static void inspected(void *context, const struct image_answer *answer)
         docker->host->call->succeed(call);
     } else {
         docker_fail(docker, call, DESCPIPE_FAILED_NOT_FOUND, NULL, "image '%.300s' is not in Docker at %.300s",
-                    identify->image->reference, docker->address.text);
+                    identify->reference, docker->address.text);
     }
-    free(identify);
+    free_identify(identify);
 }
 
 static void inspect(struct identify *identify, const char *name)
 {
     struct image_request request = {
-        .name = name, .reference = identify->image->reference, .done = inspected, .context = identify};
-    if (image_inspect(identify->docker, &request) == NULL) {
+        .name = name, .reference = identify->reference, .done = inspected, .context = identify};
+    identify->step = image_inspect(identify->docker, &request);
+    if (identify->step == NULL) {
         docker_fail_memory(identify->docker, identify->call);
-        free(identify);
+        free_identify(identify);
     }
+}
+
+/* Reading a file cannot be stopped: it goes on, and nobody waits for it. */
+static void cancelled(void *context)
+{
+    struct identify *identify = context;
+    if (identify->step != NULL) {
+        identify->step->stop(identify->step);
+        return;
+    }
+    docker_fail(identify->docker, identify->call, DESCPIPE_FAILED_CANCELLED, NULL, "image '%.300s': stopped",
+                identify->reference);
+    identify->call = NULL;
 }
 
 static void read_archive(void *context)
 {
     struct identify *identify = context;
-    identify->archive_answer =
-        archive_read(identify->image->path, identify->image->tag, identify->digest, identify->words);
+    identify->archive_answer = archive_read(identify->path, identify->tag, identify->digest, identify->words);
 }
 
 static void archive_was_read(void *context)
 {
     struct identify *identify = context;
+    if (identify->call == NULL) {
+        free_identify(identify);
+        return;
+    }
     if (identify->archive_answer == ARCHIVE_READ) {
         inspect(identify, identify->digest);
         return;
     }
     bool missing = identify->archive_answer == ARCHIVE_MISSING;
     docker_fail(identify->docker, identify->call, missing ? DESCPIPE_FAILED_NOT_FOUND : DESCPIPE_FAILED_REFUSED, NULL,
-                "archive '%.300s': %s", identify->image->path, identify->words);
-    free(identify);
+                "archive '%.300s': %s", identify->path, identify->words);
+    free_identify(identify);
+}
+
+static bool copy_text(const char *from, char **to)
+{
+    *to = from != NULL ? strdup(from) : NULL;
+    return from == NULL || *to != NULL;
 }
 
 void docker_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image)
 {
     struct docker *docker = self;
+    if (image->source != DESCPIPE_SOURCE_REGISTRY && image->source != DESCPIPE_SOURCE_DOCKER_ARCHIVE) {
+        docker_fail(docker, call, DESCPIPE_FAILED_UNSUPPORTED, "use a registry reference or docker-archive:FILE",
+                    "the runtime docker cannot take an image like '%.300s'", image->reference);
+        return;
+    }
     struct identify *identify = calloc(1, sizeof(*identify));
     if (identify == NULL) {
         docker_fail_memory(docker, call);
         return;
     }
-    *identify = (struct identify){.docker = docker, .call = call, .image = image};
+    identify->docker = docker;
+    identify->call = call;
+    bool copied = copy_text(image->reference, &identify->reference);
+    copied = copy_text(image->path, &identify->path) && copied;
+    copied = copy_text(image->tag, &identify->tag) && copied;
+    if (!copied) {
+        docker_fail_memory(docker, call);
+        free_identify(identify);
+        return;
+    }
+    docker->host->call->on_cancel(call, cancelled, identify);
     if (image->source == DESCPIPE_SOURCE_REGISTRY) {
         inspect(identify, image->config_digest != NULL ? image->config_digest : image->reference);
-    } else if (image->source == DESCPIPE_SOURCE_DOCKER_ARCHIVE) {
-        docker->host->work->run(docker->host, read_archive, archive_was_read, identify);
     } else {
-        docker_fail(docker, call, DESCPIPE_FAILED_UNSUPPORTED, "use a registry reference or docker-archive:FILE",
-                    "the runtime docker cannot take an image like '%.300s'", image->reference);
-        free(identify);
+        docker->host->work->run(docker->host, read_archive, archive_was_read, identify);
     }
 }

@@ -25,6 +25,7 @@ struct layer {
 struct api_step {
     struct image_step step; /* first */
     struct exchange *exchange;
+    struct descpipe_timer *timer; /* until the login is asked for */
     char *name, *reference;
     struct bytes line;
     bool line_too_long;
@@ -66,6 +67,9 @@ static void stop_step(struct image_step *base)
     step->stopped = true;
     if (step->exchange != NULL) {
         docker_stop_asking(step->exchange);
+    } else if (step->timer != NULL) {
+        step->step.docker->host->timer->stop(step->timer);
+        finish_failed(step, DESCPIPE_FAILED_CANCELLED, "stopped", NULL);
     }
 }
 
@@ -117,8 +121,7 @@ struct image_step *image_inspect(struct docker *docker, const struct image_reque
     bytes_add_text(&path, "/images/");
     bytes_add_escaped(&path, step->name, "/:@");
     bytes_add_text(&path, "/json");
-    struct docker_request question = {
-        .method = "GET", .path = bytes_text(&path), .body_descriptor = -1, .done = inspected, .context = step};
+    struct docker_request question = {.method = "GET", .path = bytes_text(&path), .done = inspected, .context = step};
     step->exchange = path.failed ? NULL : docker_ask(docker, &question);
     bytes_clear(&path);
     if (step->exchange == NULL) {
@@ -343,7 +346,6 @@ static void login_came(void *context, const struct descpipe_credential *credenti
         .method = "POST",
         .path = bytes_text(&path),
         .header = credential != NULL ? bytes_text(&header) : NULL,
-        .body_descriptor = -1,
         .idle_timeout_ms = UINT64_C(600000), /* unpacking a large layer says nothing for minutes */
         .stream = true,
         .data = stream_came,
@@ -362,10 +364,7 @@ static void ask_for_login(void *context)
 {
     struct api_step *step = context;
     struct docker *docker = step->step.docker;
-    if (step->stopped) {
-        finish_failed(step, DESCPIPE_FAILED_CANCELLED, "stopped", NULL);
-        return;
-    }
+    step->timer = NULL;
     docker->host->credential->for_image(docker->host, step->step.request.image, DESCPIPE_PURPOSE_PULL, login_came,
                                         step);
 }
@@ -380,7 +379,7 @@ struct image_step *image_pull(struct docker *docker, const struct image_request 
         return NULL;
     }
     /* Not at once: the answer may come before for_image returns, and the caller does not have the step yet. */
-    docker->host->timer->start(docker->host, 0, ask_for_login, step);
+    step->timer = docker->host->timer->start(docker->host, 0, ask_for_login, step);
     return &step->step;
 }
 

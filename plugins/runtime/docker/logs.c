@@ -243,14 +243,13 @@ static void ask(struct follow *follow, struct docker_request *request, char *pat
 
 static void look(struct follow *follow)
 {
-    struct docker_request request = {.method = "GET", .body_descriptor = -1, .done = inspected, .context = follow};
+    struct docker_request request = {.method = "GET", .done = inspected, .context = follow};
     ask(follow, &request, container_path(follow->name, "/json"));
 }
 
 static void read_log(struct follow *follow)
 {
     struct docker_request request = {.method = "GET",
-                                     .body_descriptor = -1,
                                      .idle_timeout_ms = UINT64_MAX, /* a stage may be silent for days */
                                      .stream = true,
                                      .data = stream_came,

@@ -228,6 +228,10 @@ static void read_archive(void *context)
 static void archive_was_read(void *context)
 {
     struct fetch *fetch = context;
+    if (fetch->waiters == NULL) {
+        free_fetch(fetch); /* all who asked cancelled meanwhile */
+        return;
+    }
     if (fetch->archive_answer != ARCHIVE_READ) {
         bool missing = fetch->archive_answer == ARCHIVE_MISSING;
         finish_failed(fetch, missing ? DESCPIPE_FAILED_NOT_FOUND : DESCPIPE_FAILED_REFUSED, NULL, fetch->words);

@@ -13,6 +13,8 @@ enum { CLIENT_TIMEOUT_MS = 20000 };
 struct probe {
     struct docker *docker;
     struct descpipe_call *call;
+    struct exchange *exchange;        /* the question that is open, or */
+    struct descpipe_process *process; /* the client that runs */
     struct bytes line, errors;
 };
 
@@ -28,6 +30,30 @@ static void fact(struct probe *probe, const char *name, const char *value)
     if (value[0] != '\0') {
         probe->docker->host->answer->fact(probe->call, name, value);
     }
+}
+
+static void cancelled(void *context)
+{
+    struct probe *probe = context;
+    if (probe->process != NULL) {
+        probe->docker->host->process->stop(probe->process);
+    } else {
+        docker_stop_asking(probe->exchange);
+    }
+}
+
+/* Takes the probe. */
+static void ask(struct probe *probe, const char *path, void (*done)(void *context, const struct docker_reply *reply))
+{
+    struct docker *docker = probe->docker;
+    struct docker_request request = {.method = "GET", .path = path, .done = done, .context = probe};
+    probe->exchange = docker_ask(docker, &request);
+    if (probe->exchange == NULL) {
+        docker_fail_memory(docker, probe->call);
+        free_probe(probe);
+        return;
+    }
+    docker->host->call->on_cancel(probe->call, cancelled, probe);
 }
 
 static void info_came(void *context, const struct docker_reply *reply)
@@ -66,12 +92,7 @@ static void version_came(void *context, const struct docker_reply *reply)
     if (docker->host->process->find(docker->host, docker->command[0], path, sizeof(path)) != 0) {
         fact(probe, "client", path);
     }
-    struct docker_request request = {
-        .method = "GET", .path = "/info", .body_descriptor = -1, .done = info_came, .context = probe};
-    if (docker_ask(docker, &request) == NULL) {
-        docker_fail_memory(docker, probe->call);
-        free_probe(probe);
-    }
+    ask(probe, "/info", info_came);
 }
 
 static void line_came(void *context, uint32_t stream, const char *line, uint64_t length)
@@ -87,7 +108,9 @@ static void client_ended(void *context, const struct descpipe_process_end *end)
 {
     struct probe *probe = context;
     struct docker *docker = probe->docker;
-    if (end->started && end->exit_code == 0) {
+    if (docker->host->call->cancelled(probe->call)) {
+        docker_fail(docker, probe->call, DESCPIPE_FAILED_CANCELLED, NULL, "stopped");
+    } else if (end->started && end->exit_code == 0) {
         char *server = probe->line.data != NULL ? strchr(probe->line.data, ' ') : NULL;
         fact(probe, "version", server != NULL ? server + 1 : "");
         if (server != NULL) {
@@ -125,7 +148,8 @@ static void probe_client(struct probe *probe)
                                                    .line = line_came,
                                                    .ended = client_ended,
                                                    .context = probe};
-        docker->host->process->start(docker->host, &request);
+        probe->process = docker->host->process->start(docker->host, &request);
+        docker->host->call->on_cancel(probe->call, cancelled, probe);
     }
     texts_clear(&argv);
     texts_clear(&environment);
@@ -135,8 +159,6 @@ void docker_probe(void *self, struct descpipe_call *call)
 {
     struct docker *docker = self;
     struct probe *probe = calloc(1, sizeof(*probe));
-    struct docker_request request = {
-        .method = "GET", .path = "/version", .body_descriptor = -1, .done = version_came, .context = probe};
     if (probe == NULL) {
         docker_fail_memory(docker, call);
         return;
@@ -145,8 +167,7 @@ void docker_probe(void *self, struct descpipe_call *call)
     probe->call = call;
     if (docker->by_client) {
         probe_client(probe);
-    } else if (docker_ask(docker, &request) == NULL) {
-        docker_fail_memory(docker, call);
-        free_probe(probe);
+    } else {
+        ask(probe, "/version", version_came);
     }
 }

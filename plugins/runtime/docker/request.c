@@ -185,7 +185,7 @@ static void begin(struct exchange *exchange)
     bytes_format(&type, "Content-Type: %s", given->type != NULL ? given->type : "application/json");
     const char *headers[3] = {NULL};
     size_t count = 0;
-    if (given->body != NULL || given->body_descriptor >= 0) {
+    if (given->body != NULL || given->body_descriptor > 0) {
         headers[count++] = bytes_text(&type);
     }
     if (given->header != NULL) {
@@ -201,7 +201,6 @@ static void begin(struct exchange *exchange)
         .body = given->body,
         .body_length = given->body_length,
         .body_descriptor = given->body_descriptor,
-        .answer_descriptor = -1,
         .proxy = "",
         .idle_timeout_ms = given->idle_timeout_ms > 0 ? given->idle_timeout_ms : REQUEST_TIMEOUT_MS,
         .answer_limit = UINT64_MAX, /* counted here, where a stream is told from a text */
@@ -342,8 +341,7 @@ struct exchange *docker_ask(struct docker *docker, const struct docker_request *
     }
     exchange->waiting = true;
     if (docker->asking_version == NULL) {
-        struct docker_request question = {
-            .method = "GET", .path = "/version", .body_descriptor = -1, .done = version_came, .context = docker};
+        struct docker_request question = {.method = "GET", .path = "/version", .done = version_came, .context = docker};
         docker->asking_version = new_exchange(docker, &question);
         if (docker->asking_version == NULL) {
             free_exchange(exchange);

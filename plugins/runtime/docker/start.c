@@ -59,12 +59,8 @@ static void succeed(struct attempt *attempt)
 static void ask(struct attempt *attempt, const char *method, char *path,
                 void (*done)(void *context, const struct docker_reply *reply))
 {
-    struct docker_request request = {.method = method,
-                                     .path = path,
-                                     .body_descriptor = -1,
-                                     .idle_timeout_ms = START_PATIENCE_MS,
-                                     .done = done,
-                                     .context = attempt};
+    struct docker_request request = {
+        .method = method, .path = path, .idle_timeout_ms = START_PATIENCE_MS, .done = done, .context = attempt};
     attempt->exchange = path != NULL ? docker_ask(attempt->docker, &request) : NULL;
     free(path);
     if (attempt->exchange == NULL) {
@@ -227,7 +223,6 @@ void docker_start(void *self, struct descpipe_call *call, const struct descpipe_
                                      .path = bytes_text(&path),
                                      .body = body.data,
                                      .body_length = body.length,
-                                     .body_descriptor = -1,
                                      .idle_timeout_ms = START_PATIENCE_MS,
                                      .done = created,
                                      .context = attempt};

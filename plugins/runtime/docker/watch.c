@@ -214,7 +214,7 @@ static void ask(struct watch *watch, const struct docker_request *request, char 
 
 static void look(struct watch *watch)
 {
-    struct docker_request request = {.method = "GET", .body_descriptor = -1, .done = inspected, .context = watch};
+    struct docker_request request = {.method = "GET", .done = inspected, .context = watch};
     ask(watch, &request, container_path(watch->id, "/json"));
 }
 
@@ -249,12 +249,8 @@ static void wait_ended(void *context, const struct docker_reply *reply)
 
 static void wait_with(struct watch *watch, const char *condition)
 {
-    struct docker_request request = {.method = "POST",
-                                     .body_descriptor = -1,
-                                     .idle_timeout_ms = WAIT_IDLE_MS,
-                                     .started = wait_began,
-                                     .done = wait_ended,
-                                     .context = watch};
+    struct docker_request request = {
+        .method = "POST", .idle_timeout_ms = WAIT_IDLE_MS, .started = wait_began, .done = wait_ended, .context = watch};
     watch->ended = false;
     watch->waiting_since_ms = now_ms();
     ask(watch, &request, container_path(watch->id, "/wait?condition=%s", condition));
