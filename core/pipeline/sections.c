@@ -121,6 +121,11 @@ static void add_stage(const struct reading *reading, const struct node *node)
             refuse(reading, place, NULL, "a stage cannot be named '%s': that is a section of the file", name);
             return;
         }
+    if (strcmp(name, "data") == 0) {
+        refuse(reading, place, "give it another name, or one with more to it: make-data",
+               "a stage cannot be named 'data': 'data' in the working folder holds what all stages published");
+        return;
+    }
     symbol own = reader_intern(reader, name);
     while (pipeline->stage_numbers.count <= own)
         list_add(&pipeline->stage_numbers, 0);

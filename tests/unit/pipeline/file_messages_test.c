@@ -147,6 +147,15 @@ const struct message_case message_cases[] = {
      "    a]\n"
      "a: {command: [x]}\n",
      "p.yaml:3:5: error: the stage 'a' is already listed at p.yaml:2:12\n", false},
+    {"stage_named_data", "pipeline: {stages: [data]}\n",
+     "p.yaml:1:21: error: a stage cannot be named 'data': 'data' in the working folder holds what all stages "
+     "published\n"
+     "  hint: give it another name, or one with more to it: make-data\n",
+     false},
+    {"stage_with_hidden_name", "pipeline: {stages: [.descpipe]}\n",
+     "p.yaml:1:21: error: '.descpipe' cannot name a stage\n"
+     "  hint: a name has letters, digits, '_', '-', '.' and '+', at most 128\n",
+     false},
     {"stage_named_like_section", "pipeline: {stages: [runtime]}\n",
      "p.yaml:1:21: error: a stage cannot be named 'runtime': that is a section of the file\n", false},
     {"bad_stage_name", "pipeline: {stages: [a/b]}\n",
