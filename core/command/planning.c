@@ -33,14 +33,6 @@ static bool plan_goes_on(void *context)
     return !planning->over;
 }
 
-/* What environment, command line and locks say of folders stands above the pipeline's word. */
-static const char *folder_above(const struct config_layers *layers, const char *key)
-{
-    enum layer layer;
-    const char *value = config_layers_value(layers, key, NULL, &layer);
-    return value != NULL && (layer > LAYER_PIPELINE || config_layers_locked(layers, key, NULL)) ? value : NULL;
-}
-
 static bool build_plan(struct planning *planning, const struct pipeline_options *options, bool combination_only)
 {
     struct installation *installation = &planning->installation;
@@ -74,10 +66,8 @@ bool planning_build(struct planning *planning, const struct invocation *invocati
     bool layers = installation_read_layers(installation, &search, &planning->problems);
     struct pipeline_changes changes;
     pipeline_options_changes(options, planning->base, &changes);
-    if (layers) {
-        changes.working = folder_above(installation->layers, "working");
-        changes.output = folder_above(installation->layers, "output");
-    }
+    if (layers)
+        pipeline_take_folders(installation->layers, &changes);
     planning->pipeline = pipeline_read(file, &changes, &planning->problems);
     return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
            build_plan(planning, options, combination_only);

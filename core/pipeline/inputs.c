@@ -78,6 +78,23 @@ static int compare_configs(const void *left, const void *right)
     return a->tag < b->tag ? -1 : a->tag > b->tag;
 }
 
+static void take_folder(const struct config_layers *layers, const char *key, const char **above, const char **below)
+{
+    enum layer layer;
+    const char *value = config_layers_value(layers, key, NULL, &layer);
+    if (value == NULL)
+        return;
+    const char **place = layer > LAYER_PIPELINE || config_layers_locked(layers, key, NULL) ? above : below;
+    if (*place == NULL)
+        *place = value;
+}
+
+void pipeline_take_folders(const struct config_layers *layers, struct pipeline_changes *changes)
+{
+    take_folder(layers, "working", &changes->working, &changes->default_working);
+    take_folder(layers, "output", &changes->output, &changes->default_output);
+}
+
 void inputs_finish(struct pipeline_reader *reader)
 {
     struct pipeline *pipeline = reader->pipeline;
@@ -89,8 +106,11 @@ void inputs_finish(struct pipeline_reader *reader)
         qsort(pipeline->inputs.items, pipeline->inputs.count, sizeof pipeline->inputs.items[0], compare_inputs);
     if (pipeline->configs.count > 1)
         qsort(pipeline->configs.items, pipeline->configs.count, sizeof pipeline->configs.items[0], compare_configs);
+    const struct pipeline_changes *changes = reader->changes;
     if (pipeline->working == NULL)
-        pipeline->working = path_absolute(pipeline->base, "work");
+        pipeline->working =
+            path_absolute(pipeline->base, changes->default_working != NULL ? changes->default_working : "work");
     if (pipeline->output == NULL)
-        pipeline->output = path_absolute(pipeline->base, "out");
+        pipeline->output =
+            path_absolute(pipeline->base, changes->default_output != NULL ? changes->default_output : "out");
 }

@@ -16,6 +16,7 @@
 #include "base/table.h"
 #include "config/backend.h"
 #include "config/document.h"
+#include "config/layers.h"
 
 struct slice { /* of one of the pipeline's arrays */
     uint32_t at, count;
@@ -152,11 +153,16 @@ struct pipeline {
 
 /* What the command line changes before the model is complete. */
 struct pipeline_changes {
-    const char *base;             /* --base, absolute; NULL: the working directory */
-    const char *working, *output; /* or NULL */
-    const char *const *sets;      /* "STAGE.key=value" */
-    const char *const *inputs;    /* "TAG=PATH" */
+    const char *base;                             /* --base, absolute; NULL: the working directory */
+    const char *working, *output;                 /* instead of the pipeline's own, or NULL */
+    const char *default_working, *default_output; /* where the pipeline says none; NULL: ./work, ./out */
+    const char *const *sets;                      /* "STAGE.key=value" */
+    const char *const *inputs;                    /* "TAG=PATH" */
 };
+
+/* What the layers of configuration say of the working and output folders: environment, command line and what the site
+ * locked stand above the pipeline's word, site and user below it. Leaves alone what `changes` says already. */
+void pipeline_take_folders(const struct config_layers *layers, struct pipeline_changes *changes);
 
 /* Reads, checks, finds stage folders and their metadata, infers the edges, sorts. Adds every problem there is. NULL
  * when any is an error. Creates nothing. */

@@ -152,15 +152,7 @@ static bool read_pipeline(struct engine *engine)
     if (engine->layers == NULL)
         return report_problems(engine);
     struct pipeline_changes changes = request->changes;
-    enum layer layer;
-    const char *working = config_layers_value(engine->layers, "working", NULL, &layer);
-    if (changes.working == NULL && working != NULL &&
-        (layer > LAYER_PIPELINE || config_layers_locked(engine->layers, "working", NULL)))
-        changes.working = working;
-    const char *output = config_layers_value(engine->layers, "output", NULL, &layer);
-    if (changes.output == NULL && output != NULL &&
-        (layer > LAYER_PIPELINE || config_layers_locked(engine->layers, "output", NULL)))
-        changes.output = output;
+    pipeline_take_folders(engine->layers, &changes);
     engine->pipeline = pipeline_read(request->pipeline, &changes, &engine->problems);
     return engine->pipeline != NULL || report_problems(engine);
 }

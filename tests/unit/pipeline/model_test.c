@@ -194,6 +194,50 @@ START_TEST(set_goes_through_the_same_checks)
 }
 END_TEST
 
+static const struct {
+    const char *site, *user, *argument, *pipeline, *expected; /* expected: without "/" inside the test's folder */
+} folder_cases[] = {
+    {NULL, NULL, NULL, NULL, "work"},
+    {NULL, NULL, NULL, "own", "own"},
+    {"/site", NULL, NULL, NULL, "/site"},
+    {"/site", "/user", NULL, NULL, "/user"},
+    {"/site", "/user", NULL, "own", "own"},
+    {"/site", "/user", "/argument", "own", "/argument"},
+    {"/site, lock: [working]", NULL, NULL, "own", "/site"},
+};
+
+START_TEST(folders_come_from_the_highest_layer_that_says_one)
+{
+    cleanup(fixture_end) struct fixture fixture = fixture_start();
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(memory_free) char *site = path_join(fixture.folder, "site"), *user = path_join(fixture.folder, "user.yaml");
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    if (folder_cases[_i].site != NULL) {
+        text_format(&text, "{working: %s}\n", folder_cases[_i].site);
+        fixture_write(&fixture, "site/site.yaml", text_bytes(&text), 0644);
+    }
+    text_reset(&text);
+    if (folder_cases[_i].user != NULL) {
+        text_format(&text, "{working: %s}\n", folder_cases[_i].user);
+        fixture_write(&fixture, "user.yaml", text_bytes(&text), 0644);
+    }
+    const struct config_search search = {.site_folder = site, .user_file = user, .working = folder_cases[_i].argument};
+    cleanup(config_layers_free) struct config_layers *layers = config_layers_read(&search, &problems);
+    expect_clean(&problems);
+    struct pipeline_changes changes = {.base = NULL};
+    pipeline_take_folders(layers, &changes);
+    text_reset(&text);
+    text_append(&text, "pipeline: {stages: [a]}\na: {command: [x]}\n");
+    if (folder_cases[_i].pipeline != NULL)
+        text_format(&text, "runtime: {working: %s}\n", folder_cases[_i].pipeline);
+    cleanup(pipeline_free) struct pipeline *pipeline = fixture_read(&fixture, text_bytes(&text), &changes, &problems);
+    expect_clean(&problems);
+    cleanup(memory_free) char *expected = path_absolute(pipeline->base, folder_cases[_i].expected);
+    ck_assert_str_eq(pipeline->working, expected);
+    ck_assert(text_ends_with(pipeline->output, "/out"));
+}
+END_TEST
+
 START_TEST(input_argument_replaces_and_adds)
 {
     cleanup(fixture_end) struct fixture fixture = fixture_start();
@@ -529,6 +573,8 @@ int main(void)
     tcase_add_test(model, section_wins_over_stage_yaml_over_run_py);
     tcase_add_loop_test(model, set_goes_through_the_same_checks, 0, sizeof bad_sets / sizeof bad_sets[0]);
     tcase_add_test(model, input_argument_replaces_and_adds);
+    tcase_add_loop_test(model, folders_come_from_the_highest_layer_that_says_one, 0,
+                        sizeof folder_cases / sizeof *folder_cases);
     tcase_add_loop_test(model, input_argument_is_checked, 0, sizeof bad_inputs / sizeof bad_inputs[0]);
     tcase_add_test(model, config_folder_gives_the_files_that_sections_name);
     tcase_add_test(model, members_are_the_product_last_key_fastest);
