@@ -88,7 +88,8 @@ static bool find_input(const struct engine *engine, struct arena *arena, const s
     const char *tag = pipeline_text(engine->pipeline, file->tag),
                *suffix = pipeline_text(engine->pipeline, file->suffix);
     const struct run_input *given = pipeline_input(engine->pipeline, file->tag);
-    *found = (struct staging_file){.name = file_name(arena, tag, suffix), .is_folder = staging_is_folder(suffix)};
+    *found = (struct staging_file){
+        .name = file_name(arena, tag, suffix), .is_folder = staging_is_folder(suffix), .suffix = suffix};
     if (given != NULL) {
         found->from = pipeline_text(engine->pipeline, given->path);
         return true;
@@ -291,6 +292,7 @@ static void publish_done(void *context)
         outcome_spoil(&attempt->outcome, attempt->files_verdict, attempt->files_error.message);
     attempt_published(attempt);
 }
+    attempt->in.pipeline = engine->pipeline;
 
 static void look_work(void *context)
 {

@@ -2,6 +2,7 @@
 /* Bringing inputs in, judging outputs, publishing them. */
 #include "run/staging.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,15 +46,43 @@ static bool make_anew(const char *folder, struct error *error)
     return folder_remove(folder, error) && folder_make(folder, 0777, error);
 }
 
-static bool bring_files(const char *folder, const struct staging_file *files, size_t count, bool may_link,
-                        struct error *error)
+/* A folder of members holds one file each, all of one type. */
+static bool check_members(const struct pipeline *pipeline, const char *suffix, const char *path, struct error *error)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return error_system(error, "cannot open the folder '%s'", path);
+    bool fits = true;
+    for (const struct dirent *entry; fits && (entry = readdir(folder)) != NULL;) {
+        if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, ".."))
+            continue;
+        cleanup(memory_free) char *file = path_join(path, entry->d_name);
+        fits = file_type_check(pipeline, suffix, file, error);
+    }
+    closedir(folder);
+    return fits;
+}
+
+static bool check_type(const struct pipeline *pipeline, const struct staging_file *file, const char *path,
+                       struct error *error)
+{
+    if (file->suffix == NULL)
+        return true;
+    bool fits = file->is_folder && !staging_is_folder(file->suffix)
+                    ? check_members(pipeline, file->suffix, path, error)
+                    : file_type_check(pipeline, file->suffix, path, error);
+    return fits || error_wrap(error, "its input '%s' is not what it should be", file->name);
+}
+
+static bool bring_files(const struct pipeline *pipeline, const char *folder, const struct staging_file *files,
+                        size_t count, bool may_link, struct error *error)
 {
     if (!make_anew(folder, error))
         return false;
     for (size_t i = 0; i < count; i++) {
         /* Data that a person names may be a link into a store; only what a stage writes may not be one. */
         cleanup(memory_free) char *real = path_real(files[i].from, error);
-        if (real == NULL)
+        if (real == NULL || !check_type(pipeline, &files[i], real, error))
             return false;
         cleanup(memory_free) char *to = path_join(folder, files[i].name);
         if (!place(real, to, files[i].is_folder, may_link, error))
@@ -67,8 +96,8 @@ bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct
     cleanup(memory_free) char *input = path_join(in->folder, "input");
     cleanup(memory_free) char *config = path_join(in->folder, "config");
     errno = 0;
-    bool done = bring_files(input, in->inputs, in->inputs_count, in->may_link, error) &&
-                bring_files(config, in->configs, in->configs_count, false, error);
+    bool done = bring_files(in->pipeline, input, in->inputs, in->inputs_count, in->may_link, error) &&
+                bring_files(in->pipeline, config, in->configs, in->configs_count, false, error);
     if (done && in->script != NULL) {
         cleanup(memory_free) char *script = path_join(config, in->script_name);
         done = file_write(script, in->script, strlen(in->script), 0777, error);

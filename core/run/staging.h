@@ -25,11 +25,13 @@ struct staging_file {
     const char *from; /* absolute */
     const char *name; /* inside the folder */
     bool is_folder;
+    const char *suffix; /* its type, or that of every file of a folder of members; NULL: any */
 };
 
 struct staging_in {
-    const char *folder; /* WORKING/STAGE or WORKING/STAGE/MEMBER: input and config are made anew in it */
-    bool may_link;      /* the runtime mounts inputs read-only */
+    const struct pipeline *pipeline; /* its types; may be NULL */
+    const char *folder;              /* WORKING/STAGE or WORKING/STAGE/MEMBER: input and config are made anew in it */
+    bool may_link;                   /* the runtime mounts inputs read-only */
     const struct staging_file *inputs;
     size_t inputs_count;
     const struct staging_file *configs;
@@ -37,7 +39,8 @@ struct staging_in {
     const char *script_name; /* with `script`: a file of the config folder */
     const char *script;      /* or NULL */
 };
-/* Fails with a message that names the file; DISK when errno said that there is no room. */
+/* Files of a known type are looked at first. Fails with a message that names the file; DISK when errno said that there
+ * is no room. */
 bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct error *error);
 
 struct staging_output {

@@ -197,6 +197,48 @@ START_TEST(looks_at_the_type_of_an_output)
 }
 END_TEST
 
+static const struct {
+    const char *name, *suffix, *at; /* what to spoil */
+    bool is_folder;
+    const char *reason;
+} typed[] = {
+    {"x.fits", "fits", "x.fits", false,
+     "its input 'x.fits' is not what it should be: '@/x.fits' is not FITS: its first bytes are others"},
+    {"x.json", "json", "x.json", false,
+     "its input 'x.json' is not what it should be: '@/x.json' is not JSON: its first character begins no value"},
+    {"x", "fits", "x/r.fits", true,
+     "its input 'x' is not what it should be: '@/x/r.fits' is not FITS: its first bytes are others"},
+    {"x", "/", "x", false, "its input 'x' is not what it should be: '@/x' is not a folder"},
+    {"x.txt", "txt", "x.txt", false, NULL},
+    {"x", "txt", "x/r.txt", true, NULL},
+};
+
+START_TEST(looks_at_the_type_of_every_input)
+{
+    if (typed[_i].is_folder) {
+        ck_assert(folder_make("x", 0755, NULL));
+        make_file("x/g.fits", "SIMPLE  =                    T");
+        if (typed[_i].reason == NULL)
+            make_file("x/q.txt", "");
+    }
+    make_file(typed[_i].at, "?");
+    cleanup(memory_free) char *here = path_real(".", NULL), *from = path_join(here, typed[_i].name);
+    const struct staging_file input = {
+        .from = from, .name = typed[_i].name, .is_folder = typed[_i].is_folder, .suffix = typed[_i].suffix};
+    const struct staging_in in = {.folder = "stage", .inputs = &input, .inputs_count = 1};
+    enum verdict verdict = VERDICT_OK;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    ck_assert_int_eq(staging_bring_in(&in, &verdict, &error), typed[_i].reason == NULL);
+    ck_assert_int_eq(verdict, typed[_i].reason == NULL ? VERDICT_OK : VERDICT_STAGE_IN);
+    if (typed[_i].reason == NULL)
+        return;
+    const char *at = strchr(typed[_i].reason, '@');
+    cleanup(memory_free) char *expected =
+        memory_format("%.*s%s%s", (int)(at - typed[_i].reason), typed[_i].reason, here, at + 1);
+    ck_assert_str_eq(error.message, expected);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("staging");
@@ -210,6 +252,7 @@ int main(void)
     tcase_add_test(cases, publishes_in_one_step_and_points_to_the_winner);
     tcase_add_loop_test(cases, a_folder_in_the_place_of_the_link_stays, 0, 2);
     tcase_add_test(cases, looks_at_the_type_of_an_output);
+    tcase_add_loop_test(cases, looks_at_the_type_of_every_input, 0, sizeof typed / sizeof *typed);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
