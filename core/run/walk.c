@@ -3,8 +3,9 @@
  * Walking the plan: which tasks are ready, and what the end of one means for the rest.
  *
  * How it works: a stage counts the stages it waits for, and its own tasks that have not succeeded. When the second
- * count reaches zero the first one of each dependent goes down by one. Nothing recurses: a chain may be as long as it
- * likes.
+ * count reaches zero the first one of each dependent goes down by one. A stage whose members take each their own
+ * member's data of every stage before it goes by members instead: there each task counts the tasks it waits for, so
+ * that one slow member holds up nobody else. Nothing recurses: a chain may be as long as it likes.
  */
 #include "run/walk.h"
 
@@ -71,6 +72,31 @@ static void prepare_limits(struct engine *engine)
     }
 }
 
+static bool takes_data(const struct pipeline *pipeline, const struct stage *stage, uint32_t producer)
+{
+    for (uint32_t i = 0; i < stage->inputs.count; i++) {
+        symbol tag = pipeline->files.items[stage->inputs.at + i].tag;
+        if (pipeline_producer(pipeline, tag) == producer && pipeline_input(pipeline, tag) == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Order without data is about the whole stage, as its author wrote it. */
+static bool goes_by_members(const struct engine *engine, const struct stage *stage)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    if (stage->members == 0)
+        return false;
+    for (uint32_t i = 0; i < stage->after.count; i++) {
+        uint32_t producer = pipeline->edges.items[stage->after.at + i];
+        if (engine->plan->stages[producer].selected &&
+            (!stage_members_match(stage, &pipeline->stages.items[producer]) || !takes_data(pipeline, stage, producer)))
+            return false;
+    }
+    return true;
+}
+
 static void prepare_stages(struct engine *engine)
 {
     const struct pipeline *pipeline = engine->pipeline;
@@ -89,7 +115,21 @@ static void prepare_stages(struct engine *engine)
         engine->left += stage_tasks(engine, i);
         for (uint32_t j = 0; j < after.count; j++)
             engine->stages[i].waiting += engine->plan->stages[pipeline->edges.items[after.at + j]].selected;
+        engine->stages[i].by_members =
+            engine->stages[i].waiting > 0 && goes_by_members(engine, &pipeline->stages.items[i]);
+        uint32_t first = engine->plan->stages[i].first_task;
+        for (uint32_t j = 0; engine->stages[i].by_members && j < stage_tasks(engine, i); j++)
+            engine->tasks[first + j].waiting = engine->stages[i].waiting;
     }
+}
+
+/* The task of a stage that goes by members which takes what this task of a stage before it makes, or NONE. */
+static uint32_t own_member(const struct engine *engine, uint32_t producer_task, uint32_t consumer)
+{
+    uint32_t number, member;
+    const struct stage *producer = walk_stage_of(engine, producer_task, &number, &member);
+    uint32_t match = stage_member_match(engine->pipeline, producer, member, &engine->pipeline->stages.items[consumer]);
+    return match == NONE ? NONE : engine->plan->stages[consumer].first_task + match;
 }
 
 static void stage_ready(struct engine *engine, uint32_t number)
@@ -102,8 +142,6 @@ static void stage_ready(struct engine *engine, uint32_t number)
 void walk_begin(struct engine *engine)
 {
     engine->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *engine->tasks);
-    for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
-        engine->tasks[i].attempt_slot = NONE;
     prepare_stages(engine);
     prepare_limits(engine);
     index_dependents(engine);
@@ -118,6 +156,8 @@ void walk_start(struct engine *engine)
 
 void walk_ready(struct engine *engine, uint32_t task)
 {
+    if (engine->tasks[task].state == TASK_PLANNED)
+        engine->tasks[task].attempt_slot = NONE;
     engine->tasks[task].state = TASK_READY;
     task_heap_push(&engine->ready, walk_item(engine, task));
 }
@@ -139,12 +179,18 @@ void walk_succeeded(struct engine *engine, uint32_t task)
     engine->tasks[task].state = TASK_SUCCEEDED;
     engine->succeeded++;
     engine->left--;
-    if (--engine->stages[number].tasks_left > 0)
-        return;
+    bool whole = --engine->stages[number].tasks_left == 0;
     for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
         uint32_t dependent = engine->dependents[i];
-        if (engine->plan->stages[dependent].selected && --engine->stages[dependent].waiting == 0)
+        if (!engine->plan->stages[dependent].selected)
+            continue;
+        if (engine->stages[dependent].by_members) {
+            uint32_t own = own_member(engine, task, dependent);
+            if (own != NONE && engine->tasks[own].state == TASK_PLANNED && --engine->tasks[own].waiting == 0)
+                walk_ready(engine, own);
+        } else if (whole && --engine->stages[dependent].waiting == 0) {
             stage_ready(engine, dependent);
+        }
     }
 }
 
@@ -161,28 +207,37 @@ void walk_settle(struct engine *engine, uint32_t task, enum task_state state)
     record_state(engine, task, state);
 }
 
-static void skip_planned(struct engine *engine, uint32_t number)
+static void skip_task(struct engine *engine, uint32_t task)
 {
-    uint32_t first = engine->plan->stages[number].first_task;
-    for (uint32_t i = 0; i < stage_tasks(engine, number); i++)
-        if (engine->tasks[first + i].state == TASK_PLANNED)
-            walk_settle(engine, first + i, TASK_SKIPPED);
+    if (engine->tasks[task].state != TASK_PLANNED)
+        return;
+    walk_settle(engine, task, TASK_SKIPPED);
+    list_add(&engine->stack, task);
 }
 
-/* Everything after a stage that will not succeed. A stage is met once: its first task tells. */
+/* Everything after a task that will not succeed. A stage that waits for whole stages is met once: its first task tells.
+ */
 static void skip_dependents(struct engine *engine, uint32_t failed)
 {
     engine->stack.count = 0;
     list_add(&engine->stack, failed);
     while (engine->stack.count > 0) {
-        uint32_t number = engine->stack.items[--engine->stack.count];
+        uint32_t task = engine->stack.items[--engine->stack.count];
+        uint32_t number = plan_task_stage(engine->plan, task);
         for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
-            uint32_t dependent = engine->dependents[i];
-            if (!engine->plan->stages[dependent].selected ||
-                engine->tasks[engine->plan->stages[dependent].first_task].state != TASK_PLANNED)
+            uint32_t dependent = engine->dependents[i], first = engine->plan->stages[dependent].first_task;
+            if (!engine->plan->stages[dependent].selected)
                 continue;
-            skip_planned(engine, dependent);
-            list_add(&engine->stack, dependent);
+            if (engine->stages[dependent].by_members) {
+                uint32_t own = own_member(engine, task, dependent);
+                if (own != NONE)
+                    skip_task(engine, own);
+                continue;
+            }
+            if (engine->tasks[first].state != TASK_PLANNED)
+                continue;
+            for (uint32_t j = 0; j < stage_tasks(engine, dependent); j++)
+                skip_task(engine, first + j);
         }
     }
 }
@@ -196,7 +251,7 @@ void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict)
         engine->cancelled++;
     else
         engine->failed++;
-    skip_dependents(engine, plan_task_stage(engine->plan, task));
+    skip_dependents(engine, task);
     if (!cancelled && !engine->request->keep_going)
         stop_after_failure(engine);
 }

@@ -49,7 +49,10 @@ enum task_state {
 };
 
 struct task {
-    uint32_t attempt_slot; /* RUNNING: index into engine->attempts */
+    union {
+        uint32_t waiting;      /* PLANNED, of a stage that goes by members: producers' members it waits for */
+        uint32_t attempt_slot; /* RUNNING: index into engine->attempts; NONE after it */
+    };
     uint16_t attempts;     /* made or in progress */
     uint8_t state;         /* enum task_state */
     uint8_t verdict;       /* the last attempt's */
@@ -59,6 +62,7 @@ struct task {
 };
 
 struct walk_stage {
+    bool by_members;      /* each task waits for its own member of every stage before it, not for whole stages */
     uint32_t waiting;     /* stages it waits for */
     uint32_t tasks_left;  /* not succeeded */
     uint32_t first_order; /* of its first task in the stable topological order */
@@ -195,7 +199,7 @@ struct engine {
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
     uint32_t *configs_order; /* pipeline->configs by stage and tag */
-    LIST(uint32_t) stack;    /* of stages, for walking without recursion */
+    LIST(uint32_t) stack;    /* of tasks, for walking without recursion */
     uint32_t left;           /* tasks without a final state */
     uint32_t running;        /* attempts in progress */
     uint32_t retrying;       /* tasks that wait for their next attempt */

@@ -178,6 +178,85 @@ START_TEST(members_run_each_with_its_own_values)
 }
 END_TEST
 
+#define PERIOD_AND_FOLD                                                                                                \
+    "period: {command: [sh, -c, '[ $DESC_EACH_BAND = g ] || read x < ../../../../../../gate; "                            \
+    "echo $DESC_EACH_BAND > $DESC_OUTPUT/x.txt'], outputs: {x: txt}, foreach: {band: [g, r]}}\n"                       \
+    "fold: {command: [sh, -c, 'cp $DESC_INPUT/x.txt $DESC_OUTPUT/y.txt'], inputs: {x: txt}, outputs: {y: txt}, "       \
+    "foreach: {band: [r, g]}}\n"                                                                                       \
+    "all: {command: [sh, -c, 'cat $DESC_INPUT/y/*.txt > $DESC_OUTPUT/z.txt'], inputs: {y: txt}, outputs: {z: txt}}\n"
+
+struct wanted_record {
+    const char *folder, *kind, *text;
+};
+
+static bool record_is_there(void *context)
+{
+    const struct wanted_record *wanted = context;
+    return count_records(wanted->folder, wanted->kind, wanted->text, NULL) > 0;
+}
+
+START_TEST(a_member_waits_for_its_own_member_only)
+{
+    write_pipeline("period, fold, all", PERIOD_AND_FOLD);
+    ck_assert_int_eq(mkdir("work", 0755), 0);
+    ck_assert_int_eq(mkfifo("work/gate", 0600), 0);
+    struct run_front front;
+    start_run(&(struct run_setup){.scheduler = "local"}, &front);
+    ck_assert_int_eq(next_news(&front), RUN_FOLDER);
+    struct wanted_record wanted = {front.folder, "verdict", "\"stage\":\"fold\",\"member\":\"g\""};
+    ck_assert(eventually(record_is_there, &wanted));
+    ck_assert_uint_eq(count_records(front.folder, "verdict", "\"stage\":\"period\"", NULL), 1);
+    ck_assert_uint_eq(count_records(front.folder, "intent", "\"stage\":\"fold\",\"member\":\"r\"", NULL), 0);
+    int descriptor = open("work/gate", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(write(descriptor, "go\n", 3), 3);
+    ck_assert_int_eq(finish_run(&front, NULL), 0);
+    close(descriptor);
+    cleanup(memory_free) char *result = read_text("out/z.txt");
+    ck_assert_str_eq(result, "g\nr\n");
+}
+END_TEST
+
+START_TEST(a_member_that_fails_keeps_back_only_what_needs_it)
+{
+    write_pipeline("period, fold, all",
+                   "period: {command: [sh, -c, '[ $DESC_EACH_BAND = g ] && echo g > $DESC_OUTPUT/x.txt'], "
+                   "outputs: {x: txt}, foreach: {band: [r, g]}}\n"
+                   "fold: {command: [sh, -c, 'cp $DESC_INPUT/x.txt $DESC_OUTPUT/y.txt'], inputs: {x: txt}, "
+                   "outputs: {y: txt}, foreach: {band: [g, r]}}\n"
+                   "all: {command: ['true'], inputs: {y: txt}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = schedulers[_i], .keep_going = true}, &folder), 5);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"fold\",\"member\":\"g\"", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"fold\",\"member\":\"r\",\"state\":\"skipped\"", NULL),
+                      1);
+    ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"all\",\"state\":\"skipped\"", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "end", "\"succeeded\":2,\"failed\":1,\"cancelled\":0,\"skipped\":2", NULL),
+                      1);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(an_input_of_the_wrong_type_is_a_verdict)
+{
+    write_pipeline("a, b, c",
+                   "a: {command: [sh, -c, 'printf \"SIMPLE  =\" > $DESC_OUTPUT/x.fits'], outputs: {x: fits}, "
+                   "foreach: {band: [g, r]}}\n"
+                   "b: {command: [sh, -c, 'echo no > ../../../../../data/x/r.fits'], depends-on: [a]}\n"
+                   "c: {command: ['true'], inputs: {x: fits}, depends-on: [b]}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
+    cleanup(memory_free) char *reason =
+        memory_format("its input 'x' is not what it should be: '%s/work/data/x/r.fits' is not FITS: its first bytes "
+                      "are others",
+                      base);
+    char *record = NULL;
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"STAGE_IN\"", &record), 1);
+    ck_assert_msg(strstr(record, reason) != NULL, "expected %s in %s", reason, record);
+    memory_free(record);
+    memory_free(folder);
+}
+END_TEST
+
 START_TEST(a_named_limit_holds)
 {
     write_pipeline("a", "limits: {one: 1}\n"
@@ -360,6 +439,9 @@ int main(void)
     tcase_add_test(cases, retries_for_the_reasons_that_are_named);
     tcase_add_test(cases, retries_end_at_their_limit);
     tcase_add_loop_test(cases, members_run_each_with_its_own_values, 0, 2);
+    tcase_add_test(cases, a_member_waits_for_its_own_member_only);
+    tcase_add_loop_test(cases, a_member_that_fails_keeps_back_only_what_needs_it, 0, 2);
+    tcase_add_test(cases, an_input_of_the_wrong_type_is_a_verdict);
     tcase_add_test(cases, a_named_limit_holds);
     tcase_add_test(cases, only_takes_what_an_earlier_run_left);
     tcase_add_test(cases, a_script_runs_verbatim);
