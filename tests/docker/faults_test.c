@@ -420,6 +420,49 @@ START_TEST(nor_can_one_that_does_not_even_say_its_version)
 }
 END_TEST
 
+#define OLD_VERSION                                                                                                    \
+    {                                                                                                                  \
+        "GET /version", 200, "{\"ApiVersion\":\"1.39\",\"MinAPIVersion\":\"1.12\",\"Version\":\"18.09\"}", 0, 0, 0     \
+    }
+
+/* The version may be known before, or be asked for by the start itself. */
+START_TEST(gpus_are_refused_by_an_engine_that_is_too_old)
+{
+    cleanup(answer_free) struct answer answer, launched;
+    static const char *const command[] = {"true", NULL}, *const gpus[] = {"0", NULL};
+    const struct script_line script[] = {OLD_VERSION, {"GET /v1.39/containers/json", 200, "[]", 0, 0, 0}, {0}};
+    struct descpipe_resources resources = {.size = sizeof(resources), .gpus_per_node = 1};
+    struct descpipe_stage stage = {.size = sizeof(stage),
+                                   .run = "r1",
+                                   .name = "shear",
+                                   .attempt = 1,
+                                   .token = "r1-1",
+                                   .image_handle = "sha256:" HEX,
+                                   .command = command,
+                                   .resources = &resources,
+                                   .gpus = gpus};
+    play(script);
+    if (_i == 1) {
+        cleanup(answer_free) struct answer found;
+        runtime_find(driver.instance, "r1", driver_call(&found));
+        driver_wait(&driver, &found);
+        ck_assert(found.ok);
+    }
+    runtime_start(driver.instance, &stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    cleanup(memory_free) char *words =
+        memory_format("gpus need Docker's API 1.40; Docker at %s speaks only up to 1.39", host);
+    cleanup(memory_free) char *message = memory_format("stage 'shear' cannot start in Docker: %s", words);
+    check_failure(&answer, DESCPIPE_FAILED_REFUSED, message);
+    ck_assert_str_eq(answer.hint, "update the Docker Engine, or use --runtime=native");
+    ck_assert_ptr_null(strstr(scripted_engine_asked(engine), "create"));
+    cleanup(memory_free) char *refused = memory_format("stage 'shear' cannot be run by the docker client: %s", words);
+    runtime_launch(driver.instance, &stage, driver_call(&launched));
+    check_failure(&launched, DESCPIPE_FAILED_REFUSED, refused);
+    ck_assert_str_eq(launched.hint, "update the Docker Engine, or use --runtime=native");
+}
+END_TEST
+
 static const struct {
     struct script_line line;
     const char *message; /* NULL: it succeeds */
@@ -560,6 +603,7 @@ int main(void)
     tcase_add_test(tests, a_watch_ends_when_nobody_wants_it);
     ADD_TABLE(an_engine_that_does_not_answer_cannot_hold_a_cancelled_call, deaf);
     ADD_TABLE(nor_can_one_that_does_not_even_say_its_version, deaf);
+    tcase_add_loop_test(tests, gpus_are_refused_by_an_engine_that_is_too_old, 0, 2);
     ADD_TABLE(with_keep_failed_only_what_surely_succeeded_is_removed, kept);
     tcase_add_test(tests, a_log_that_breaks_goes_on_where_it_was);
     tcase_add_test(tests, a_full_disk_is_said_by_name);

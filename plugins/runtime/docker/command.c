@@ -245,6 +245,12 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
                     stage->name);
         return;
     }
+    if (stage->resources != NULL && stage->resources->gpus_per_node > 0 &&
+        docker_too_old(docker, API_DEVICE_REQUESTS, "gpus", command.words)) {
+        docker_fail(docker, call, DESCPIPE_FAILED_REFUSED, docker_update_hint,
+                    "stage '%.100s' cannot be run by the docker client: %s", stage->name, command.words);
+        return;
+    }
     if (!write_command(&command)) {
         docker_fail(docker, call, DESCPIPE_FAILED_UNSUPPORTED, "use the form MANAGED (`form: api`), or another name",
                     "stage '%.100s' cannot be run by the docker client: %s", stage->name, command.words);

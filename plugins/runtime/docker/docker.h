@@ -48,7 +48,7 @@ struct docker {
 
 struct docker_reply {
     uint32_t outcome; /* DESCPIPE_HTTP_ */
-    int32_t status;   /* HTTP */
+    int32_t status;   /* HTTP; 0 with DONE: not sent, because this Engine is too old for it */
     const char *body; /* what was collected, with a NUL */
     size_t length;
     const char *words; /* why it did not work: Docker's words or the connection's; "" when it did */
@@ -64,6 +64,8 @@ struct docker_request {
     const char *header;       /* one more line, may be secret; or NULL */
     int32_t body_descriptor;  /* used when above 0, with body_length; must stay open until done */
     uint64_t idle_timeout_ms; /* 0: REQUEST_TIMEOUT_MS; UINT64_MAX: never */
+    uint32_t oldest_api;      /* that can do it, with */
+    const char *feature;      /* what the user calls it; 0: all that are spoken to can */
     bool stream;              /* the answer has no limit and goes to `data` when the status is 2xx */
     void (*started)(void *context, int32_t status);
     void (*data)(void *context, const void *bytes, size_t length);
@@ -75,6 +77,9 @@ enum { REQUEST_TIMEOUT_MS = 120000, ANSWER_LIMIT = 64 << 20, ERROR_BODY_LIMIT = 
 
 /* NULL only when there is no memory; `done` does not come then. Else it comes later, never before this returns. */
 struct exchange *docker_ask(struct docker *docker, const struct docker_request *request);
+/* True, with what to say, when the Engine is known to be too old for something. */
+bool docker_too_old(const struct docker *docker, uint32_t oldest_api, const char *feature, char words[ANSWER_WORDS]);
+extern const char docker_update_hint[];
 /* `done` comes with STOPPED, perhaps before this returns. */
 void docker_stop_asking(struct exchange *exchange);
 /* At close: each `done` comes with STOPPED, and the host's late words find nobody. */

@@ -230,6 +230,19 @@ static void begin(struct exchange *exchange)
     bytes_clear(&key);
 }
 
+static void unlink_exchange(struct exchange *exchange)
+{
+    if (exchange->previous != NULL) {
+        exchange->previous->next = exchange->next;
+    } else {
+        exchange->docker->exchanges = exchange->next;
+    }
+    if (exchange->next != NULL) {
+        exchange->next->previous = exchange->previous;
+    }
+    exchange->next = exchange->previous = NULL;
+}
+
 /* All that waited for the version get the same bad news. */
 static void fail_waiting(struct docker *docker, uint32_t outcome, const char *words, const char *hint)
 {
@@ -239,16 +252,7 @@ static void fail_waiting(struct docker *docker, uint32_t outcome, const char *wo
         if (!exchange->waiting) {
             continue;
         }
-        /* Out of the list first: `done` may start new requests. */
-        if (exchange->previous != NULL) {
-            exchange->previous->next = next;
-        } else {
-            docker->exchanges = next;
-        }
-        if (next != NULL) {
-            next->previous = exchange->previous;
-        }
-        exchange->previous = NULL;
+        unlink_exchange(exchange); /* first: `done` may start new requests */
         exchange->next = failed;
         failed = exchange;
     }
@@ -262,9 +266,49 @@ static void fail_waiting(struct docker *docker, uint32_t outcome, const char *wo
     }
 }
 
+const char docker_update_hint[] = "update the Docker Engine, or use --runtime=native";
+
+bool docker_too_old(const struct docker *docker, uint32_t oldest_api, const char *feature, char words[ANSWER_WORDS])
+{
+    if (docker->api == 0 || docker->api >= oldest_api) {
+        return false;
+    }
+    snprintf(words, ANSWER_WORDS,
+             "%.100s need Docker's API 1.%" PRIu32 "; Docker at %.200s speaks only up to 1.%" PRIu32, feature,
+             oldest_api % 1000, docker->address.text, docker->api % 1000);
+    return true;
+}
+
+/* Sends what waited for the version, except what this Engine is too old for. */
+static void begin_waiting(struct docker *docker)
+{
+    struct exchange *refused = NULL;
+    for (struct exchange *exchange = docker->exchanges, *next = NULL; exchange != NULL; exchange = next) {
+        next = exchange->next;
+        if (!exchange->waiting) {
+            continue;
+        }
+        if (!docker_too_old(docker, exchange->request.oldest_api, exchange->request.feature, exchange->words)) {
+            begin(exchange);
+            continue;
+        }
+        unlink_exchange(exchange); /* first: `done` may start new requests */
+        exchange->next = refused;
+        refused = exchange;
+    }
+    while (refused != NULL) {
+        struct exchange *exchange = refused;
+        struct docker_reply reply = {
+            .outcome = DESCPIPE_HTTP_DONE, .body = "", .words = exchange->words, .hint = docker_update_hint};
+        refused = exchange->next;
+        exchange->request.done(exchange->request.context, &reply);
+        exchange->docker = NULL;
+        free_exchange(exchange);
+    }
+}
+
 static void version_came(void *context, const struct docker_reply *reply)
 {
-    static const char update[] = "update the Docker Engine, or use --runtime=native";
     struct docker *docker = context;
     struct engine_version version;
     char words[ANSWER_WORDS];
@@ -288,15 +332,11 @@ static void version_came(void *context, const struct docker_reply *reply)
                  version.version, docker->address.text, version.oldest_api % 1000, version.api % 1000,
                  API_OLDEST % 1000, API_NEWEST % 1000);
         fail_waiting(docker, DESCPIPE_HTTP_CANNOT_CONNECT, words,
-                     version.api < API_OLDEST ? update : "update descpipe, or use --runtime=native");
+                     version.api < API_OLDEST ? docker_update_hint : "update descpipe, or use --runtime=native");
         return;
     }
     docker->api = version.api < API_NEWEST ? version.api : API_NEWEST;
-    for (struct exchange *exchange = docker->exchanges; exchange != NULL; exchange = exchange->next) {
-        if (exchange->waiting) {
-            begin(exchange);
-        }
-    }
+    begin_waiting(docker);
 }
 
 static struct exchange *new_exchange(struct docker *docker, const struct docker_request *request)

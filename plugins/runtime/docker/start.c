@@ -178,7 +178,7 @@ static void created(void *context, const struct docker_reply *reply)
     } else if (reply->outcome == DESCPIPE_HTTP_DONE) {
         const char *hint = NULL;
         words_read_start(reply->words, attempt->words, &hint);
-        fail(attempt, docker_failure(reply), hint, attempt->words);
+        fail(attempt, docker_failure(reply), reply->hint != NULL ? reply->hint : hint, attempt->words);
     } else {
         fail(attempt, docker_change_failure(reply), reply->hint, reply->words);
     }
@@ -212,6 +212,11 @@ void docker_start(void *self, struct descpipe_call *call, const struct descpipe_
         fail(attempt, DESCPIPE_FAILED_REFUSED, NULL, "its image was not prepared");
         return;
     }
+    bool gpus = stage->gpus != NULL && stage->gpus[0] != NULL;
+    if (gpus && docker_too_old(docker, API_DEVICE_REQUESTS, "gpus", attempt->words)) {
+        fail(attempt, DESCPIPE_FAILED_REFUSED, docker_update_hint, attempt->words);
+        return;
+    }
     if (!create_write(stage, &options, &body, attempt->words)) {
         bytes_wipe(&body);
         fail(attempt, DESCPIPE_FAILED_REFUSED, NULL, attempt->words);
@@ -223,6 +228,8 @@ void docker_start(void *self, struct descpipe_call *call, const struct descpipe_
                                      .path = bytes_text(&path),
                                      .body = body.data,
                                      .body_length = body.length,
+                                     .oldest_api = gpus ? API_DEVICE_REQUESTS : 0,
+                                     .feature = "gpus",
                                      .idle_timeout_ms = START_PATIENCE_MS,
                                      .done = created,
                                      .context = attempt};
