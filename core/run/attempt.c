@@ -44,8 +44,9 @@ static void attempt_reset(struct attempt *attempt)
     error_clear(&attempt->files_error);
     arena_reset(attempt->arena);
     struct arena *arena = attempt->arena;
-    uint32_t slot = attempt->slot;
-    *attempt = (struct attempt){.arena = arena, .slot = slot, .keeper_slot = -1, .output = -1, .error = -1};
+    const struct attempt kept = *attempt;
+    *attempt = (struct attempt){.arena = arena, .slot = kept.slot, .keeper_slot = -1, .output = -1, .error = -1};
+    memcpy(attempt->has_empty, kept.has_empty, sizeof kept.has_empty);
 }
 
 static double power(double factor, unsigned times)
@@ -427,6 +428,7 @@ static void attempt_done(struct attempt *attempt)
     uint32_t task = attempt->task;
     engine->tasks[task].attempt_slot = NONE;
     engine->running--;
+    files_leave(attempt);
     decide(engine, task, &attempt->outcome);
     uint32_t slot = attempt->slot;
     attempt_reset(attempt);

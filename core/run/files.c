@@ -2,17 +2,37 @@
 /*
  * The files of attempts: which they are, and the helper thread's turns at bringing them in and out.
  *
- * A stage without inputs and configuration shares one empty folder with all others like it, and one that declares no
- * outputs and runs without a container stands in a folder shared likewise: no-op stages cost no folder.
+ * A stage without inputs and configuration, or without declared outputs, gets no folder of its own made: no-op stages
+ * cost none. Where the runtime isolates paths the first share one empty folder, which they see read-only. Without
+ * isolation nothing keeps a stage, or the superuser's, from writing where it stands; so there each attempt slot has a
+ * pair of folders (attempts/empty-N, attempts/none-N), private while an attempt holds the slot and used again as long
+ * as they are empty. How that is seen costs one look: a folder is made with a time of long ago, and whatever is done in
+ * it changes that. What a stage left is moved to the attempt's own name, where a stage with outputs has its folder.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "run/walk.h"
+
+#define LONG_AGO_SECONDS 1
+#define LONG_AGO                                                                                                       \
+    (const struct timespec[2])                                                                                         \
+    {                                                                                                                  \
+        {.tv_sec = LONG_AGO_SECONDS},                                                                                  \
+        {                                                                                                              \
+            .tv_sec = LONG_AGO_SECONDS                                                                                 \
+        }                                                                                                              \
+    }
+
+static const char *const empty_names[EMPTY_FOLDERS] = {[EMPTY_INPUT] = "empty", [EMPTY_OUTPUT] = "none"};
 
 static int compare_configs(const void *left, const void *right, void *context)
 {
@@ -180,18 +200,82 @@ static bool make_output_folder(struct attempt *attempt)
     return made;
 }
 
-static const char *shared_folder(struct attempt *attempt, char **path, const char *name, mode_t mode)
+static bool make_empty(struct attempt *attempt, const char *path, mode_t mode)
+{
+    cleanup(memory_free) char *parent = path_folder(path);
+    if (!folder_make(parent, 0777, &attempt->files_error)) {
+        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+        return false;
+    }
+    if ((mkdir(path, mode) == 0 || errno == EEXIST) && utimensat(AT_FDCWD, path, LONG_AGO, 0) == 0)
+        return true;
+    attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+    return error_system(&attempt->files_error, "cannot make the folder '%s'", path);
+}
+
+static const char *empty_path(const struct attempt *attempt, enum empty_folder which)
+{
+    cleanup(memory_free) char *path =
+        memory_format("%s/attempts/%s-%u", attempt->engine->folder.path, empty_names[which], attempt->slot);
+    return arena_copy(attempt->arena, path, strlen(path));
+}
+
+/* The slot's own, for runtimes that do not isolate paths. */
+static const char *slot_folder(struct attempt *attempt, enum empty_folder which)
+{
+    const char *path = empty_path(attempt, which);
+    if (!attempt->has_empty[which] && !make_empty(attempt, path, which == EMPTY_INPUT ? 0555 : 0777))
+        return NULL;
+    attempt->has_empty[which] = true;
+    attempt->uses_empty[which] = true;
+    return path;
+}
+
+static const char *shared_empty_folder(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    if (*path != NULL)
-        return *path;
-    cleanup(memory_free) char *wanted = memory_format("%s/attempts/%s", engine->folder.path, name);
-    if (!folder_make(wanted, mode, &attempt->files_error)) {
-        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+    if (engine->empty_folder != NULL)
+        return engine->empty_folder;
+    cleanup(memory_free) char *wanted = memory_format("%s/attempts/empty", engine->folder.path);
+    if (!make_empty(attempt, wanted, 0555))
         return NULL;
-    }
-    *path = steal(&wanted);
-    return *path;
+    engine->empty_folder = steal(&wanted);
+    return engine->empty_folder;
+}
+
+/* Is it as make_empty made it? */
+static bool is_untouched(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_mtim.tv_sec == LONG_AGO_SECONDS &&
+           status.st_mtim.tv_nsec == 0;
+}
+
+static void leave_empty(struct attempt *attempt, enum empty_folder which)
+{
+    struct engine *engine = attempt->engine;
+    const char *path = empty_path(attempt, which);
+    if (is_untouched(path))
+        return;
+    attempt->has_empty[which] = false;
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return;
+    cleanup(memory_free) char *parent =
+        memory_format("%s/attempts/%03u", engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER);
+    cleanup(memory_free) char *kept =
+        memory_format("%s/%s%s", parent, attempt->name, which == EMPTY_INPUT ? ".input" : "");
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (!folder_make(parent, 0777, &error) ||
+        (rename(path, kept) != 0 && !error_system(&error, "cannot move '%s' to '%s'", path, kept)))
+        log_warning("what '%s' wrote besides its outputs lies where the next stage stands: %s", attempt->name,
+                    error.message);
+}
+
+void files_leave(struct attempt *attempt)
+{
+    for (enum empty_folder which = 0; which < EMPTY_FOLDERS; which++)
+        if (attempt->uses_empty[which])
+            leave_empty(attempt, which);
 }
 
 static bool prepare_input(struct attempt *attempt, const struct stage *stage)
@@ -201,12 +285,14 @@ static bool prepare_input(struct attempt *attempt, const struct stage *stage)
     bool has_script = stage->extras != NULL && stage->extras->script != 0;
     attempt->has_inputs = stage->inputs.count > 0 || stage->configs.count > 0 || has_script;
     if (!attempt->has_inputs) {
-        attempt->input = attempt->config = shared_folder(attempt, &engine->empty_folder, "empty", 0555);
+        attempt->input = attempt->config =
+            backend->isolated ? shared_empty_folder(attempt) : slot_folder(attempt, EMPTY_INPUT);
         return attempt->input != NULL;
     }
     attempt->files_verdict = VERDICT_STAGE_IN;
     attempt->input = arena_path(attempt->arena, attempt->folder, "input");
     attempt->config = arena_path(attempt->arena, attempt->folder, "config");
+    attempt->in.pipeline = engine->pipeline;
     attempt->in.folder = attempt->folder;
     attempt->in.may_link = backend->read_only;
     attempt->in.script_name = PLAN_SCRIPT_NAME;
@@ -239,7 +325,7 @@ bool files_prepare(struct attempt *attempt)
     if (!prepare_input(attempt, stage))
         return false;
     if (!attempt->has_outputs && !backend->isolated) {
-        attempt->attempt_folder = shared_folder(attempt, &engine->none_folder, "none", 0777);
+        attempt->attempt_folder = slot_folder(attempt, EMPTY_OUTPUT);
         return attempt->attempt_folder != NULL;
     }
     if (!make_output_folder(attempt))
@@ -292,7 +378,6 @@ static void publish_done(void *context)
         outcome_spoil(&attempt->outcome, attempt->files_verdict, attempt->files_error.message);
     attempt_published(attempt);
 }
-    attempt->in.pipeline = engine->pipeline;
 
 static void look_work(void *context)
 {

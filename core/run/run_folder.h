@@ -6,7 +6,7 @@
  *     plan.json  journal.jsonl  keeper.log  lease  cancel (somebody asks to cancel)
  *     logs/NNN/STAGE[.MEMBER].ATTEMPT.{out,err}    NNN: the stage's number / 256
  *     attempts/NNN/STAGE[.MEMBER].ATTEMPT/         the private output folder
- *     attempts/none  attempts/empty                for stages that declare no outputs; no inputs or configs
+ *     attempts/none-N  attempts/empty[-N]          empty, for stages that declare no outputs; no inputs or configs
  */
 /* clang-format on */
 #ifndef DESCPIPE_RUN_RUN_FOLDER_H

@@ -111,6 +111,8 @@ struct submission {
     uint32_t *tasks;
 };
 
+enum empty_folder { EMPTY_INPUT = 0, EMPTY_OUTPUT, EMPTY_FOLDERS };
+
 struct attempt {
     struct engine *engine;
     uint32_t slot, task, stage, member; /* member NONE: none */
@@ -146,11 +148,13 @@ struct attempt {
     struct descpipe_ending endings[ENDINGS_LIMIT];
     size_t endings_count;
     struct outcome outcome;
+    bool has_empty[EMPTY_FOLDERS],
+        uses_empty[EMPTY_FOLDERS]; /* the slot's folders for stages that need none: there; used now */
     /* Files, while a helper thread has them. */
     bool has_inputs, has_outputs;
     const char *folder;         /* WORKING/STAGE[/MEMBER] */
-    const char *input, *config; /* its folders, or the shared empty one */
-    const char *attempt_folder; /* its output folder, or the shared one */
+    const char *input, *config; /* its folders, or an empty one */
+    const char *attempt_folder; /* its output folder, or the slot's */
     struct staging_in in;
     struct staging_out out;
     enum verdict files_verdict;
@@ -187,7 +191,7 @@ struct engine {
     struct journal *journal;
     int logs_folder; /* descriptor of logs/NNN, the last one used */
     uint32_t logs_number;
-    char *none_folder, *empty_folder; /* attempts/none, attempts/empty; made when first needed */
+    char *empty_folder; /* attempts/empty, made when first needed */
 
     struct task *tasks;
     struct walk_stage *stages;
@@ -296,6 +300,8 @@ bool files_prepare(struct attempt *attempt);
 void files_bring_in(struct attempt *attempt); /* → attempt_run or attempt_not_started */
 void files_publish(struct attempt *attempt);  /* → attempt_published */
 void attempt_published(struct attempt *attempt);
+/* The slot's folders are as good as new for the next attempt. */
+void files_leave(struct attempt *attempt);
 /* What selected stages take from stages that are not selected must lie in WORKING/data. */
 bool files_check_selection(struct engine *engine, struct error *error);
 /* The final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it failed. */

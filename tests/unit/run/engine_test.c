@@ -2,6 +2,7 @@
 /* The engine on real runs: front, keeper, engine, and the plugins of this build. */
 #include "run_fixture.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -179,7 +180,7 @@ START_TEST(members_run_each_with_its_own_values)
 END_TEST
 
 #define PERIOD_AND_FOLD                                                                                                \
-    "period: {command: [sh, -c, '[ $DESC_EACH_BAND = g ] || read x < ../../../../../../gate; "                            \
+    "period: {command: [sh, -c, '[ $DESC_EACH_BAND = g ] || read x < ../../../../../../gate; "                         \
     "echo $DESC_EACH_BAND > $DESC_OUTPUT/x.txt'], outputs: {x: txt}, foreach: {band: [g, r]}}\n"                       \
     "fold: {command: [sh, -c, 'cp $DESC_INPUT/x.txt $DESC_OUTPUT/y.txt'], inputs: {x: txt}, outputs: {y: txt}, "       \
     "foreach: {band: [r, g]}}\n"                                                                                       \
@@ -425,11 +426,48 @@ START_TEST(long_chains_need_no_stack)
 }
 END_TEST
 
-int main(void)
+START_TEST(no_stage_finds_what_another_left)
 {
-    Suite *suite = suite_create("engine");
-    TCase *cases = tcase_create("engine");
-    tcase_add_checked_fixture(cases, fixture_set_up, fixture_tear_down);
+    /* One after the other, so in the same slot. What is asked for is there, whoever runs it. */
+    write_pipeline("a, b, c",
+                   "a: {command: [sh, -c, 'test -d $DESC_INPUT && echo a > $DESC_OUTPUT/left && mkdir sub && echo a > "
+                   "sub/left; echo a > $DESC_INPUT/left; true']}\n"
+                   "b: {command: [sh, -c, 'ls -A $DESC_INPUT $DESC_OUTPUT . | grep left && exit 1; echo b > other'], "
+                   "depends-on: [a]}\n"
+                   "c: {command: [sh, -c, 'ls -A $DESC_INPUT $DESC_OUTPUT . | grep -e left -e other && exit 1; "
+                   "exit 0'], depends-on: [b]}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "sequential"}, &folder), 0);
+    cleanup(memory_free) char *left = memory_format("%s/attempts/000/a.1/sub/left", folder);
+    cleanup(memory_free) char *left_text = read_text(left);
+    ck_assert_str_eq(left_text, "a\n");
+    cleanup(memory_free) char *other = memory_format("%s/attempts/000/b.1/other", folder);
+    ck_assert(file_exists(other));
+    cleanup(memory_free) char *none = memory_format("%s/attempts/000/c.1", folder);
+    ck_assert(!file_exists(none));
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(stages_without_files_share_the_folder_of_their_slot)
+{
+    write_pipeline("a", "a: {command: ['true'], size: 40}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "sequential"}, &folder), 0);
+    cleanup(memory_free) char *attempts = path_join(folder, "attempts");
+    DIR *names = opendir(attempts);
+    ck_assert_ptr_nonnull(names);
+    unsigned count = 0;
+    for (const struct dirent *entry; (entry = readdir(names)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(names);
+    ck_assert_uint_le(count, 4); /* one pair, or two while one is on its way out */
+    memory_free(folder);
+}
+END_TEST
+
+static void add_tests(TCase *cases)
+{
     tcase_set_timeout(cases, 60);
     tcase_add_loop_test(cases, runs_stages_in_order_and_publishes_what_they_write, 0, 2);
     tcase_add_test(cases, each_record_comes_before_the_act_it_announces);
@@ -452,7 +490,23 @@ int main(void)
     tcase_add_test(cases, a_secret_nobody_knows_is_a_verdict);
     tcase_add_test(cases, long_chains_need_no_stack);
     tcase_add_test(cases, second_run_in_a_working_folder_is_refused_while_the_first_goes_on);
+    tcase_add_test(cases, no_stage_finds_what_another_left);
+    tcase_add_test(cases, stages_without_files_share_the_folder_of_their_slot);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *cases = tcase_create("engine");
+    tcase_add_checked_fixture(cases, fixture_set_up, fixture_tear_down);
+    add_tests(cases);
     suite_add_tcase(suite, cases);
+    if (ordinary_user_can_run()) {
+        TCase *ordinary = tcase_create("engine, as an ordinary user");
+        tcase_add_checked_fixture(ordinary, fixture_set_up_ordinary, fixture_tear_down);
+        add_tests(ordinary);
+        suite_add_tcase(suite, ordinary);
+    }
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

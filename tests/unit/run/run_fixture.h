@@ -6,11 +6,13 @@
 
 #include <check.h>
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +46,43 @@ static inline void fixture_set_up(void)
     ck_assert_ptr_nonnull(mkdtemp(folder));
     base = path_real(folder, NULL);
     ck_assert_int_eq(chdir(base), 0);
+}
+
+/* A fixture of its own for tests that the superuser runs: what works for root only must not look as if it worked. Each
+ * test is a child process, so nobody else is affected. */
+#define ORDINARY_USER 65534
+
+static inline bool ordinary_user_can_run(void)
+{
+    if (geteuid() != 0)
+        return false; /* all tests run as one anyway */
+    pid_t child = fork();
+    if (child == 0)
+        _exit(setgroups(0, NULL) == 0 && setresgid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER) == 0 &&
+                      setresuid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER) == 0 &&
+                      access(BUILD_FOLDER "/plugins-built", R_OK | X_OK) == 0
+                  ? 0
+                  : 1);
+    int status = 1;
+    waitpid(child, &status, 0);
+    if (status != 0)
+        fprintf(stderr, "SKIPPED: as an ordinary user: user %d cannot read '" BUILD_FOLDER "'\n", ORDINARY_USER);
+    return status == 0;
+}
+
+static inline void fixture_set_up_ordinary(void)
+{
+    fixture_set_up();
+    ck_assert_int_eq(chown(base, ORDINARY_USER, ORDINARY_USER), 0);
+    ck_assert_int_eq(setgroups(0, NULL), 0);
+    ck_assert_int_eq(setresgid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER), 0);
+    ck_assert_int_eq(setresuid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER), 0);
+    ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* else our own /proc files belong to root */
+    setenv("HOME", base, 1);
+    static const char *const roots_own[] = {"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+                                            "XDG_RUNTIME_DIR"};
+    for (size_t i = 0; i < sizeof roots_own / sizeof *roots_own; i++)
+        unsetenv(roots_own[i]);
 }
 
 static inline void fixture_tear_down(void)
