@@ -34,11 +34,11 @@ static unsigned key_hash(const char *key, size_t length)
 
 void stage_keys_prepare(struct pipeline_reader *reader)
 {
-    for (uint8_t key = 1; key < KEY_COUNT; key++) {
+    for (unsigned key = 1; key < KEY_COUNT; key++) {
         unsigned at = key_hash(key_names[key], strlen(key_names[key]));
         while (reader->stage_keys[at] != 0)
             at = (at + 1) & 255;
-        reader->stage_keys[at] = key;
+        reader->stage_keys[at] = (uint8_t)key;
     }
 }
 
