@@ -12,16 +12,20 @@
 #include "base/file.h"
 #include "base/path.h"
 
-#define CHANCE 4 /* letters of chance in an id: a million per second */
+#define CHANCE 4 /* letters of chance in an id: a million per millisecond */
 #define TRIES 100
 
 static void make_id(char id[RUN_ID_LENGTH + 1])
 {
-    static const char letters[33] = "0123456789abcdefghjkmnpqrstvwxyz"; /* no i, l, o, u: read aloud without mistakes */
-    time_t now = (time_t)(clock_wall_ms() / 1000);
+    /* In the order of their codes, so that ids sort. No i, l, o, u: read aloud without mistakes. */
+    static const char letters[33] = "0123456789abcdefghjkmnpqrstvwxyz";
+    int64_t now_ms = clock_wall_ms();
+    time_t now = (time_t)(now_ms / 1000);
     struct tm utc;
     gmtime_r(&now, &utc);
     strftime(id, RUN_ID_LENGTH + 1, "%Y%m%d-%H%M%S-", &utc);
+    id[RUN_ID_LENGTH - CHANCE - 2] = letters[now_ms % 1000 / 32];
+    id[RUN_ID_LENGTH - CHANCE - 1] = letters[now_ms % 1000 % 32];
     uint8_t chance[CHANCE];
     random_bytes(chance, sizeof chance);
     for (unsigned i = 0; i < CHANCE; i++)

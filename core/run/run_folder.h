@@ -18,7 +18,9 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#define RUN_ID_LENGTH 20 /* 20261121-063012-k3f9: UTC, then chance; sorts by time, legal in tokens */
+/* 20261121-063012-k3f9m2: UTC, the millisecond in two letters, then chance; sorts by time, legal in tokens, which have
+ * room for 24 and a serial. */
+#define RUN_ID_LENGTH 22
 #define RUN_CANCEL_FILE "cancel"
 #define RUN_STAGES_PER_FOLDER 256
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "run/journal.h"
@@ -57,9 +58,9 @@ static char *add_run(const char *working, const char *id, const char *pipeline, 
     return folder;
 }
 
-#define ONE "20261121-063012-aaaa"
-#define TWO "20261121-063013-bbbb"
-#define THREE "20261122-000000-cccc"
+#define ONE "20261121-063012-aaaaaa"
+#define TWO "20261121-063013-bbbbbb"
+#define THREE "20261122-000000-cccccc"
 
 static void expect_found(const char *what, const char *expected)
 {
@@ -90,13 +91,29 @@ START_TEST(makes_a_private_folder_with_a_sortable_name)
     ck_assert(run_folder_make(working, &other, &error));
     ck_assert(run_id_is_valid(folder.id));
     ck_assert_str_ne(folder.id, other.id);
-    ck_assert_int_le(strncmp(folder.id, other.id, 15), 0);
     struct stat status;
     ck_assert_int_eq(stat(folder.path, &status), 0);
     ck_assert_int_eq(status.st_mode & 07777, 0700);
     ck_assert(text_ends_with(folder.path, folder.id));
     run_folder_clear(&folder);
     run_folder_clear(&other);
+}
+END_TEST
+
+START_TEST(a_later_run_has_the_later_name)
+{
+    /* Between one look at the clock and the next of another millisecond, whatever second it is. */
+    cleanup(memory_free) char *working = path_join(base, "project/work");
+    char before[RUN_ID_LENGTH + 1] = "";
+    for (unsigned i = 0; i < 50; i++) {
+        struct run_folder folder;
+        ck_assert(run_folder_make(working, &folder, NULL));
+        ck_assert_msg(strcmp(before, folder.id) < 0, "'%s' comes after '%s'", before, folder.id);
+        memcpy(before, folder.id, sizeof before);
+        run_folder_clear(&folder);
+        for (int64_t now = clock_wall_ms(); clock_wall_ms() == now;)
+            ;
+    }
 }
 END_TEST
 
@@ -116,11 +133,11 @@ END_TEST
 static const struct {
     const char *id;
     bool valid;
-} ids[] = {{"20261121-063012-k3f9", true},  {"", false},
-           {"20261121-063012-k3f", false},  {"20261121-063012-k3f99", false},
-           {"20261121-063012-K3F9", false}, {"20261121_063012-k3f9", false},
-           {"2026112a-063012-k3f9", false}, {"20261121-063012-k3/9", false},
-           {"....................", false}};
+} ids[] = {{"20261121-063012-k3f9m2", true},  {"", false},
+           {"20261121-063012-k3f9m", false},  {"20261121-063012-k3f9m22", false},
+           {"20261121-063012-K3F9M2", false}, {"20261121_063012-k3f9m2", false},
+           {"2026112a-063012-k3f9m2", false}, {"20261121-063012-k3/9m2", false},
+           {"......................", false}};
 
 START_TEST(knows_an_id)
 {
@@ -194,12 +211,12 @@ START_TEST(keeps_the_index_bounded)
     cleanup(memory_free) char *index = run_index_folder();
     ck_assert(folder_make(index, 0700, NULL));
     for (unsigned i = 0; i < RUN_INDEX_LIMIT; i++) {
-        cleanup(memory_free) char *old = memory_format("%s/20200101-%06u-aaaa", index, i);
+        cleanup(memory_free) char *old = memory_format("%s/20200101-%06u-aaaaaa", index, i);
         ck_assert(file_write(old, "a\nb\nc\n", 6, 0600, NULL));
     }
     cleanup(memory_free) char *one = add_run("work", ONE, "p.yaml", "project");
-    cleanup(memory_free) char *oldest = path_join(index, "20200101-000000-aaaa");
-    cleanup(memory_free) char *second = path_join(index, "20200101-000001-aaaa");
+    cleanup(memory_free) char *oldest = path_join(index, "20200101-000000-aaaaaa");
+    cleanup(memory_free) char *second = path_join(index, "20200101-000001-aaaaaa");
     ck_assert(!file_exists(oldest));
     ck_assert(file_exists(second));
     expect_found(ONE, one);
@@ -242,6 +259,7 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_set_timeout(cases, 30);
     tcase_add_test(cases, makes_a_private_folder_with_a_sortable_name);
+    tcase_add_test(cases, a_later_run_has_the_later_name);
     tcase_add_test(cases, names_the_folder_it_cannot_make);
     tcase_add_loop_test(cases, knows_an_id, 0, sizeof ids / sizeof *ids);
     tcase_add_test(cases, names_attempts);
