@@ -26,10 +26,19 @@ struct image { /* of the file: in memory or behind a descriptor */
 };
 
 struct segment {
-    uint64_t address, offset, length;
+    uint64_t address, offset, length; /* what the file gives it */
+    uint64_t end;                     /* in memory */
+};
+
+/* The string table. Its last byte is NUL, so that every name in it ends. */
+struct strings {
+    char *bytes;
+    uint64_t length;
+    uint64_t left; /* of ELF_NAMES_LIMIT */
 };
 
 struct dynamic {
+    uint64_t address, offset; /* of itself */
     uint64_t strings, strings_length, symbols, symbol_size, hash, gnu_hash;
     LIST(uint64_t) needed;
     LIST(uint64_t) search;
@@ -118,8 +127,10 @@ static bool dynamic_read(const struct image *image, const ElfW(Phdr) * header, s
     uint64_t count = header->p_filesz / sizeof(ElfW(Dyn));
     if (count > ELF_DYNAMIC_LIMIT)
         return damaged(error, "dynamic section size");
+    dynamic->address = header->p_vaddr;
+    dynamic->offset = header->p_offset;
     for (uint64_t i = 0; i < count; i++) {
-        ElfW(Dyn) entry;
+        ElfW(Dyn) entry = {0};
         if (header->p_offset > UINT64_MAX - i * sizeof(entry))
             return damaged(error, "dynamic section offset");
         if (!image_read(image, header->p_offset + i * sizeof(entry), &entry, sizeof(entry), "dynamic section", error))
@@ -160,20 +171,32 @@ static bool dynamic_read(const struct image *image, const ElfW(Phdr) * header, s
     return true;
 }
 
-static bool string_add(struct words *words, const char *strings, uint64_t length, uint64_t offset, struct error *error)
+/* A name; NULL when there is none or all names together are too long. */
+static const char *string_take(struct strings *strings, uint64_t offset, struct error *error)
 {
-    if (offset >= length || !memchr(strings + offset, 0, length - offset))
-        return damaged(error, "string table");
-    words_add(words, strings + offset);
-    return true;
+    size_t length = offset < strings->length ? strlen(strings->bytes + offset) : 0;
+    if (offset >= strings->length || length >= strings->left) {
+        damaged(error, offset < strings->length ? "length of all names" : "string table");
+        return NULL;
+    }
+    strings->left -= length + 1;
+    return strings->bytes + offset;
+}
+
+static bool string_add(struct words *words, struct strings *strings, uint64_t offset, struct error *error)
+{
+    const char *name = string_take(strings, offset, error);
+    if (name)
+        words_add(words, name);
+    return name != NULL;
 }
 
 /* An empty entry between two colons means the current folder and is kept as such. */
-static bool search_add(struct words *words, const char *strings, uint64_t length, uint64_t offset, struct error *error)
+static bool search_add(struct words *words, struct strings *strings, uint64_t offset, struct error *error)
 {
-    if (offset >= length || !memchr(strings + offset, 0, length - offset))
-        return damaged(error, "string table");
-    const char *at = strings + offset;
+    const char *at = string_take(strings, offset, error);
+    if (!at)
+        return false;
     for (;;) {
         const char *end = strchrnul(at, ':');
         words_take(words, memory_copy_bytes(at, (size_t)(end - at)));
@@ -203,7 +226,7 @@ static bool symbols_count_of(const struct image *image, const struct segment *se
 }
 
 static bool imports_read(const struct image *image, const struct segment *segments, size_t segments_count,
-                         const struct dynamic *dynamic, const char *strings, struct elf_facts *facts,
+                         const struct dynamic *dynamic, struct strings *strings, struct elf_facts *facts,
                          struct error *error)
 {
     uint32_t count = 0;
@@ -216,11 +239,11 @@ static bool imports_read(const struct image *image, const struct segment *segmen
         !segment_offset(segments, segments_count, dynamic->symbols, &offset, &room) || room / sizeof(ElfW(Sym)) < count)
         return damaged(error, "symbol table");
     for (uint32_t i = 1; i < count; i++) {
-        ElfW(Sym) symbol;
+        ElfW(Sym) symbol = {0};
         if (!image_read(image, offset + (uint64_t)i * sizeof(symbol), &symbol, sizeof(symbol), "symbol table", error))
             return false;
         if (symbol.st_shndx == SHN_UNDEF && symbol.st_name != 0 &&
-            !string_add(&facts->imports, strings, dynamic->strings_length, symbol.st_name, error))
+            !string_add(&facts->imports, strings, symbol.st_name, error))
             return false;
     }
     return true;
@@ -235,23 +258,48 @@ static bool facts_fill(const struct image *image, const struct segment *segments
         return damaged(error, "string table");
     if (offset > image->length || dynamic->strings_length > image->length - offset)
         return damaged(error, "string table"); /* before memory is asked for */
-    cleanup(memory_free) char *strings = memory_allocate((size_t)dynamic->strings_length);
-    if (!image_read(image, offset, strings, (size_t)dynamic->strings_length, "string table", error))
+    cleanup(memory_free) char *bytes = memory_allocate((size_t)dynamic->strings_length);
+    if (!image_read(image, offset, bytes, (size_t)dynamic->strings_length, "string table", error))
         return false;
+    struct strings strings = {bytes, dynamic->strings_length, ELF_NAMES_LIMIT};
+    if (bytes[strings.length - 1] != '\0')
+        return damaged(error, "string table");
     for (size_t i = 0; i < dynamic->needed.count; i++) {
-        if (!string_add(&facts->needed, strings, dynamic->strings_length, dynamic->needed.items[i], error))
+        if (!string_add(&facts->needed, &strings, dynamic->needed.items[i], error))
             return false;
     }
     for (size_t i = 0; i < dynamic->search.count; i++) {
-        if (!search_add(&facts->search, strings, dynamic->strings_length, dynamic->search.items[i], error))
+        if (!search_add(&facts->search, &strings, dynamic->search.items[i], error))
             return false;
     }
-    return imports_read(image, segments, segments_count, dynamic, strings, facts, error);
+    return imports_read(image, segments, segments_count, dynamic, &strings, facts, error);
+}
+
+/* The linker maps a later segment over an earlier one, and reads the dynamic section where it is mapped. Both must be
+ * what we read, or a file could show us one thing and do another. */
+static bool segment_add(struct segment *segments, size_t *count, const ElfW(Phdr) * program, struct error *error)
+{
+    uint64_t address = program->p_vaddr, size = program->p_memsz;
+    const struct segment *before = *count > 0 ? &segments[*count - 1] : NULL;
+    if (program->p_filesz > size || size > UINT64_MAX - address)
+        return damaged(error, "segment size");
+    if (before && address < before->end)
+        return damaged(error, "overlapping segments");
+    segments[(*count)++] = (struct segment){address, program->p_offset, program->p_filesz, address + size};
+    return true;
+}
+
+static bool dynamic_is_mapped(const struct segment *segments, size_t count, const struct dynamic *dynamic,
+                              struct error *error)
+{
+    uint64_t offset = 0, room = 0;
+    return (segment_offset(segments, count, dynamic->address, &offset, &room) && offset == dynamic->offset) ||
+           damaged(error, "dynamic section address");
 }
 
 static bool image_parse(const struct image *image, struct elf_facts *facts, struct error *error)
 {
-    ElfW(Ehdr) header;
+    ElfW(Ehdr) header = {0};
     if (image->length < sizeof(header)) {
         return error_set(error, ERROR_PLUGIN, image->length == 0 ? "it is empty" : "it is not an ELF file");
     }
@@ -263,7 +311,7 @@ static bool image_parse(const struct image *image, struct elf_facts *facts, stru
     struct dynamic dynamic = {0};
     bool has_dynamic = false, good = true;
     for (unsigned i = 0; good && i < header.e_phnum; i++) {
-        ElfW(Phdr) program;
+        ElfW(Phdr) program = {0};
         uint64_t at = (uint64_t)i * sizeof(program);
         good = header.e_phoff <= UINT64_MAX - at
                    ? image_read(image, header.e_phoff + at, &program, sizeof(program), "program headers", error)
@@ -271,7 +319,7 @@ static bool image_parse(const struct image *image, struct elf_facts *facts, stru
         if (!good)
             break;
         if (program.p_type == PT_LOAD)
-            segments[segments_count++] = (struct segment){program.p_vaddr, program.p_offset, program.p_filesz};
+            good = segment_add(segments, &segments_count, &program, error);
         if (program.p_type == PT_DYNAMIC) {
             good =
                 has_dynamic ? damaged(error, "two dynamic sections") : dynamic_read(image, &program, &dynamic, error);
@@ -280,6 +328,8 @@ static bool image_parse(const struct image *image, struct elf_facts *facts, stru
     }
     if (good && !has_dynamic)
         good = damaged(error, "no dynamic section");
+    if (good)
+        good = dynamic_is_mapped(segments, segments_count, &dynamic, error);
     if (good)
         good = facts_fill(image, segments, segments_count, &dynamic, facts, error);
     memory_free(segments);

@@ -18,6 +18,7 @@
 #define ELF_DYNAMIC_LIMIT 65536       /* entries */
 #define ELF_STRINGS_LIMIT (16u << 20) /* bytes */
 #define ELF_SYMBOLS_LIMIT 1000000
+#define ELF_NAMES_LIMIT (64u << 20) /* bytes of all names that are kept: many symbols may share one long name */
 
 struct elf_facts {
     struct words needed;  /* DT_NEEDED */
