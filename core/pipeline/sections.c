@@ -238,6 +238,11 @@ static void read_url_input(const struct reading *reading, const struct node *nod
             else if (strncmp(text, "http://", 7) == 0 && node_get(node, "sha256") == NULL)
                 refuse(reading, node_place(reading->document, child), "add sha256: with the file's digest",
                        "an input over plain http needs a 'sha256'");
+            else if (node_get(node, "sha256") == NULL)
+                problem_add(reading->reader->problems, PROBLEM_NOTE, node_place(reading->document, child),
+                            "add sha256: with the file's digest, and every run checks it",
+                            "the input '%.100s' has no sha256: it is fetched once for each working folder, unchecked",
+                            pipeline_text(reading->reader->pipeline, input->tag));
         } else if (strcmp(node_key(child), "sha256") == 0) {
             if (!node_to_text(reading->document, child, "'sha256'", &text, reading->reader->problems))
                 continue;

@@ -14,6 +14,8 @@ const char event_documentation[] =
     "  run-started       run, pipeline, folder, host, tasks\n"
     "  run-resumed       run, folder, host\n"
     "  image             image, failure (null: it is ready)\n"
+    "  input             input, url, state (started, done, kept, failed), bytes,\n"
+    "                    failure\n"
     "  task-submitted    native (the system's name for it)\n"
     "  task-started      host, native\n"
     "  task-retried      verdict, reason, retry_reason, retry_at\n"
@@ -27,6 +29,7 @@ static const char *const event_names[] = {
     [RUN_EVENT_STARTED] = "run-started",
     [RUN_EVENT_RESUMED] = "run-resumed",
     [RUN_EVENT_IMAGE] = "image",
+    [RUN_EVENT_INPUT] = "input",
     [RUN_EVENT_SUBMITTED] = "task-submitted",
     [RUN_EVENT_TASK_STARTED] = "task-started",
     [RUN_EVENT_TASK_ENDED] = "task-ended",
@@ -115,6 +118,13 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
         break;
     case RUN_EVENT_IMAGE:
         json_text(out, "image", change->text);
+        json_text(out, "failure", change->failure);
+        break;
+    case RUN_EVENT_INPUT:
+        json_text(out, "input", change->text);
+        json_text(out, "url", change->url);
+        json_text(out, "state", change->state);
+        json_number(out, "bytes", true, (int64_t)change->bytes);
         json_text(out, "failure", change->failure);
         break;
     case RUN_EVENT_TASK_STARTED:
@@ -237,6 +247,21 @@ static void append_task_event(const struct run_view *view, const struct run_chan
     }
 }
 
+void event_append_input(const struct run_change *change, struct text *out)
+{
+    text_append(out, "input ");
+    text_append_printable(out, change->text != NULL ? change->text : "", REASON_LIMIT);
+    if (change->failure != NULL) {
+        text_append(out, " cannot be had: ");
+        text_append_printable(out, change->failure, REASON_LIMIT);
+        return;
+    }
+    text_append(out, text_equal(change->state, "started") ? " is fetched from "
+                     : text_equal(change->state, "kept")  ? " is there already, from "
+                                                          : " is here, from ");
+    text_append_printable(out, change->url != NULL ? change->url : "", REASON_LIMIT);
+}
+
 static bool is_loud(const struct run_view *view, const struct run_change *change)
 {
     return change->event == RUN_EVENT_ENDED || change->event == RUN_EVENT_CANCEL || change->failure != NULL ||
@@ -266,6 +291,9 @@ void event_append_plain(const struct run_view *view, const struct run_change *ch
         text_append_printable(out, change->text != NULL ? change->text : "", REASON_LIMIT);
         text_append(out, change->failure != NULL ? " cannot be had: " : " is ready");
         text_append_printable(out, change->failure != NULL ? change->failure : "", REASON_LIMIT);
+        break;
+    case RUN_EVENT_INPUT:
+        event_append_input(change, out);
         break;
     case RUN_EVENT_CANCEL:
         text_append(out, "cancelling");

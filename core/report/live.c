@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "report/events.h"
 #include "report/grid.h"
 #include "report/log_file.h"
 #include "report/status.h"
@@ -220,11 +221,21 @@ static void task_ended(struct live *live, uint32_t number)
     state->told = stage_over;
 }
 
+static void say_input(struct live *live, const struct run_change *change)
+{
+    cleanup(text_clear) struct text line = TEXT_INIT;
+    event_append_input(change, &line);
+    if (!text_equal(change->state, "kept"))
+        live_say(live, text_bytes(&line));
+}
+
 void live_change(void *context, const struct run_view *view, const struct run_change *change)
 {
     struct live *live = context;
     if (change->event == RUN_EVENT_CANCEL && !text_equal(change->text, "interrupt")) /* who sits here knows */
         live_say(live, "cancelling: nothing new is started");
+    if (change->event == RUN_EVENT_INPUT)
+        say_input(live, change);
     if (change->task == TASK_NONE)
         return;
     const struct task_view *task = &view->tasks.items[change->task];

@@ -388,6 +388,21 @@ static void apply_image(struct run_reader *reader, const json_t *record)
     reader->change.failure = json_string_value(json_object_get(record, "failure"));
 }
 
+/* Records without a state only tell how far it is. */
+static void apply_fetch(struct run_reader *reader, const json_t *record)
+{
+    const char *state = json_string_value(json_object_get(record, "state"));
+    json_int_t bytes = json_integer_value(json_object_get(record, "done"));
+    if (state == NULL)
+        return;
+    reader->change.event = RUN_EVENT_INPUT;
+    reader->change.text = json_string_value(json_object_get(record, "tag"));
+    reader->change.url = json_string_value(json_object_get(record, "url"));
+    reader->change.state = state;
+    reader->change.failure = json_string_value(json_object_get(record, "reason"));
+    reader->change.bytes = bytes > 0 ? (uint64_t)bytes : 0;
+}
+
 static void apply_request(struct run_reader *reader, const json_t *record)
 {
     if (!json_is_true(json_object_get(record, "cancel")))
@@ -414,6 +429,7 @@ static const struct {
     {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
     {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
     {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
+    {"fetch", apply_fetch},
 };
 
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record)

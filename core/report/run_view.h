@@ -94,6 +94,7 @@ enum run_event {
     RUN_EVENT_STARTED = 1, /* the run's first record */
     RUN_EVENT_RESUMED,     /* a new writer */
     RUN_EVENT_IMAGE,
+    RUN_EVENT_INPUT, /* the fetching of an input began or ended */
     RUN_EVENT_SUBMITTED,
     RUN_EVENT_TASK_STARTED,
     RUN_EVENT_TASK_ENDED, /* for good */
@@ -107,8 +108,11 @@ struct run_change {
     int64_t at_ms;
     uint64_t sequence;
     uint32_t task;       /* or TASK_NONE */
-    const char *text;    /* IMAGE: the reference; TASK_RETRY: the reason; CANCEL: by whom; else NULL */
-    const char *failure; /* IMAGE: why it could not be had, or NULL */
+    const char *text;    /* IMAGE: the reference; INPUT: its tag; TASK_RETRY: the reason; CANCEL: by whom; else NULL */
+    const char *failure; /* IMAGE, INPUT: why it could not be had, or NULL */
+    const char *state;   /* INPUT: "started", "done", "kept", "failed" */
+    const char *url;     /* INPUT: fit to be shown */
+    uint64_t bytes;      /* INPUT */
     int64_t retry_at_ms; /* TASK_RETRY */
 };
 

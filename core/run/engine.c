@@ -300,6 +300,14 @@ static bool prepare(struct engine *engine)
     return selection && make_folder(engine);
 }
 
+static void inputs_are_there(struct engine *engine)
+{
+    if (engine->error.message != NULL)
+        stop_after_failure(engine);
+    else if (engine->stop == STOP_NOT)
+        walk_start(engine);
+}
+
 static void walk(struct engine *engine)
 {
     prepare_backends(engine);
@@ -312,9 +320,10 @@ static void walk(struct engine *engine)
     tell_front(engine, RUN_FOLDER, 0, engine->folder.path);
     engine->walking = true;
     submit_observe(engine);
-    walk_start(engine);
+    fetch_begin(engine, inputs_are_there);
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);
+    fetch_end(engine);
     if (!engine_flush(engine, true) && engine->error.message == NULL)
         error_set(&engine->error, ERROR_SYSTEM, "the end of run %s could not be written to its journal",
                   engine->folder.id);

@@ -111,7 +111,8 @@ static bool find_input(const struct engine *engine, struct arena *arena, const s
     *found = (struct staging_file){
         .name = file_name(arena, tag, suffix), .is_folder = staging_is_folder(suffix), .suffix = suffix};
     if (given != NULL) {
-        found->from = pipeline_text(engine->pipeline, given->path);
+        const char *fetched = engine->fetched[given - engine->pipeline->inputs.items];
+        found->from = fetched != NULL ? fetched : pipeline_text(engine->pipeline, given->path);
         return true;
     }
     uint32_t number = pipeline_producer(engine->pipeline, file->tag);

@@ -15,6 +15,8 @@
  *     run        {run, pipeline, name, user, host, working, backend, options,
  *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}
+ *     fetch      {tag, url, done, total?, state?, reason?}      an input from a URL (without its query): done of total
+ *                bytes, at most once a second; state: started, done, kept (it was there already), failed
  *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
  *     submitted  {submission, job, native}      after it: the system's name for it; none where the host starts stages
  *     queued     {job, reason}                  what a scheduler says a job waits for; rare

@@ -14,6 +14,7 @@
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
  *     stray.c      processes that stages leave behind
+ *     fetch.c      inputs that come from a URL
  *
  * A task is one member of a stage, or the stage itself. A job is one attempt of a task: (attempt - 1) * tasks + task + 1,
  * so that the number says both and no table is needed.
@@ -194,6 +195,8 @@ struct engine {
     char *empty_folder; /* attempts/empty, made when first needed */
 
     struct task *tasks;
+    struct fetcher *fetcher;
+    char **fetched; /* by index into pipeline->inputs: where the file from its URL is, or NULL */
     struct walk_stage *stages;
     uint32_t *dependents_at, *dependents; /* by stage: who waits for it */
     struct walk_limit *limits;
@@ -336,6 +339,10 @@ void stop_leave(struct engine *engine, const char *by);
 void stop_after_failure(struct engine *engine);
 void stop_message(void *context, unsigned events);
 void stop_signal(void *context, int signal, int sender_pid);
+/* fetch.c: what selected stages take from URLs. `done` comes once, perhaps at once; engine->error says what failed. */
+void fetch_begin(struct engine *engine, void (*done)(struct engine *engine));
+void fetch_end(struct engine *engine); /* stops what is under way; `done` does not come any more */
+
 void stop_check_file(struct engine *engine);
 
 /* stray.c: processes that a stage left behind. `session` 0: of every session that no running stage has. */

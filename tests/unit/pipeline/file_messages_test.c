@@ -229,6 +229,8 @@ const struct message_case message_cases[] = {
      "pipeline: {name: p, stages: [a]}\n"
      "runtime: {inputs: {t: {url: 'https://h/x', sha265: y}}}\n"
      "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:29: note: the input 't' has no sha256: it is fetched once for each working folder, unchecked\n"
+     "  hint: add sha256: with the file's digest, and every run checks it\n"
      "p.yaml:2:44: error: an input has no key 'sha265'\n"
      "  hint: did you mean 'sha256'?\n",
      false},
@@ -272,7 +274,17 @@ const struct message_case message_cases[] = {
      "pipeline: {name: p, stages: [a]}\n"
      "runtime: {inputs: {t: {url: 'https://h/x'}}}\n"
      "a: {inputs: {t: /}}\n",
-     "p.yaml:2:20: error: the input 't' is a folder and cannot come from a url\n", false},
+     "p.yaml:2:20: error: the input 't' is a folder and cannot come from a url\n"
+     "p.yaml:2:29: note: the input 't' has no sha256: it is fetched once for each working folder, unchecked\n"
+     "  hint: add sha256: with the file's digest, and every run checks it\n",
+     false},
+    {"input_from_a_url_without_digest",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {t: {url: 'https://h/x?key=s3cret'}}}\n"
+     "a: {inputs: {t: fits}}\n",
+     "p.yaml:2:29: note: the input 't' has no sha256: it is fetched once for each working folder, unchecked\n"
+     "  hint: add sha256: with the file's digest, and every run checks it\n",
+     true},
     {"input_from_nowhere",
      "pipeline: {name: p, stages: [a, b]}\n"
      "a: {outputs: {catalog: fits}}\n"

@@ -51,6 +51,13 @@ static void play_all(void)
                      "\"retry\":{\"at\":1795242630000,\"reason\":\"oom\"}");
     run_maker_record(&maker, "image", ",\"image\":\"x/y:1\",\"reference\":\"x/y:1\"");
     run_maker_record(&maker, "image", ",\"image\":\"x/z:1\",\"reference\":\"x/z:1\",\"failure\":\"not found\"");
+    run_maker_record(&maker, "fetch", ",\"tag\":\"shear\",\"url\":\"https://h/x\",\"done\":0,\"state\":\"started\"");
+    run_maker_record(&maker, "fetch", ",\"tag\":\"shear\",\"url\":\"https://h/x\",\"done\":5,\"total\":9");
+    run_maker_record(&maker, "fetch", ",\"tag\":\"shear\",\"url\":\"https://h/x\",\"done\":9,\"state\":\"done\"");
+    run_maker_record(&maker, "fetch", ",\"tag\":\"psf\",\"url\":\"https://h/y\",\"done\":9,\"state\":\"kept\"");
+    run_maker_record(
+        &maker, "fetch",
+        ",\"tag\":\"mask\",\"url\":\"https://h/z\",\"done\":0,\"state\":\"failed\",\"reason\":\"it is away\"");
     run_maker_record(&maker, "request", ",\"cancel\":true,\"by\":\"ada@hub\"");
     run_maker_record(&maker, "state", ",\"stage\":\"counts\",\"member\":\"r\",\"state\":\"cancelled\"");
     run_maker_record(&maker, "end", ",\"state\":\"failed\"");
@@ -73,6 +80,10 @@ START_TEST(plain_lines_say_what_happened)
                      "06:30:00Z counts/r: OOM: out of memory, after 1.0 s; will be tried again in 30.0 s\n"
                      "06:30:00Z image x/y:1 is ready\n"
                      "06:30:00Z image x/z:1 cannot be had: not found\n"
+                     "06:30:00Z input shear is fetched from https://h/x\n"
+                     "06:30:00Z input shear is here, from https://h/x\n"
+                     "06:30:00Z input psf is there already, from https://h/y\n"
+                     "06:30:00Z input mask cannot be had: it is away\n"
                      "06:30:00Z cancelling, asked by ada@hub\n"
                      "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
                      "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
@@ -87,6 +98,7 @@ START_TEST(quiet_lines_are_only_what_went_wrong_and_the_end)
     run_view_read(view, 0, append, &lines);
     ck_assert_str_eq(text_bytes(&lines.text), "06:30:00Z [2/3] counts/g: EXIT 3: exit 3, after 1.0 s\n"
                                               "06:30:00Z image x/z:1 cannot be had: not found\n"
+                                              "06:30:00Z input mask cannot be had: it is away\n"
                                               "06:30:00Z cancelling, asked by ada@hub\n"
                                               "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
                                               "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
@@ -111,6 +123,10 @@ START_TEST(json_lines_hold_what_is_documented)
         {"task-retried", "stage member attempt job verdict reason retry_reason retry_at"},
         {"image", "image failure"},
         {"image", "image failure"},
+        {"input", "input url state bytes failure"},
+        {"input", "input"},
+        {"input", "input"},
+        {"input", "input"},
         {"cancel-requested", "by"},
         {"task-state", "state"},
         {"run-ended", "run state folder wall_ms counts"},

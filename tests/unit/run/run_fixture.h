@@ -93,16 +93,21 @@ static inline void fixture_tear_down(void)
     memory_free(base);
 }
 
-/* The part of the file that is always the same comes first. */
-static inline void write_pipeline(const char *stages, const char *sections)
+/* The part of the file that is always the same comes first. `runtime` are more keys for that section. */
+static inline void write_pipeline_with(const char *runtime, const char *stages, const char *sections)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
     text_format(&text,
                 "pipeline: {name: test, owner: nobody, basename: test, version: 1, stages: [%s]}\n"
-                "runtime: {working: ./work, output: ./out}\n%s",
-                stages, sections);
+                "runtime: {working: ./work, output: ./out%s}\n%s",
+                stages, runtime, sections);
     cleanup(memory_free) char *path = path_join(base, "pipeline.yaml");
     ck_assert(file_write(path, text.bytes, text.length, 0600, NULL));
+}
+
+static inline void write_pipeline(const char *stages, const char *sections)
+{
+    write_pipeline_with("", stages, sections);
 }
 
 static inline void start_run(const struct run_setup *setup, struct run_front *front)
