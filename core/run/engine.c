@@ -104,7 +104,7 @@ void engine_finish_when_done(struct engine *engine)
         return;
     engine->walking = false; /* once */
     if (engine->stop == STOP_NOT && engine->failed == 0)
-        files_final(engine, end_of_run);
+        results_place(engine, end_of_run);
     else
         end_of_run(engine);
 }

@@ -34,6 +34,11 @@
 
 static const char *const empty_names[EMPTY_FOLDERS] = {[EMPTY_INPUT] = "empty", [EMPTY_OUTPUT] = "none"};
 
+struct staging_files {
+    struct staging_file *items;
+    size_t count, capacity;
+};
+
 static int compare_configs(const void *left, const void *right, void *context)
 {
     const struct run_config *configs = context;
@@ -83,8 +88,8 @@ static const char *file_name(struct arena *arena, const char *tag, const char *s
 }
 
 /* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX. */
-static const char *data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
-                             uint32_t member, const char *tag, const char *suffix)
+const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
+                            uint32_t member, const char *tag, const char *suffix)
 {
     cleanup(text_clear) struct text path = TEXT_INIT;
     text_format(&path, "%s/data/", engine->folder.working);
@@ -101,7 +106,7 @@ static const char *data_path(const struct engine *engine, struct arena *arena, c
     return arena_copy(arena, text_bytes(&path), path.length);
 }
 
-/* Where one input of a task comes from and what it is called inside. */
+/* Where one input of a task comes from and what it is called inside. From nowhere: it is all members of a stage. */
 static bool find_input(const struct engine *engine, struct arena *arena, const struct stage *stage, uint32_t member,
                        const struct file_tag *file, struct staging_file *found)
 {
@@ -122,27 +127,53 @@ static bool find_input(const struct engine *engine, struct arena *arena, const s
     uint32_t match = NONE;
     if (producer->members > 0 && member != NONE)
         match = stage_member_match(engine->pipeline, stage, member, producer);
-    if (producer->members > 0 && match == NONE) {
-        found->name = arena_copy(arena, tag, strlen(tag));
-        found->is_folder = true;
-    }
-    found->from = data_path(engine, arena, producer, match, tag, suffix);
+    if (producer->members == 0 || match != NONE)
+        found->from = files_data_path(engine, arena, producer, match, tag, suffix);
     return true;
+}
+
+/* A folder of members holds those of this plan and nothing else: what earlier runs left in WORKING/data is theirs. */
+static void add_members(const struct engine *engine, struct arena *arena, const struct file_tag *file,
+                        struct staging_files *files)
+{
+    const char *tag = pipeline_text(engine->pipeline, file->tag),
+               *suffix = pipeline_text(engine->pipeline, file->suffix);
+    const struct stage *producer = &engine->pipeline->stages.items[pipeline_producer(engine->pipeline, file->tag)];
+    const struct staging_file folder = {.name = arena_copy(arena, tag, strlen(tag)), .is_folder = true};
+    list_add(files, folder);
+    size_t data = strlen(engine->folder.working) + strlen("/data/");
+    for (uint32_t member = 0; member < producer->members; member++) {
+        const char *from = files_data_path(engine, arena, producer, member, tag, suffix);
+        const struct staging_file item = {
+            .from = from, .name = from + data, .is_folder = staging_is_folder(suffix), .suffix = suffix};
+        list_add(files, item);
+    }
 }
 
 static bool list_inputs(struct attempt *attempt, const struct stage *stage)
 {
     const struct engine *engine = attempt->engine;
-    struct staging_file *files = arena_allocate(attempt->arena, (stage->inputs.count + 1) * sizeof *files);
+    struct staging_files files = {.items = NULL};
     for (uint32_t i = 0; i < stage->inputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->inputs.at + i];
-        if (!find_input(engine, attempt->arena, stage, attempt->member, file, &files[i]))
+        struct staging_file found;
+        if (!find_input(engine, attempt->arena, stage, attempt->member, file, &found)) {
+            list_clear(&files);
             return error_set(&attempt->files_error, ERROR_INPUT,
                              "no stage writes its input '%s' and 'runtime.inputs' does not name it",
                              pipeline_text(engine->pipeline, file->tag));
+        }
+        if (found.from != NULL)
+            list_add(&files, found);
+        else
+            add_members(engine, attempt->arena, file, &files);
     }
-    attempt->in.inputs = files;
-    attempt->in.inputs_count = stage->inputs.count;
+    struct staging_file *kept = arena_allocate(attempt->arena, (files.count + 1) * sizeof *kept);
+    if (files.count > 0)
+        memcpy(kept, files.items, files.count * sizeof *kept);
+    attempt->in.inputs = kept;
+    attempt->in.inputs_count = files.count;
+    list_clear(&files);
     return true;
 }
 
@@ -177,7 +208,7 @@ static void list_outputs(struct attempt *attempt, const struct stage *stage)
             .tag = tag,
             .suffix = suffix,
             .name = file_name(attempt->arena, tag, suffix),
-            .published = data_path(engine, attempt->arena, stage, attempt->member, tag, suffix)};
+            .published = files_data_path(engine, attempt->arena, stage, attempt->member, tag, suffix)};
     }
     attempt->out.outputs = outputs;
     attempt->out.outputs_count = stage->outputs.count;
@@ -405,26 +436,49 @@ void files_publish(struct attempt *attempt)
     pool_run(engine_pool(attempt->engine), look_work, look_done, attempt);
 }
 
+static bool is_left(struct engine *engine, struct arena *arena, const struct stage *stage, const struct stage *producer,
+                    uint32_t member, const struct file_tag *file, struct error *error)
+{
+    const char *tag = pipeline_text(engine->pipeline, file->tag);
+    const char *path =
+        files_data_path(engine, arena, producer, member, tag, pipeline_text(engine->pipeline, file->suffix));
+    if (file_exists(path))
+        return true;
+    error_set(error, ERROR_INPUT,
+              "stage '%s' takes '%s' from stage '%s', which is not selected, and '%s' is not there from an earlier run",
+              pipeline_text(engine->pipeline, stage->name), tag, pipeline_text(engine->pipeline, producer->name), path);
+    return error_hint(error, "select that stage too, or run the whole pipeline once");
+}
+
+/* Every member that one of the stage's own takes: the one that matches, or all. */
+static bool are_left(struct engine *engine, struct arena *arena, const struct stage *stage,
+                     const struct stage *producer, const struct file_tag *file, struct error *error)
+{
+    if (producer->members == 0)
+        return is_left(engine, arena, stage, producer, NONE, file, error);
+    if (stage_members_match(stage, producer)) {
+        for (uint32_t i = 0; i < stage->members; i++)
+            if (!is_left(engine, arena, stage, producer, stage_member_match(engine->pipeline, stage, i, producer), file,
+                         error))
+                return false;
+        return true;
+    }
+    for (uint32_t i = 0; i < producer->members; i++)
+        if (!is_left(engine, arena, stage, producer, i, file, error))
+            return false;
+    return true;
+}
+
 static bool check_stage(struct engine *engine, struct arena *arena, uint32_t number, struct error *error)
 {
     const struct stage *stage = &engine->pipeline->stages.items[number];
     for (uint32_t i = 0; i < stage->inputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->inputs.at + i];
         uint32_t producer = pipeline_producer(engine->pipeline, file->tag);
-        if (producer == NONE || engine->plan->stages[producer].selected ||
-            pipeline_input(engine->pipeline, file->tag) != NULL)
-            continue;
-        const char *path =
-            data_path(engine, arena, &engine->pipeline->stages.items[producer], NONE,
-                      pipeline_text(engine->pipeline, file->tag), pipeline_text(engine->pipeline, file->suffix));
-        if (file_exists(path))
-            continue;
-        error_set(
-            error, ERROR_INPUT,
-            "stage '%s' takes '%s' from stage '%s', which is not selected, and '%s' is not there from an earlier run",
-            pipeline_text(engine->pipeline, stage->name), pipeline_text(engine->pipeline, file->tag),
-            pipeline_text(engine->pipeline, engine->pipeline->stages.items[producer].name), path);
-        return error_hint(error, "select that stage too, or run the whole pipeline once");
+        if (producer != NONE && !engine->plan->stages[producer].selected &&
+            pipeline_input(engine->pipeline, file->tag) == NULL &&
+            !are_left(engine, arena, stage, &engine->pipeline->stages.items[producer], file, error))
+            return false;
     }
     return true;
 }
@@ -438,77 +492,4 @@ bool files_check_selection(struct engine *engine, struct error *error)
         arena_reset(arena);
     }
     return true;
-}
-
-/* The final results: pairs of paths for a helper thread. */
-struct final {
-    struct engine *engine;
-    struct arena *arena;
-    LIST(struct staging_output) files; /* name: where to, published: where from */
-    void (*done)(struct engine *engine);
-    struct error error;
-};
-
-static void final_add(struct final *final, const struct stage *stage, uint32_t member)
-{
-    struct engine *engine = final->engine;
-    for (uint32_t i = 0; i < stage->outputs.count; i++) {
-        const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
-        const char *tag = pipeline_text(engine->pipeline, file->tag);
-        const char *suffix = pipeline_text(engine->pipeline, file->suffix);
-        const char *from = data_path(engine, final->arena, stage, member, tag, suffix);
-        size_t data = strlen(engine->folder.working) + strlen("/data/");
-        const char *to = arena_path(final->arena, engine->pipeline->output, from + data);
-        struct staging_output item = {.tag = tag, .suffix = suffix, .name = to, .published = from};
-        list_add(&final->files, item);
-    }
-}
-
-static void final_work(void *context)
-{
-    struct final *final = context;
-    for (size_t i = 0; i < final->files.count; i++) {
-        const struct staging_output *file = &final->files.items[i];
-        cleanup(memory_free) char *folder = path_folder(file->name);
-        bool placed =
-            folder_make(folder, 0777, &final->error) &&
-            (staging_is_folder(file->suffix) ? folder_place(file->published, file->name, true, &final->error)
-                                             : file_place(file->published, file->name, true, NULL, &final->error));
-        if (!placed)
-            return;
-    }
-}
-
-static void final_done(void *context)
-{
-    struct final *final = context;
-    struct engine *engine = final->engine;
-    void (*done)(struct engine *) = final->done;
-    if (final->error.message != NULL) {
-        error_clear(&engine->error);
-        error_move(&engine->error, &final->error);
-        error_wrap(&engine->error, "the results cannot be put into '%s'", engine->pipeline->output);
-    }
-    arena_free(final->arena);
-    list_clear(&final->files);
-    memory_free(final);
-    done(engine);
-}
-
-void files_final(struct engine *engine, void (*done)(struct engine *engine))
-{
-    struct final *final = memory_allocate(sizeof *final);
-    *final = (struct final){.engine = engine, .arena = arena_new(), .done = done};
-    for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
-        const struct stage *stage = &engine->pipeline->stages.items[i];
-        if (!engine->plan->stages[i].selected || engine->stages[i].tasks_left > 0 || stage->outputs.count == 0)
-            continue;
-        for (uint32_t member = 0; member < (stage->members > 0 ? stage->members : 1); member++)
-            final_add(final, stage, stage->members > 0 ? member : NONE);
-    }
-    if (final->files.count == 0 || text_equal(engine->pipeline->output, NULL)) {
-        final_done(final);
-        return;
-    }
-    pool_run(engine_pool(engine), final_work, final_done, final);
 }

@@ -80,11 +80,16 @@ static bool bring_files(const struct pipeline *pipeline, const char *folder, con
     if (!make_anew(folder, error))
         return false;
     for (size_t i = 0; i < count; i++) {
+        cleanup(memory_free) char *to = path_join(folder, files[i].name);
+        if (files[i].from == NULL) {
+            if (!folder_make(to, 0777, error))
+                return false;
+            continue;
+        }
         /* Data that a person names may be a link into a store; only what a stage writes may not be one. */
         cleanup(memory_free) char *real = path_real(files[i].from, error);
         if (real == NULL || !check_type(pipeline, &files[i], real, error))
             return false;
-        cleanup(memory_free) char *to = path_join(folder, files[i].name);
         if (!place(real, to, files[i].is_folder, may_link, error))
             return false;
     }

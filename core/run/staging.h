@@ -22,8 +22,8 @@
 #include "run/outcome.h"
 
 struct staging_file {
-    const char *from; /* absolute */
-    const char *name; /* inside the folder */
+    const char *from; /* absolute; NULL: a new folder, for the files after it */
+    const char *name; /* inside the folder; of a file in such a folder: with it */
     bool is_folder;
     const char *suffix; /* its type, or that of every file of a folder of members; NULL: any */
 };

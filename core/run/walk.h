@@ -11,10 +11,11 @@
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
  *     secrets.c    … what only its start knows
  *     files.c      … its files: which, where, in and out
+ *     results.c    the final results, at the end of the run
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
- *     stray.c      processes that stages leave behind
  *     fetch.c      inputs that come from a URL
+ *     stray.c      processes that stages leave behind
  *
  * A task is one member of a stage, or the stage itself. A job is one attempt of a task: (attempt - 1) * tasks + task + 1,
  * so that the number says both and no table is needed.
@@ -194,9 +195,9 @@ struct engine {
     uint32_t logs_number;
     char *empty_folder; /* attempts/empty, made when first needed */
 
-    struct task *tasks;
     struct fetcher *fetcher;
     char **fetched; /* by index into pipeline->inputs: where the file from its URL is, or NULL */
+    struct task *tasks;
     struct walk_stage *stages;
     uint32_t *dependents_at, *dependents; /* by stage: who waits for it */
     struct walk_limit *limits;
@@ -307,8 +308,13 @@ void attempt_published(struct attempt *attempt);
 void files_leave(struct attempt *attempt);
 /* What selected stages take from stages that are not selected must lie in WORKING/data. */
 bool files_check_selection(struct engine *engine, struct error *error);
-/* The final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it failed. */
-void files_final(struct engine *engine, void (*done)(struct engine *engine));
+/* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX; in the arena. */
+const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
+                            uint32_t member, const char *tag, const char *suffix);
+
+/* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
+ * failed. */
+void results_place(struct engine *engine, void (*done)(struct engine *engine));
 
 /* record.c */
 void record_run(struct engine *engine);
@@ -333,16 +339,16 @@ void record_state(struct engine *engine, uint32_t task, enum task_state state);
 void record_request(struct engine *engine, const char *what, const char *by);
 void record_end(struct engine *engine, const char *state);
 
+/* fetch.c: what selected stages take from URLs. `done` comes once, perhaps at once; engine->error says what failed. */
+void fetch_begin(struct engine *engine, void (*done)(struct engine *engine));
+void fetch_end(struct engine *engine); /* stops what is under way; `done` does not come any more */
+
 /* stop.c */
 void stop_cancel(struct engine *engine, const char *by);
 void stop_leave(struct engine *engine, const char *by);
 void stop_after_failure(struct engine *engine);
 void stop_message(void *context, unsigned events);
 void stop_signal(void *context, int signal, int sender_pid);
-/* fetch.c: what selected stages take from URLs. `done` comes once, perhaps at once; engine->error says what failed. */
-void fetch_begin(struct engine *engine, void (*done)(struct engine *engine));
-void fetch_end(struct engine *engine); /* stops what is under way; `done` does not come any more */
-
 void stop_check_file(struct engine *engine);
 
 /* stray.c: processes that a stage left behind. `session` 0: of every session that no running stage has. */

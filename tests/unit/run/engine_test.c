@@ -246,10 +246,10 @@ START_TEST(an_input_of_the_wrong_type_is_a_verdict)
                    "c: {command: ['true'], inputs: {x: fits}, depends-on: [b]}\n");
     char *folder = NULL;
     ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
-    cleanup(memory_free) char *reason =
-        memory_format("its input 'x' is not what it should be: '%s/work/data/x/r.fits' is not FITS: its first bytes "
-                      "are others",
-                      base);
+    cleanup(memory_free) char *reason = memory_format(
+        "its input 'x/r.fits' is not what it should be: '%s/work/data/x/r.fits' is not FITS: its first bytes "
+        "are others",
+        base);
     char *record = NULL;
     ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"STAGE_IN\"", &record), 1);
     ck_assert_msg(strstr(record, reason) != NULL, "expected %s in %s", reason, record);
@@ -282,6 +282,58 @@ START_TEST(only_takes_what_an_earlier_run_left)
     expect_verdict(folder, "second", "OK", "done");
     ck_assert_uint_eq(count_records(folder, "verdict", "\"stage\":\"first\"", NULL), 0);
     memory_free(folder);
+}
+END_TEST
+
+#define EACH_AND_ALL(values)                                                                                           \
+    "each: {command: [sh, -c, 'echo $DESC_EACH_N > $DESC_OUTPUT/x.txt; test $DESC_EACH_N != 7'], outputs: {x: txt}, "  \
+    "foreach: {n: [" values "]}}\n"                                                                                    \
+    "all: {command: [sh, -c, 'cat $DESC_INPUT/x/*.txt > $DESC_OUTPUT/y.txt'], inputs: {x: txt}, outputs: {y: txt}}\n"
+
+START_TEST(a_folder_of_members_holds_those_of_this_run_only)
+{
+    write_pipeline("each, all", EACH_AND_ALL("1, 2, 3"));
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    ck_assert(file_exists("out/x/3.txt"));
+    write_pipeline("each, all", EACH_AND_ALL("1, 2"));
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    cleanup(memory_free) char *result = read_text("out/y.txt");
+    ck_assert_str_eq(result, "1\n2\n");
+    ck_assert(!file_exists("work/all/input/x/3.txt"));
+    ck_assert(file_exists("work/data/x/3.txt")); /* it may have cost days: nothing is lost */
+    ck_assert(!file_exists("out/x/3.txt"));
+    ck_assert(file_exists("out/x/2.txt"));
+}
+END_TEST
+
+START_TEST(results_of_somebody_else_stay)
+{
+    ck_assert(folder_make("out/x", 0755, NULL));
+    ck_assert(file_write("out/x/notes.txt", "mine\n", 5, 0644, NULL));
+    write_pipeline("each, all", EACH_AND_ALL("1, 2, 3"));
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    ck_assert(file_write("out/x/3.txt", "changed\n", 8, 0644, NULL));
+    write_pipeline("each, all", EACH_AND_ALL("1"));
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, NULL), 0);
+    cleanup(memory_free) char *notes = read_text("out/x/notes.txt");
+    cleanup(memory_free) char *changed = read_text("out/x/3.txt");
+    ck_assert_str_eq(notes, "mine\n");
+    ck_assert_str_eq(changed, "changed\n");
+    ck_assert(!file_exists("out/x/2.txt"));
+}
+END_TEST
+
+START_TEST(only_wants_every_member)
+{
+    static const char *const only[] = {"all", NULL};
+    write_pipeline("each, all", EACH_AND_ALL("1, 7, 3"));
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .keep_going = true}, NULL), 5);
+    ck_assert(file_exists("work/data/x/1.txt"));
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.only = only}, &folder), 2);
+    ck_assert_ptr_null(folder);
+    ck_assert(file_write("work/data/x/7.txt", "7\n", 2, 0644, NULL));
+    ck_assert_int_eq(run_all(&(struct run_setup){.only = only}, NULL), 0);
 }
 END_TEST
 
@@ -482,6 +534,9 @@ static void add_tests(TCase *cases)
     tcase_add_test(cases, an_input_of_the_wrong_type_is_a_verdict);
     tcase_add_test(cases, a_named_limit_holds);
     tcase_add_test(cases, only_takes_what_an_earlier_run_left);
+    tcase_add_test(cases, a_folder_of_members_holds_those_of_this_run_only);
+    tcase_add_test(cases, results_of_somebody_else_stay);
+    tcase_add_test(cases, only_wants_every_member);
     tcase_add_test(cases, a_script_runs_verbatim);
     tcase_add_test(cases, a_stage_sees_only_what_it_is_given);
     tcase_add_test(cases, a_stage_without_container_cannot_change_the_data);
