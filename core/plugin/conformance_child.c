@@ -384,6 +384,19 @@ static const struct step *step_probe(const struct child *child)
     return step;
 }
 
+/* It is no call: pure and quick. */
+static void check_accepts(struct child *child, struct plugin_instance *instance, enum mood mood)
+{
+    static const char *const references[] = {"localhost/example/none:1.0", "nowhere.invalid/a@sha256:00", "a", ""};
+    bool same = true;
+    if (strcmp(child->module->kind, "registry") != 0)
+        return;
+    begin(child, "accepts says the same twice (%s)", mood_name(mood));
+    for (size_t i = 0; i < sizeof(references) / sizeof(references[0]); i++)
+        same = registry_accepts(instance, references[i]) == registry_accepts(instance, references[i]) && same;
+    finish(child, same ? NULL : "it does not say the same twice");
+}
+
 enum manner { LEFT_ALONE, CANCELLED_AT_ONCE };
 
 static void check_step(struct child *child, struct plugin_instance *instance, const struct step *step,
@@ -420,6 +433,8 @@ static void check_operations(struct child *child, enum mood mood)
     struct plugin_instance *one = open_one(child, &error);
     struct plugin_instance *two = one ? open_one(child, &error) : NULL;
     finish(child, two ? NULL : error.message);
+    if (two)
+        check_accepts(child, one, mood);
     for (size_t i = 0; two && i < 2 * sizeof(steps) / sizeof(steps[0]); i++) {
         const struct step *step = &steps[i / 2];
         if (!step_applies(child, step))

@@ -49,6 +49,29 @@ START_TEST(a_good_plugin_conforms)
 }
 END_TEST
 
+START_TEST(a_registry_is_driven_as_well)
+{
+    bool good = false;
+    cleanup(memory_free) char *page = page_of_plugin("registry-notary", false, &good);
+    ck_assert_msg(good, "%s", page);
+    expect_line(page, "\nplugin     registry/notary 0.1\n");
+    expect_line(page, "\nok       accepts says the same twice (nothing is there)\n");
+    expect_line(page, "\nok       normalize (nothing is there)\n");
+    expect_line(page, "\nok       credentials, cancelled at once (everything fails)\n");
+    expect_line(page, "\nskipped  ensure_repository (nothing answers): the plugin has no such operation\n");
+}
+END_TEST
+
+START_TEST(a_scheduler_hears_that_its_stages_have_ended)
+{
+    bool good = false;
+    cleanup(memory_free) char *page = page_of_plugin("scheduler-unruly", false, &good);
+    ck_assert(!good); /* it is unruly; it must not bring the kit down */
+    expect_line(page, " hears that the stages it started have ended (nothing is there)");
+    expect_line(page, "\nok       everything it opened has ended\n");
+}
+END_TEST
+
 START_TEST(the_page_as_json)
 {
     bool good = false;
@@ -115,6 +138,8 @@ int main(int count, char **arguments)
     TCase *cases = tcase_create("conformance");
     tcase_set_timeout(cases, 100);
     tcase_add_test(cases, a_good_plugin_conforms);
+    tcase_add_test(cases, a_registry_is_driven_as_well);
+    tcase_add_test(cases, a_scheduler_hears_that_its_stages_have_ended);
     tcase_add_test(cases, the_page_as_json);
     tcase_add_loop_test(cases, a_bad_plugin_is_told_what_is_wrong, 0, sizeof(bad) / sizeof(bad[0]));
     tcase_add_test(cases, a_file_with_another_name_is_not_loaded);

@@ -360,10 +360,8 @@ static void prepare(void *self, struct descpipe_call *call, const struct descpip
                                                 .context = job};
         job->exchange = host->http->start(host, &request);
     } else if (strcmp(what, "http-without-url") == 0) {
-        struct descpipe_http_request request = {.size = sizeof(request),
-                                                .method = "GET",
-                                                .ended = http_ended,
-                                                .context = job};
+        struct descpipe_http_request request = {
+            .size = sizeof(request), .method = "GET", .ended = http_ended, .context = job};
         job->exchange = host->http->start(host, &request);
     } else if (strcmp(what, "leave-open") == 0) {
         /* A tool that only ends when it is stopped, and a timer and a watch nobody takes away. */
