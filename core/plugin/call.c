@@ -13,7 +13,7 @@
 
 #define INDEX_BITS 20
 #define INDEX_MASK (((uintptr_t)1 << INDEX_BITS) - 1)
-_Static_assert(CALLS_LIMIT == (1u << INDEX_BITS), "a handle holds every slot's number");
+_Static_assert(CALLS_LIMIT - 1 == INDEX_MASK, "a handle holds every slot's number");
 
 /* One table for the process, because a plugin gives us nothing but the handle. Main thread only. */
 static struct {

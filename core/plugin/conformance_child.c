@@ -213,8 +213,8 @@ static struct plugin_instance *open_one(struct child *child, struct error *error
 /* Calls. */
 
 struct awaited {
-    bool done;
     unsigned times;
+    bool done;
     bool lacks; /* the plugin has no such operation */
 };
 

@@ -56,7 +56,7 @@ static bool index_grow(struct index_table *table, uint32_t count, const struct q
     if ((size_t)count * 2 < table->capacity) {
         return true;
     }
-    size_t capacity = table->capacity == 0 ? FIRST_CAPACITY * 2 : table->capacity * 2;
+    size_t capacity = table->capacity == 0 ? (size_t)FIRST_CAPACITY * 2 : table->capacity * 2;
     uint32_t *slots = calloc(capacity, sizeof(*slots));
     if (slots == NULL) {
         return false;
