@@ -230,6 +230,17 @@ void attempt_not_started(struct attempt *attempt, uint32_t flags, const char *re
     loop_post(attempt->engine->loop, end_soon, attempt);
 }
 
+void attempt_not_started_with(struct attempt *attempt, int exit_code, const char *reason)
+{
+    const struct descpipe_ending ending = {.size = sizeof ending,
+                                           .flags = DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_NOT_STARTED,
+                                           .exit_code = exit_code,
+                                           .witness = "descpipe",
+                                           .reason = reason};
+    attempt_add_ending(attempt, &ending);
+    loop_post(attempt->engine->loop, end_soon, attempt);
+}
+
 void attempt_run(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
@@ -237,6 +248,8 @@ void attempt_run(struct attempt *attempt)
         attempt_not_started(attempt, DESCPIPE_ENDED_CANCELLED, "before it started");
         return;
     }
+    if (!secret_commands_are_over(attempt))
+        return;
     const struct plan_stage *planned = &engine->plan->stages[attempt->stage];
     if (engine->plan->backends[planned->backend].form == DESCPIPE_FORM_MANAGED)
         managed_start(attempt);
@@ -248,7 +261,7 @@ static void kill_now(void *context)
 {
     struct attempt *attempt = context;
     attempt->kill = NULL;
-    if (attempt->process != NULL)
+    if (attempt->process != NULL || attempt->lingering != NULL)
         command_stop(attempt, SIGKILL);
 }
 
@@ -258,7 +271,14 @@ void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms)
     if (attempt->stopped == 0)
         attempt->stopped = flag;
     bool at_once = grace_ms <= 0;
-    if (attempt->process != NULL) {
+    if (attempt->waits_for != NULL) {
+        secret_command_forget(attempt);
+        attempt_run(attempt); /* which sees that it is stopped */
+        return;
+    }
+    if (attempt->process != NULL || attempt->lingering != NULL) {
+        if (at_once)
+            loop_timer_stop(steal(&attempt->kill)); /* no grace any more */
         command_stop(attempt, at_once ? SIGKILL : SIGTERM);
         if (!at_once && attempt->kill == NULL)
             attempt->kill = loop_timer(attempt->engine->loop, grace_ms, kill_now, attempt);

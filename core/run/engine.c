@@ -176,7 +176,7 @@ static bool plan_open(void *context)
     return !engine->plan_done && !engine->finished;
 }
 
-static bool build_plan(struct engine *engine)
+static void try_plan(struct engine *engine)
 {
     const struct plan_request request = {.host = engine->host,
                                          .catalogue = engine->catalogue,
@@ -187,6 +187,21 @@ static bool build_plan(struct engine *engine)
     plan_build(&request, plan_built, engine);
     if (!engine->plan_done)
         loop_run(engine->loop, plan_open, engine);
+}
+
+/* A plugin may want a secret that a command prints, and cannot wait for it: asked for, the plan is tried once more.
+ * Each round has one more secret, so there is an end. */
+static bool build_plan(struct engine *engine)
+{
+    try_plan(engine);
+    while (engine->plan == NULL && engine->secret_wanted != NULL && !engine->finished) {
+        problems_clear(&engine->problems);
+        error_clear(&engine->error);
+        secret_command_fetch_wanted(engine);
+        engine->plan_done = false;
+        if (!engine->finished)
+            try_plan(engine);
+    }
     bool good = report_problems(engine);
     return good && engine->plan != NULL && !engine->finished;
 }
@@ -324,6 +339,7 @@ static void walk(struct engine *engine)
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);
     fetch_end(engine);
+    secret_commands_stop(engine);
     if (!engine_flush(engine, true) && engine->error.message == NULL)
         error_set(&engine->error, ERROR_SYSTEM, "the end of run %s could not be written to its journal",
                   engine->folder.id);

@@ -33,7 +33,7 @@ static const char *gpu_list(struct attempt *attempt)
     return arena_copy(attempt->arena, text_bytes(&list), list.length);
 }
 
-static const char *read_secret(const struct engine *engine, struct arena *arena, const char *name, struct error *error)
+static const char *read_secret(struct engine *engine, struct arena *arena, const char *name, struct error *error)
 {
     struct secret_source source;
     if (!config_layers_secret(engine->layers, name, &source)) {
@@ -59,15 +59,13 @@ static const char *read_secret(const struct engine *engine, struct arena *arena,
             explicit_bzero(text.bytes, text.length);
         return value;
     }
-    error_set(error, ERROR_INPUT, "secret '%s' comes from a command, which a run cannot ask yet", name);
-    error_hint(error, "put it into a file or the environment");
-    return NULL;
+    return secret_command_value(engine, name, error);
 }
 
 /* NULL with an error when it cannot be had; "" for what has no value here. */
 static const char *late_value(struct attempt *attempt, const char *name, struct error *error)
 {
-    const struct engine *engine = attempt->engine;
+    struct engine *engine = attempt->engine;
     const struct stage_extras *extras = engine->pipeline->stages.items[attempt->stage].extras;
     for (size_t i = 0; extras != NULL && i < extras->environment.count; i++) {
         const struct variable *variable = &extras->environment.items[i];

@@ -10,6 +10,7 @@
  *     command.c    … whose stage is a process of ours (COMMAND)
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
  *     secrets.c    … what only its start knows
+ *     secret_command.c   … secrets that a command prints
  *     files.c      … its files: which, where, in and out
  *     results.c    the final results, at the end of the run
  *     record.c     the journal's records
@@ -132,7 +133,8 @@ struct attempt {
     const char *const *gpus;
     int keeper_slot;
     struct process *process;
-    pid_t session; /* 0: none */
+    pid_t session;                /* 0: none */
+    struct loop_timer *lingering; /* its process has ended, others of its session use their grace */
     struct plugin_call *call;
     struct plugin_call *logs_call;
     struct descpipe_container container; /* MANAGED: token set while there is one */
@@ -147,6 +149,7 @@ struct attempt {
     struct loop_timer *limit, *kill;
     uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */
     bool stop_sent, ended_recorded, placed_back;
+    struct command_secret *waits_for; /* before its start: a secret's command is running */
     struct descpipe_ending endings[ENDINGS_LIMIT];
     size_t endings_count;
     struct outcome outcome;
@@ -187,7 +190,10 @@ struct engine {
     struct plan *plan;
     struct problems problems;
     LIST(struct descpipe_secret *) secrets; /* given to plugins */
-    struct error error;                     /* what stopped the run, if anything did */
+    LIST(struct command_secret *) command_secrets;
+    const char
+        *secret_wanted; /* of a command, by a plugin that cannot wait: to be had before the plan is tried again */
+    struct error error; /* what stopped the run, if anything did */
     struct run_folder folder;
     struct lease *lease, *working_lease;
     struct journal *journal;
@@ -248,7 +254,7 @@ void walk_release_limit(struct engine *engine, uint32_t task);
 void walk_succeeded(struct engine *engine, uint32_t task);
 void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict);
 /* A task that ends without a verdict of its own. */
-void walk_settle(struct engine *engine, uint32_t task, enum task_state state);
+void walk_settle(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void walk_settle_rest(struct engine *engine); /* everything that will not start any more */
 
 /* submit.c */
@@ -272,6 +278,8 @@ void attempt_stop(void *context, uint64_t job, uint64_t grace_ms);
 void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms);
 void attempt_add_ending(struct attempt *attempt, const struct descpipe_ending *ending);
 void attempt_not_started(struct attempt *attempt, uint32_t flags, const char *reason);
+/* Its command cannot be executed: what a shell ends with then. */
+void attempt_not_started_with(struct attempt *attempt, int exit_code, const char *reason);
 /* Its stage has ended and all evidence is in. */
 void attempt_ended(struct attempt *attempt);
 void attempt_run(struct attempt *attempt); /* its files are in place */
@@ -296,6 +304,16 @@ const char *const *late_environment(struct attempt *attempt, const struct descpi
                                     const char *const *environment, struct error *error);
 /* For plugins whose options name one: the callback `secret`. */
 const struct descpipe_secret *secret_for_plugin(void *context, const char *name, struct error *error);
+
+/* secret_command.c */
+struct command_secret;
+/* False: attempt_run comes again when what its stage's commands print is known. */
+bool secret_commands_are_over(struct attempt *attempt);
+void secret_command_forget(struct attempt *attempt); /* it waits no longer */
+/* NULL with an error; engine->secret_wanted names it when nobody has asked the command yet. */
+const char *secret_command_value(struct engine *engine, const char *name, struct error *error);
+void secret_command_fetch_wanted(struct engine *engine); /* runs the loop */
+void secret_commands_stop(struct engine *engine);
 
 /* files.c */
 void files_begin(struct engine *engine);
@@ -335,7 +353,7 @@ void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, cons
                     const struct record_retry *retry);
 void record_publish(struct attempt *attempt);
 void record_published(struct attempt *attempt);
-void record_state(struct engine *engine, uint32_t task, enum task_state state);
+void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void record_request(struct engine *engine, const char *what, const char *by);
 void record_end(struct engine *engine, const char *state);
 
