@@ -392,6 +392,54 @@ START_TEST(a_mount_that_is_not_there_is_refused)
 }
 END_TEST
 
+/* Executes a COMMAND form, as a scheduler would, with `late` added. */
+static int execute(const struct answer *form, const char *late, const char *output_path)
+{
+    char *environment[64] = {NULL};
+    size_t count = 0;
+    for (; form->environment[count] != NULL && count < 60; count++) {
+        environment[count] = form->environment[count];
+    }
+    cleanup(memory_free) char *late_copy = memory_copy_text(late);
+    environment[count] = late_copy;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, output_path, O_WRONLY | O_CREAT, 0600);
+    pid_t process = 0;
+    int status = -1;
+    ck_assert_int_eq(posix_spawnp(&process, form->argv[0], &actions, NULL, form->argv, environment), 0);
+    ck_assert_int_eq(waitpid(process, &status, 0), process);
+    posix_spawn_file_actions_destroy(&actions);
+    return status;
+}
+
+/* Only Docker knows how many cpus its machine has: the schedulers that give no cpus out let such a stage pass. */
+START_TEST(more_cpus_than_docker_has_are_refused)
+{
+    struct job job;
+    cleanup(answer_free) struct answer answer, form = {0};
+    cleanup(memory_free) char *output_path = memory_format("%s/cpus.out", folder);
+    job_make(&job, (const char *const[]){"true", NULL});
+    job.resources.cpus_per_rank = 100000;
+    runtime_start(driver.instance, &job.stage, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_REFUSED);
+    ck_assert_msg(
+        text_starts_with(answer.message, "stage 'shear' cannot start in Docker: Range of CPUs is from 0.01 to "), "%s",
+        answer.message);
+    ck_assert_str_eq(answer.hint, "the stage asks for more cpus than Docker has; lower `cpus:`");
+    ck_assert_int_eq(containers_of_run(), 0);
+    if (access("/usr/bin/docker", X_OK) == 0 || access("/usr/local/bin/docker", X_OK) == 0) {
+        runtime_launch(driver.instance, &job.stage, driver_call(&form));
+        ck_assert_msg(form.done && form.ok, "%s", form.message);
+        int status = execute(&form, "X=y", output_path);
+        ck_assert_int_eq(WEXITSTATUS(status), 125); /* the client's way to say that it is Docker that failed */
+        ck_assert_int_eq(containers_of_run(), 0);
+    }
+    memory_free(job.handle);
+}
+END_TEST
+
 START_TEST(starting_twice_runs_once)
 {
     struct job job;
@@ -627,27 +675,6 @@ START_TEST(keeps_failed_containers_when_told_to)
 }
 END_TEST
 
-/* Executes a COMMAND form, as a scheduler would, with `late` added. */
-static int execute(const struct answer *form, const char *late, const char *output_path)
-{
-    char *environment[64] = {NULL};
-    size_t count = 0;
-    for (; form->environment[count] != NULL && count < 60; count++) {
-        environment[count] = form->environment[count];
-    }
-    cleanup(memory_free) char *late_copy = memory_copy_text(late);
-    environment[count] = late_copy;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, output_path, O_WRONLY | O_CREAT, 0600);
-    pid_t process = 0;
-    int status = -1;
-    ck_assert_int_eq(posix_spawnp(&process, form->argv[0], &actions, NULL, form->argv, environment), 0);
-    ck_assert_int_eq(waitpid(process, &status, 0), process);
-    posix_spawn_file_actions_destroy(&actions);
-    return status;
-}
-
 START_TEST(the_command_form_runs_with_the_client)
 {
     struct job job;
@@ -719,6 +746,7 @@ int main(void)
     tcase_add_test(tests, the_stage_sees_the_world_it_was_promised);
     tcase_add_loop_test(tests, a_failed_start_leaves_nothing_behind, 0, sizeof(bad_starts) / sizeof(*bad_starts));
     tcase_add_test(tests, a_mount_that_is_not_there_is_refused);
+    tcase_add_test(tests, more_cpus_than_docker_has_are_refused);
     tcase_add_test(tests, starting_twice_runs_once);
     tcase_add_test(tests, a_name_in_strange_hands_is_refused);
     tcase_add_test(tests, stops_what_runs_and_is_content_with_what_does_not);
