@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "run/walk.h"
 
+#define EXIT_NOT_FOUND 127
+#define LINGER_LOOK_MS 50
 #define ROOM_BYTES (64 * 1024) /* less than this is none */
 
 /* A stage that failed while the disk has no room: most programs only say that they failed. */
@@ -44,11 +46,32 @@ static void process_ended(void *context, const struct process_end *end)
     if (attempt->stopped != 0)
         attempt->endings[attempt->endings_count++] =
             (struct descpipe_ending){.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};
-    /* What it left in its group ends with it; while it is a zombie the group's number is still its own. */
-    process_signal(attempt->process, SIGKILL);
+    /* What it left in its group ends with it; while it is a zombie the group's number is still its own. But in its
+     * grace the process may be a launcher that the signal ended first, while the stage still puts its things in order.
+     */
+    if (attempt->kill == NULL)
+        process_signal(attempt->process, SIGKILL);
     record_ended(attempt);
     attempt->ended_recorded = true;
     engine_flush(attempt->engine, false);
+}
+
+static void finish(struct attempt *attempt)
+{
+    attempt->endings[0].finished_at_ms = clock_wall_ms();
+    stray_end(attempt->engine, attempt->session);
+    attempt_ended(attempt);
+}
+
+/* The grace of the rest of its session: until none is left, or until kill_now has been there. */
+static void linger(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->lingering = NULL;
+    if (attempt->kill != NULL && process_signal_session(attempt->session, 0) > 0)
+        attempt->lingering = loop_timer(attempt->engine->loop, LINGER_LOOK_MS, linger, attempt);
+    else
+        finish(attempt);
 }
 
 static void process_reaped(void *context, const struct process_end *end)
@@ -58,9 +81,10 @@ static void process_reaped(void *context, const struct process_end *end)
     attempt->endings[0].cpu_ms = end->cpu_ms > 0 ? (uint64_t)end->cpu_ms : 0;
     attempt->endings[0].peak_memory = end->peak_memory;
     attempt->endings[0].started_at_ms = attempt->started_ms;
-    attempt->endings[0].finished_at_ms = clock_wall_ms();
-    stray_end(attempt->engine, attempt->session);
-    attempt_ended(attempt);
+    if (attempt->kill != NULL)
+        linger(attempt);
+    else
+        finish(attempt);
 }
 
 static void time_is_up(void *context)
@@ -79,7 +103,8 @@ void command_time_limit(struct attempt *attempt)
 
 void command_stop(struct attempt *attempt, int signal)
 {
-    process_signal(attempt->process, signal);
+    if (attempt->process != NULL)
+        process_signal(attempt->process, signal);
     if (signal == SIGKILL)
         process_signal_session(attempt->session, signal); /* groups it made within its session */
 }
@@ -109,7 +134,8 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
     attempt->process = process_start(engine->loop, &request, &error);
     attempt_close_logs(attempt);
     if (attempt->process == NULL) {
-        attempt_not_started(attempt, 0, error.message);
+        /* As a launcher would say it, so that the same mistake has the same verdict with every runtime. */
+        attempt_not_started_with(attempt, EXIT_NOT_FOUND, error.message);
         return;
     }
     attempt->session = process_pid(attempt->process);

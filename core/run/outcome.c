@@ -60,8 +60,13 @@ static const struct launcher {
     int exit_code;      /* how it ends then */
     const char *prefix; /* of its complaint */
 } launchers[] = {
-    {"bwrap", 1, "bwrap: "},         {"docker", 125, "docker: "},   {"podman", 125, "Error: "},
-    {"singularity", 255, "FATAL: "}, {"apptainer", 255, "FATAL: "},
+    {"bwrap", 1, "bwrap: "},
+    {"bwrap", 127, "descpipe: cannot run "},
+    {"bwrap", 126, "descpipe: cannot run "},
+    {"docker", 125, "docker: "},
+    {"podman", 125, "Error: "},
+    {"singularity", 255, "FATAL: "},
+    {"apptainer", 255, "FATAL: "},
 };
 
 static bool single_line(const char *text)
@@ -218,9 +223,17 @@ static void judge_failure(const struct outcome_case *evidence, const struct seen
     }
 }
 
-/* The command never ran, and nobody said that it was the image or the inputs. */
+/* The command never ran, and nobody said that it was the image or the inputs. EXIT is for a command: one that cannot be
+ * executed has the status that shells and launchers give it. Whatever else was missing belongs to bringing it there. */
 static void judge_not_started(const struct seen *seen, struct outcome *outcome)
 {
+    if (!seen->ended) {
+        bool full = (seen->flags & DESCPIPE_ENDED_DISK) != 0;
+        outcome->verdict = full ? VERDICT_DISK : VERDICT_STAGE_IN;
+        say(&outcome->reason, full ? "the disk is full" : "it could not be started",
+            words_for(seen, DESCPIPE_ENDED_NOT_STARTED));
+        return;
+    }
     outcome->verdict = VERDICT_EXIT;
     outcome->exit_code = seen->exit_code != 0 ? seen->exit_code : EXIT_NOT_STARTED;
     say(&outcome->reason, "its command could not be started", words_for(seen, DESCPIPE_ENDED_NOT_STARTED));

@@ -257,11 +257,13 @@ void record_published(struct attempt *attempt)
     journal_end(attempt->engine->journal);
 }
 
-void record_state(struct engine *engine, uint32_t task, enum task_state state)
+void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason)
 {
     struct text *text = journal_begin(engine->journal, "state");
     append_task(engine, text, task);
     text_append(text, state == TASK_CANCELLED ? ",\"state\":\"cancelled\"" : ",\"state\":\"skipped\"");
+    if (reason != NULL)
+        member_text(text, "reason", reason);
     journal_end(engine->journal);
 }
 

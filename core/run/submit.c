@@ -139,7 +139,7 @@ static void submitted(void *context, const struct call_result *result)
         submission->backend->later_ms = 0;
     } else if (engine->stop >= STOP_CANCEL) {
         for (uint32_t i = 0; i < submission->submission.count; i++)
-            walk_settle(engine, submission->tasks[i], TASK_CANCELLED);
+            walk_settle(engine, submission->tasks[i], TASK_CANCELLED, NULL);
     } else if (result->failure == DESCPIPE_FAILED_LATER || result->failure == DESCPIPE_FAILED_CANNOT_ASK) {
         send_later(submission, result->message);
     } else if (submission->submission.count > 1) {
@@ -268,7 +268,8 @@ void submit_changed(void *context, const struct descpipe_change *change)
                                                    .reason = "its scheduler gave it back without a reason"};
     const struct descpipe_ending *ending = change->ending != NULL ? change->ending : &unknown;
     if ((ending->flags & DESCPIPE_ENDED_CANCELLED) && engine->stop != STOP_NOT)
-        walk_settle(engine, task, engine->stop == STOP_CANCEL ? TASK_CANCELLED : TASK_SKIPPED);
+        walk_settle(engine, task, engine->stop == STOP_CANCEL ? TASK_CANCELLED : TASK_SKIPPED,
+                    engine->stop == STOP_FAILED ? "because another stage failed" : NULL);
     else
         attempt_judge_unstarted(engine, task, ending);
 }

@@ -194,7 +194,7 @@ void walk_succeeded(struct engine *engine, uint32_t task)
     }
 }
 
-void walk_settle(struct engine *engine, uint32_t task, enum task_state state)
+void walk_settle(struct engine *engine, uint32_t task, enum task_state state, const char *reason)
 {
     if (engine->tasks[task].state >= TASK_SUCCEEDED)
         return;
@@ -204,14 +204,27 @@ void walk_settle(struct engine *engine, uint32_t task, enum task_state state)
         engine->cancelled++;
     else
         engine->skipped++;
-    record_state(engine, task, state);
+    record_state(engine, task, state, reason);
 }
 
-static void skip_task(struct engine *engine, uint32_t task)
+/* "because 'STAGE/MEMBER' failed": the one where it began, not the one between. */
+static void append_because(const struct engine *engine, uint32_t task, struct text *text)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    text_format(text, "because '%s", pipeline_text(engine->pipeline, stage->name));
+    if (member != NONE) {
+        text_append_character(text, '/');
+        stage_member_name(engine->pipeline, stage, member, text);
+    }
+    text_append(text, engine->tasks[task].state == TASK_CANCELLED ? "' was cancelled" : "' failed");
+}
+
+static void skip_task(struct engine *engine, uint32_t task, const char *reason)
 {
     if (engine->tasks[task].state != TASK_PLANNED)
         return;
-    walk_settle(engine, task, TASK_SKIPPED);
+    walk_settle(engine, task, TASK_SKIPPED, reason);
     list_add(&engine->stack, task);
 }
 
@@ -219,6 +232,8 @@ static void skip_task(struct engine *engine, uint32_t task)
  */
 static void skip_dependents(struct engine *engine, uint32_t failed)
 {
+    cleanup(text_clear) struct text reason = TEXT_INIT;
+    append_because(engine, failed, &reason);
     engine->stack.count = 0;
     list_add(&engine->stack, failed);
     while (engine->stack.count > 0) {
@@ -231,13 +246,13 @@ static void skip_dependents(struct engine *engine, uint32_t failed)
             if (engine->stages[dependent].by_members) {
                 uint32_t own = own_member(engine, task, dependent);
                 if (own != NONE)
-                    skip_task(engine, own);
+                    skip_task(engine, own, text_bytes(&reason));
                 continue;
             }
             if (engine->tasks[first].state != TASK_PLANNED)
                 continue;
             for (uint32_t j = 0; j < stage_tasks(engine, dependent); j++)
-                skip_task(engine, first + j);
+                skip_task(engine, first + j, text_bytes(&reason));
         }
     }
 }
@@ -261,7 +276,7 @@ void walk_settle_rest(struct engine *engine)
     enum task_state state = engine->stop == STOP_CANCEL ? TASK_CANCELLED : TASK_SKIPPED;
     for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
         if (engine->tasks[i].state <= TASK_READY && engine->plan->stages[plan_task_stage(engine->plan, i)].selected)
-            walk_settle(engine, i, state);
+            walk_settle(engine, i, state, engine->stop == STOP_FAILED ? "because another stage failed" : NULL);
     engine->ready.count = 0;
     for (size_t i = 0; i < engine->pipeline->limits.count; i++)
         engine->limits[i].waiting.count = 0;

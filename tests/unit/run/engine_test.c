@@ -107,7 +107,10 @@ START_TEST(a_failure_stops_new_stages_but_not_running_ones)
     close(descriptor);
     expect_verdict(folder, "bad", "EXIT", "exit status 3");
     expect_verdict(folder, "slow", "OK", "done");
-    ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"after-bad\",\"state\":\"skipped\"", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "state",
+                                    "\"stage\":\"after-bad\",\"state\":\"skipped\",\"reason\":\"because 'bad' failed\"",
+                                    NULL),
+                      1);
     ck_assert_uint_eq(count_records(folder, "state", "\"stage\":\"after-slow\",\"state\":\"skipped\"", NULL), 1);
     memory_free(folder);
 }
@@ -306,6 +309,26 @@ START_TEST(a_folder_of_members_holds_those_of_this_run_only)
 }
 END_TEST
 
+START_TEST(a_graceful_stop_waits_for_the_whole_session)
+{
+    /* The leader ends at once, as a launcher does; the other is not done before the leader has been reaped. */
+    write_pipeline("a", "a: {command: [sh, -c, \"(trap 'while kill -0 $$; do :; done; echo saved > ../../../../saved; "
+                        "exit' TERM; while :; do :; done) & touch ../../../../ready; wait\"]}\n");
+    struct run_front front;
+    start_run(&(struct run_setup){.scheduler = "local", .grace_ms = PATIENCE_MS}, &front);
+    ck_assert_int_eq(next_news(&front), RUN_FOLDER);
+    cleanup(memory_free) char *ready = path_join(base, "work/.descpipe/ready");
+    ck_assert(eventually(file_is_there, ready));
+    ck_assert(run_front_send(&front, RUN_CANCEL));
+    char *folder = NULL;
+    ck_assert_int_eq(finish_run(&front, &folder), 7);
+    expect_verdict(folder, "a", "CANCELLED", "cancelled");
+    cleanup(memory_free) char *saved = read_text("work/.descpipe/saved");
+    ck_assert_str_eq(saved, "saved\n");
+    memory_free(folder);
+}
+END_TEST
+
 START_TEST(results_of_somebody_else_stay)
 {
     ck_assert(folder_make("out/x", 0755, NULL));
@@ -450,7 +473,7 @@ START_TEST(a_secret_nobody_knows_is_a_verdict)
     write_pipeline("a", "a: {command: ['true'], env: {TOKEN: {secret: nonesuch}}}\n");
     char *folder = NULL;
     ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
-    expect_verdict(folder, "a", "EXIT", "its command could not be started: no secret 'nonesuch' is known here");
+    expect_verdict(folder, "a", "STAGE_IN", "it could not be started: no secret 'nonesuch' is known here");
     memory_free(folder);
 }
 END_TEST
@@ -535,6 +558,7 @@ static void add_tests(TCase *cases)
     tcase_add_test(cases, a_named_limit_holds);
     tcase_add_test(cases, only_takes_what_an_earlier_run_left);
     tcase_add_test(cases, a_folder_of_members_holds_those_of_this_run_only);
+    tcase_add_test(cases, a_graceful_stop_waits_for_the_whole_session);
     tcase_add_test(cases, results_of_somebody_else_stay);
     tcase_add_test(cases, only_wants_every_member);
     tcase_add_test(cases, a_script_runs_verbatim);

@@ -32,7 +32,7 @@ struct run_setup {
     const char *scheduler, *runtime;
     const char *const *only, *const *from, *const *until;
     bool keep_going;
-    int64_t time_limit_ms;
+    int64_t time_limit_ms, grace_ms;
     enum on_interrupt on_interrupt;
     const char *working;   /* NULL: base/work */
     const char *user_file; /* configuration, or NULL */
@@ -127,7 +127,7 @@ static inline void start_run(const struct run_setup *setup, struct run_front *fr
         .keep_going = setup->keep_going,
         .on_interrupt = setup->on_interrupt,
         .time_limit_ms = setup->time_limit_ms,
-        .grace_ms = 300,
+        .grace_ms = setup->grace_ms > 0 ? setup->grace_ms : 300,
         .no_index = true,
     };
     struct error error = ERROR_INIT;
