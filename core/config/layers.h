@@ -7,7 +7,7 @@
  *
  *     default-backend: nersc
  *     backends: {nersc: {scheduler: {use: slurm, account: m1727}, runtime: shifter}}     # as in a pipeline
- *     options: {scheduler: {slurm: {qos: regular}}, runtime: {docker: {socket: /run/docker.sock}}}
+ *     options: {scheduler: {slurm: {qos: regular}}, runtime: {docker: {host: "unix:///run/docker.sock"}}}
  *     runtime-order: [docker, native]         # what `auto` tries, in this order
  *     working: /scratch/work                  # folders used when the pipeline names none
  *     output: /scratch/out

@@ -67,7 +67,7 @@ static void one_container(struct engine *engine, CURLM *multi)
 {
     cleanup(text_clear) struct text answer = TEXT_INIT, ended = TEXT_INIT;
     cleanup(memory_free) char *body = memory_format(
-        "{\"Image\":\"%s\",\"Entrypoint\":[\"/bin/true\"],\"HostConfig\":{\"NetworkMode\":\"bridge\",\"Init\":true}}",
+        "{\"Image\":\"%s\",\"Entrypoint\":[\"/bin/true\"],\"HostConfig\":{\"NetworkMode\":\"none\",\"Init\":true}}",
         engine->image);
     call(engine, "POST", "/containers/create", body, &answer);
     json_t *created = json_loads(text_bytes(&answer), 0, NULL);
@@ -115,8 +115,10 @@ static void write_pipeline(const struct engine *engine, const char *path)
     for (size_t i = 0; i < engine->tasks; i++)
         text_format(&text, "  - t%zu\n", i);
     text_format(&text, "runtime: {working: %s/work, output: %s/out}\n", engine->folder, engine->folder);
-    text_format(&text, "backends: {default: {scheduler: sequential, runtime: {use: docker, socket: \"unix://%s\"}}}\n",
-                engine->socket);
+    text_format(
+        &text,
+        "backends: {default: {scheduler: sequential, runtime: {use: docker, network: none, host: \"unix://%s\"}}}\n",
+        engine->socket);
     for (size_t i = 0; i < engine->tasks; i++)
         text_format(&text, "t%zu:\n  image: %s\n  command: [/bin/true]\n", i, engine->image);
     cleanup(error_clear) struct error error = ERROR_INIT;
