@@ -204,6 +204,9 @@ static const char *const *launch_environment(const struct launch *launch)
     arena_words_pair(&environment, "DESC_OUTPUT", launch->output);
     arena_words_pair(&environment, "DESC_CONFIG", launch->config);
     environment_add_python_module(launch, &environment);
+    if (launch->request->scratch)
+        arena_words_pair(&environment, "TMPDIR",
+                         launch->isolated ? PLAN_CONTAINER_SCRATCH : launch->request->scratch);
     environment_add_ranks(launch, &environment);
     environment_add_member(launch, &environment);
     const struct stage_extras *extras = launch->stage->extras;
@@ -241,13 +244,15 @@ static const struct descpipe_mount *const *launch_mounts(const struct launch *la
 {
     const struct stage_extras *extras = launch->stage->extras;
     size_t site = extras ? extras->mounts.count : 0, count = 0;
-    const struct descpipe_mount **mounts = arena_allocate(launch->request->arena, (site + 5) * sizeof(*mounts));
+    const struct descpipe_mount **mounts = arena_allocate(launch->request->arena, (site + 6) * sizeof(*mounts));
     const struct plan_launch *request = launch->request;
     if (launch->isolated) {
         mounts_add(launch, mounts, &count, request->input, PLAN_CONTAINER_INPUT, DESCPIPE_MOUNT_READ_ONLY);
         mounts_add(launch, mounts, &count, request->output, PLAN_CONTAINER_OUTPUT, 0);
         mounts_add(launch, mounts, &count, request->config, PLAN_CONTAINER_CONFIG, DESCPIPE_MOUNT_READ_ONLY);
     }
+    if (launch->isolated && request->scratch)
+        mounts_add(launch, mounts, &count, request->scratch, PLAN_CONTAINER_SCRATCH, 0);
     if (launch->isolated && wants_python_module(launch))
         mounts_add(launch, mounts, &count, launch->plan->python_module, PYTHON_MODULE_TARGET,
                    DESCPIPE_MOUNT_READ_ONLY | DESCPIPE_MOUNT_FILE);

@@ -88,6 +88,7 @@ uint32_t plan_task_member(const struct plan *plan, uint32_t task);
 #define PLAN_CONTAINER_INPUT "/opt/input"
 #define PLAN_CONTAINER_OUTPUT "/opt/output"
 #define PLAN_CONTAINER_CONFIG "/opt/config"
+#define PLAN_CONTAINER_SCRATCH "/scratch" /* for `scratch:` */
 
 /* Fills what a runtime needs to launch one attempt. All texts live in `arena`. Paths: where the stage's three folders
  * are as the executing machine sees them. */
@@ -97,6 +98,7 @@ struct plan_launch {
     uint64_t attempt;
     const char *run, *token;
     const char *input, *output, *config; /* host folders */
+    const char *scratch;                 /* likewise, becomes TMPDIR; NULL: none */
     const char *host_directory;
     const char *const *gpus;
     uint64_t memory; /* after retries; 0: the stage's own */

@@ -136,7 +136,7 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
     engine->tasks[task].state = TASK_RUNNING;
     engine->tasks[task].attempt_slot = attempt->slot;
     engine->running++;
-    if (!files_prepare(attempt))
+    if (!scratch_make(attempt) || !files_prepare(attempt))
         attempt_not_started(attempt,
                             attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
                             attempt->files_error.message);
@@ -477,6 +477,8 @@ void attempt_ended(struct attempt *attempt)
     loop_timer_stop(steal(&attempt->limit));
     loop_timer_stop(steal(&attempt->kill));
     attempt_close_logs(attempt);
+    if (scratch_remove(attempt))
+        return; /* its room is free before the scheduler hears of it */
     keeper_slot_give(engine->table, attempt->keeper_slot);
     attempt->keeper_slot = -1;
     if (!attempt->ended_recorded)

@@ -170,6 +170,7 @@ const struct descpipe_stage *command_stage(struct attempt *attempt)
                                        .input = attempt->input,
                                        .output = attempt->attempt_folder,
                                        .config = attempt->config,
+                                       .scratch = attempt->scratch,
                                        .host_directory = attempt->attempt_folder,
                                        .gpus = attempt->gpus,
                                        .memory = attempt->memory};

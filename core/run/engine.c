@@ -335,6 +335,7 @@ static void walk(struct engine *engine)
     tell_front(engine, RUN_FOLDER, 0, engine->folder.path);
     engine->walking = true;
     submit_observe(engine);
+    scratch_sweep(engine);
     fetch_begin(engine, inputs_are_there);
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);

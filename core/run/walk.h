@@ -11,6 +11,7 @@
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
  *     secrets.c    … what only its start knows
  *     secret_command.c   … secrets that a command prints
+ *     scratch.c    … its scratch folder
  *     files.c      … its files: which, where, in and out
  *     results.c    the final results, at the end of the run
  *     record.c     the journal's records
@@ -149,6 +150,8 @@ struct attempt {
     struct loop_timer *limit, *kill;
     uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */
     bool stop_sent, ended_recorded, placed_back;
+    const char *scratch;              /* its scratch folder, while there is one */
+    uint64_t scratch_bytes;           /* what it asks for there, 0: none */
     struct command_secret *waits_for; /* before its start: a secret's command is running */
     struct descpipe_ending endings[ENDINGS_LIMIT];
     size_t endings_count;
@@ -190,6 +193,7 @@ struct engine {
     struct plan *plan;
     struct problems problems;
     LIST(struct descpipe_secret *) secrets; /* given to plugins */
+    char *scratch_prefix;                   /* of the names of scratch folders; made when first needed */
     LIST(struct command_secret *) command_secrets;
     const char
         *secret_wanted; /* of a command, by a plugin that cannot wait: to be had before the plan is tried again */
@@ -304,6 +308,12 @@ const char *const *late_environment(struct attempt *attempt, const struct descpi
                                     const char *const *environment, struct error *error);
 /* For plugins whose options name one: the callback `secret`. */
 const struct descpipe_secret *secret_for_plugin(void *context, const char *name, struct error *error);
+
+/* scratch.c */
+/* The attempt's own, if its stage asks for one. False: files_error and files_verdict say why. */
+bool scratch_make(struct attempt *attempt);
+bool scratch_remove(struct attempt *attempt); /* False: there is none. Else attempt_ended comes again without it. */
+void scratch_sweep(struct engine *engine);    /* what runs that died left on this machine */
 
 /* secret_command.c */
 struct command_secret;

@@ -54,8 +54,8 @@ START_TEST(a_secret_that_its_command_does_not_print_is_a_verdict)
     write_pipeline("a", "a: {command: ['true'], env: {TOKEN: {secret: vault}}}\n");
     char *folder = NULL;
     ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .user_file = "user.yaml"}, &folder), 5);
-    cleanup(memory_free) char *reason = memory_format("its command could not be started: %s", bad_commands[_i].reason);
-    expect_verdict(folder, "a", "EXIT", reason);
+    cleanup(memory_free) char *reason = memory_format("it could not be started: %s", bad_commands[_i].reason);
+    expect_verdict(folder, "a", "STAGE_IN", reason);
     memory_free(folder);
 }
 END_TEST
@@ -80,6 +80,105 @@ START_TEST(cancelling_does_not_wait_for_a_secret)
 }
 END_TEST
 
+/* Runs with a folder of the test's own as TMPDIR. */
+static void use_temporary_folder(void)
+{
+    cleanup(memory_free) char *folder = path_join(base, "tmp");
+    ck_assert_int_eq(mkdir(folder, 0755), 0);
+    ck_assert_int_eq(setenv("TMPDIR", folder, 1), 0);
+}
+
+static unsigned files_in(const char *path)
+{
+    DIR *folder = opendir(path);
+    unsigned count = 0;
+    ck_assert_ptr_nonnull(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        count += !text_equal(entry->d_name, ".") && !text_equal(entry->d_name, "..");
+    closedir(folder);
+    return count;
+}
+
+#define SCRATCH_COMMAND                                                                                                \
+    "command: [sh, -c, 'mkdir $TMPDIR/deep && echo x > $TMPDIR/deep/file && echo $TMPDIR > $DESC_OUTPUT/where.txt; "   \
+    "stat -c %%a $TMPDIR > $DESC_OUTPUT/mode.txt; exit %d'], outputs: {where: txt, mode: txt}, scratch: 1MiB"
+
+START_TEST(a_scratch_folder_is_private_and_goes_with_its_attempt)
+{
+    use_temporary_folder();
+    int status = _i == 0 ? 0 : 3;
+    cleanup(memory_free) char *section = memory_format("a: {" SCRATCH_COMMAND "}\n", status);
+    write_pipeline("a", section);
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), _i == 0 ? 0 : 5);
+    ck_assert_uint_eq(files_in("tmp"), 0);
+    cleanup(memory_free) char *path = memory_format("%s/attempts/000/a.1/where.txt", folder);
+    cleanup(memory_free) char *mode_path = memory_format("%s/attempts/000/a.1/mode.txt", folder);
+    cleanup(memory_free) char *where = read_text(path), *mode = read_text(mode_path);
+    cleanup(memory_free) char *expected = memory_format("%s/tmp/descpipe-scratch-%u-", base, (unsigned)getuid());
+    ck_assert_msg(text_starts_with(where, expected), "%s", where);
+    ck_assert_str_eq(mode, "700\n");
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(a_container_has_its_scratch_folder_at_one_place)
+{
+    cleanup(memory_free) char *tool = process_find("bwrap");
+    if (tool == NULL || !file_exists(BUILD_FOLDER "/plugins-built/runtime-native.so")) {
+        fprintf(stderr, "SKIPPED: a_container_has_its_scratch_folder_at_one_place needs bubblewrap\n");
+        return;
+    }
+    use_temporary_folder();
+    cleanup(memory_free) char *section = memory_format("a: {image: 'rootfs:/', " SCRATCH_COMMAND "}\n", 0);
+    write_pipeline("a", section);
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .runtime = "native"}, NULL), 0);
+    cleanup(memory_free) char *where = read_text("out/where.txt");
+    ck_assert_str_eq(where, "/scratch\n");
+    ck_assert_uint_eq(files_in("tmp"), 0);
+}
+END_TEST
+
+START_TEST(scratch_that_is_not_there_is_refused_before_the_start)
+{
+    use_temporary_folder();
+    write_pipeline("a", "a: {command: [sh, -c, 'touch ../../../../../started'], scratch: 1024TiB}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
+    char *record = NULL;
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"DISK\"", &record), 1);
+    cleanup(memory_free) char *expected = memory_format("its scratch folder needs 1 PiB, '%s/tmp' has ", base);
+    ck_assert_msg(strstr(record, expected) != NULL, "expected %s in %s", expected, record);
+    ck_assert_uint_eq(count_records(folder, "started", "", NULL), 0);
+    ck_assert(!file_exists("work/started"));
+    memory_free(record);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(scratch_folders_of_the_dead_are_removed)
+{
+    use_temporary_folder();
+    write_pipeline("a", "a: {command: [sh, -c, 'kill -9 $PPID; sleep 600'], scratch: 1MiB}\n");
+    struct run_front front;
+    start_run(&(struct run_setup){.scheduler = "local"}, &front);
+    while (next_news(&front) != RUN_END)
+        ;
+    ck_assert_uint_eq(files_in("tmp"), 1); /* its engine is dead, its stage goes on under the keeper */
+    write_pipeline("b", "b: {command: ['true'], scratch: 1MiB}\n");
+    const struct run_setup other = {.scheduler = "local", .working = "elsewhere"};
+    ck_assert_int_eq(run_all(&other, NULL), 0);
+    ck_assert_uint_eq(files_in("tmp"), 1);
+    kill(front.keeper, SIGKILL);
+    ck_assert_int_eq(waitpid(front.keeper, NULL, 0), front.keeper);
+    ck_assert(folder_make("tmp/descpipe-scratch-mine", 0700, NULL));
+    ck_assert_int_eq(run_all(&other, NULL), 0);
+    ck_assert_uint_eq(files_in("tmp"), 1);
+    ck_assert(file_exists("tmp/descpipe-scratch-mine"));
+    run_front_clear(&front);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("start");
@@ -90,6 +189,10 @@ int main(void)
     tcase_add_loop_test(cases, a_secret_that_its_command_does_not_print_is_a_verdict, 0,
                         sizeof bad_commands / sizeof *bad_commands);
     tcase_add_test(cases, cancelling_does_not_wait_for_a_secret);
+    tcase_add_loop_test(cases, a_scratch_folder_is_private_and_goes_with_its_attempt, 0, 2);
+    tcase_add_test(cases, a_container_has_its_scratch_folder_at_one_place);
+    tcase_add_test(cases, scratch_that_is_not_there_is_refused_before_the_start);
+    tcase_add_test(cases, scratch_folders_of_the_dead_are_removed);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
