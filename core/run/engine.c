@@ -307,7 +307,7 @@ static bool prepare(struct engine *engine)
                                                .changed = submit_changed,
                                                .blind = submit_blind};
     plugin_host_set_callbacks(engine->host, &callbacks);
-    if (!build_plan(engine) || !check_schedulers(engine))
+    if (!build_plan(engine) || !check_schedulers(engine) || !folders_check(engine, &engine->error))
         return false;
     engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
     bool selection = files_check_selection(engine, &engine->error);

@@ -13,6 +13,7 @@
  *     secret_command.c   … secrets that a command prints
  *     scratch.c    … its scratch folder
  *     files.c      … its files: which, where, in and out
+ *     folders.c    the working and the output folder, before the start
  *     results.c    the final results, at the end of the run
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
@@ -339,6 +340,9 @@ bool files_check_selection(struct engine *engine, struct error *error);
 /* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX; in the arena. */
 const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
                             uint32_t member, const char *tag, const char *suffix);
+
+/* folders.c: neither is made by this. */
+bool folders_check(const struct engine *engine, struct error *error);
 
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */
