@@ -7,7 +7,7 @@
 #include "run_maker.h"
 #include "suite.h"
 
-#define RUN "20261121-063000-ab3d"
+#define RUN "20261121-063000-ab3dk7"
 
 /* Exact text where it is ours alone. */
 START_TEST(usage_errors_say_what_to_do_and_exit_2)

@@ -69,7 +69,7 @@ START_TEST(plain_lines_say_what_happened)
     play_all();
     run_view_read(view, 0, append, &lines);
     ck_assert_str_eq(text_bytes(&lines.text),
-                     "06:30:00Z run 20261121-063000-ab3d of sky started: 3 tasks\n"
+                     "06:30:00Z run 20261121-063000-ab3dk7 of sky started: 3 tasks\n"
                      "06:30:00Z tomography: submitted as 77\n"
                      "06:30:00Z tomography: started on node1\n"
                      "06:30:00Z [1/3] tomography: OK in 12.3 s, CPU 10.5 s, peak memory 1 GiB\n"

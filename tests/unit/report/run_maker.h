@@ -65,7 +65,7 @@ static inline void run_maker_play(struct run_maker *maker)
 {
     run_maker_record(
         maker, "run",
-        ",\"run\":\"20261121-063000-ab3d\",\"pipeline\":\"/data/pipeline.yaml\",\"name\":\"sky\",\"user\":\"ada\","
+        ",\"run\":\"20261121-063000-ab3dk7\",\"pipeline\":\"/data/pipeline.yaml\",\"name\":\"sky\",\"user\":\"ada\","
         "\"host\":\"hub\",\"tasks\":3");
     run_maker_record(maker, "intent",
                      ",\"submission\":\"s1\",\"jobs\":[{\"job\":1,\"stage\":\"tomography\",\"attempt\":1}]");

@@ -52,7 +52,7 @@ START_TEST(follows_each_task_to_its_state)
 {
     run_maker_play(&maker);
     read_all();
-    ck_assert_str_eq(view->run, "20261121-063000-ab3d");
+    ck_assert_str_eq(view->run, "20261121-063000-ab3dk7");
     ck_assert_str_eq(view->name, "sky");
     const struct task_view *done = task("tomography", NULL);
     ck_assert_uint_eq(done->state, TASK_SUCCEEDED);

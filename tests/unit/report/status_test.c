@@ -42,7 +42,7 @@ START_TEST(shows_a_running_run_as_a_table)
     const struct status_style style = {.now_ms = NOW};
     status_print(view, &style, &out);
     ck_assert_str_eq(text_bytes(&out),
-                     "run 20261121-063000-ab3d of sky: running for 1 m 00 s\n1 succeeded, 1 failed, 1 running\n"
+                     "run 20261121-063000-ab3dk7 of sky: running for 1 m 00 s\n1 succeeded, 1 failed, 1 running\n"
                      "\n"
                      "stage       verdict                wall     CPU  peak memory  where    reason\n"
                      "tomography  OK                   12.3 s  10.5 s        1 GiB  node1\n"
@@ -93,7 +93,7 @@ START_TEST(json_has_the_promised_members)
     json_t *json = json_loadf(file, 0, &fault);
     ck_assert_msg(json != NULL, "%s", fault.text);
     fclose(file);
-    ck_assert_str_eq(json_string_value(json_object_get(json, "run")), "20261121-063000-ab3d");
+    ck_assert_str_eq(json_string_value(json_object_get(json, "run")), "20261121-063000-ab3dk7");
     ck_assert_str_eq(json_string_value(json_object_get(json, "state")), "running");
     const json_t *stages = json_object_get(json, "stages");
     ck_assert_uint_eq(json_array_size(stages), 2);
@@ -160,7 +160,7 @@ START_TEST(the_end_of_a_failed_run_says_what_to_type)
     run_end_print(view, &style, &out);
     ck_assert_str_eq(text_bytes(&out), "\ncounts/g: EXIT 3: exit 3\n"
                                        "    warming up\n    Traceback:\n    boom\n"
-                                       "\nnext: descpipe logs 20261121-063000-ab3d counts/g\n");
+                                       "\nnext: descpipe logs 20261121-063000-ab3dk7 counts/g\n");
 }
 END_TEST
 
@@ -192,7 +192,7 @@ START_TEST(a_summary_comes_from_the_ends_of_the_journal)
     cleanup(run_summary_clear) struct run_summary ended = {0};
     run_maker_play(&maker);
     ck_assert(run_summary_read(maker.folder, &running, NULL));
-    ck_assert_str_eq(running.run, "20261121-063000-ab3d");
+    ck_assert_str_eq(running.run, "20261121-063000-ab3dk7");
     ck_assert_str_eq(running.name, "sky");
     ck_assert_uint_eq(running.tasks, 3);
     ck_assert_str_eq(running.state, "stopped"); /* nobody holds its lease */
