@@ -28,6 +28,8 @@
 
 bool engine_flush(struct engine *engine, bool sync)
 {
+    if (engine->lease_lost)
+        return false;
     cleanup(error_clear) struct error error = ERROR_INIT;
     bool flushed = journal_flush(engine->journal, sync, &error);
     if (!flushed && !engine->journal_stuck)
@@ -75,9 +77,9 @@ static void beat(void *context)
         return;
     lease_touch(engine->working_lease);
     if (!lease_touch(engine->lease) && !engine->lease_lost) {
-        engine->lease_lost = true;
-        error_set(&engine->error, ERROR_SYSTEM, "the lease of run %s was taken by somebody else", engine->folder.id);
+        engine->lease_lost = true; /* from here on the journal is somebody else's */
         stop_leave(engine, "lease lost");
+        error_set(&engine->error, ERROR_SYSTEM, "the lease of run %s was taken by somebody else", engine->folder.id);
     }
 }
 
@@ -366,7 +368,8 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     if (engine->error.message != NULL)
         log_error(&engine->error);
     /* Whoever waits for the front's end may start the next run at once. */
-    journal_close(steal(&engine->journal));
+    if (!engine->lease_lost)
+        journal_close(steal(&engine->journal));
     lease_release(steal(&engine->lease));
     lease_release(steal(&engine->working_lease));
     tell_front(engine, RUN_END, status, "");

@@ -77,7 +77,7 @@ void stop_leave(struct engine *engine, const char *by)
         return;
     engine->stop = STOP_LEAVE;
     engine->error.kind = ERROR_INTERRUPTED;
-    if (engine->walking)
+    if (engine->walking && !engine->lease_lost)
         record_request(engine, "leave", by);
     engine->finished = true;
     loop_stop(engine->loop);

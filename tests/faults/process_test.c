@@ -70,6 +70,53 @@ START_TEST(keeper_knows_how_each_ended_when_the_engine_was_killed)
 }
 END_TEST
 
+START_TEST(keeper_knows_how_several_ended)
+{
+    struct run_front front;
+    start_waiting("a", "a: {command: [sh, -c, '" WAITING "; exit $DESC_RANK'], size: 3}\n",
+                  &(struct run_setup){.scheduler = "local"}, 2, &front);
+    char *record = NULL;
+    unsigned running = count_records(front.folder, "started", "", &record);
+    memory_free(record);
+    ck_assert_int_eq(kill(engine_pid(front.folder), SIGKILL), 0);
+    ck_assert_int_eq(next_news(&front), RUN_END);
+    open_gate();
+    ck_assert_int_eq(waitpid(front.keeper, NULL, 0), front.keeper);
+    cleanup(memory_free) char *log = path_join(front.folder, KEEPER_LOG);
+    cleanup(memory_free) char *text = read_text(log);
+    for (unsigned job = 1; job <= running; job++) {
+        cleanup(memory_free) char *expected = memory_format("\"job\":%u,\"exit\":%u}", job, job - 1);
+        ck_assert_msg(strstr(text, expected) != NULL, "no %s in %s", expected, text);
+    }
+    run_front_clear(&front);
+}
+END_TEST
+
+START_TEST(an_engine_that_lost_its_lease_writes_no_more)
+{
+    struct run_front front;
+    start_waiting("a", "a: {command: [sh, -c, '" WAITING "']}\n", &on_local, 1, &front);
+    cleanup(memory_free) char *path = path_join(front.folder, "lease");
+    static const char other[] =
+        "descpipe-lease 1\nhost elsewhere\nboot b00t\npids pid:[1]\npid 7\nstart 7\nepoch 9\nrun \n";
+    ck_assert(file_write(path, other, strlen(other), 0644, NULL));
+    cleanup(memory_free) char *journal = path_join(front.folder, JOURNAL_FILE);
+    cleanup(memory_free) char *before = read_text(journal);
+    ck_assert_int_eq(next_news(&front), RUN_END);
+    ck_assert_int_eq(front.exit_status, 6);
+    cleanup(memory_free) char *after = read_text(journal);
+    ck_assert_str_eq(after, before);
+    cleanup(memory_free) char *lease = read_text(path);
+    ck_assert_str_eq(lease, other);
+    open_gate(); /* its stage goes on under the keeper */
+    ck_assert_int_eq(waitpid(front.keeper, NULL, 0), front.keeper);
+    cleanup(memory_free) char *log = path_join(front.folder, KEEPER_LOG);
+    cleanup(memory_free) char *text = read_text(log);
+    ck_assert_ptr_nonnull(strstr(text, "\"job\":1,\"exit\":0}"));
+    run_front_clear(&front);
+}
+END_TEST
+
 START_TEST(the_next_run_takes_over_from_a_killed_engine)
 {
     struct run_front front;
@@ -226,6 +273,8 @@ int main(void)
     tcase_add_checked_fixture(cases, fixture_set_up, fixture_tear_down);
     tcase_set_timeout(cases, 60);
     tcase_add_loop_test(cases, keeper_knows_how_each_ended_when_the_engine_was_killed, 0, 3);
+    tcase_add_test(cases, keeper_knows_how_several_ended);
+    tcase_add_test(cases, an_engine_that_lost_its_lease_writes_no_more);
     tcase_add_test(cases, the_next_run_takes_over_from_a_killed_engine);
     tcase_add_test(cases, first_interrupt_cancels_what_runs);
     tcase_add_loop_test(cases, an_interrupt_reaches_what_waits_in_the_scheduler, 0, 2);

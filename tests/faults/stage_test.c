@@ -66,6 +66,53 @@ START_TEST(a_timeout_is_tried_again_with_more_time)
 }
 END_TEST
 
+START_TEST(out_of_memory_is_tried_again_with_more)
+{
+    write_pipeline("a", "a: {command: ['true'], image: 'x/y:1', memory: 32MiB, "
+                        "retries: {limit: 3, on: [oom], backoff: 1ms, memory: x2}}\n");
+    char *folder = NULL;
+    const struct run_setup setup = {
+        .scheduler = "local", .runtime = "oom", .plugins = BUILD_FOLDER "/tests/faults/built"};
+    ck_assert_int_eq(run_all(&setup, &folder), 0);
+    ck_assert_uint_eq(count_records(folder, "ended", "it had 32 MiB", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "ended", "it had 64 MiB", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "ended", "it had 128 MiB", NULL), 1);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"OOM\"", NULL), 2);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"reason\":\"OOM\",\"memory\":134217728}", NULL), 1);
+    expect_verdict(folder, "a", "OK", "done");
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(more_memory_ends_at_its_limit)
+{
+    write_pipeline("a", "a: {command: ['true'], image: 'x/y:1', memory: 32MiB, "
+                        "retries: {limit: 2, on: [oom], backoff: 1ms, memory: x2, max-memory: 48MiB}}\n");
+    char *folder = NULL;
+    const struct run_setup setup = {
+        .scheduler = "local", .runtime = "oom", .plugins = BUILD_FOLDER "/tests/faults/built"};
+    ck_assert_int_eq(run_all(&setup, &folder), 5);
+    ck_assert_uint_eq(count_records(folder, "ended", "it had 48 MiB", NULL), 2);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"OOM\"", NULL), 3);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(a_named_limit_holds_over_retries)
+{
+    /* Who finds the lock taken ends with another status, which is not tried again. */
+    write_pipeline("a", "limits: {one: 1}\n"
+                        "a: {command: [sh, -c, 'cd ../../../../..; mkdir lock || exit 1; n=$DESC_RANK; s=0; "
+                        "[ -e seen$n ] || s=75; touch seen$n; rmdir lock; exit $s'], size: 8, limit: one, "
+                        "retries: {limit: 1, on: ['exit:75'], backoff: 1ms}}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .keep_going = true}, &folder), 0);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"EXIT\"", NULL), 8);
+    ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"OK\"", NULL), 8);
+    memory_free(folder);
+}
+END_TEST
+
 static bool is_gone(void *context)
 {
     const pid_t *pid = context;
@@ -195,6 +242,9 @@ int main(void)
     tcase_add_loop_test(cases, each_wrong_output_has_its_own_words, 0, 8);
     tcase_add_test(cases, an_old_output_survives_a_failed_attempt);
     tcase_add_test(cases, a_full_disk_is_a_verdict);
+    tcase_add_test(cases, out_of_memory_is_tried_again_with_more);
+    tcase_add_test(cases, more_memory_ends_at_its_limit);
+    tcase_add_test(cases, a_named_limit_holds_over_retries);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

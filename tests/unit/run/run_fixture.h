@@ -36,6 +36,7 @@ struct run_setup {
     enum on_interrupt on_interrupt;
     const char *working;   /* NULL: base/work */
     const char *user_file; /* configuration, or NULL */
+    const char *plugins;   /* one more folder of them, or NULL */
 };
 
 static inline void fixture_set_up(void)
@@ -112,7 +113,7 @@ static inline void write_pipeline(const char *stages, const char *sections)
 
 static inline void start_run(const struct run_setup *setup, struct run_front *front)
 {
-    static const char *plugin_dirs[] = {BUILD_FOLDER "/plugins-built", NULL};
+    const char *const plugin_dirs[] = {BUILD_FOLDER "/plugins-built", setup->plugins, NULL};
     cleanup(memory_free) char *file = path_join(base, "pipeline.yaml");
     const struct run_request request = {
         .pipeline = file,
