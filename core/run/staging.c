@@ -2,7 +2,6 @@
 /* Bringing inputs in, judging outputs, publishing them. */
 #include "run/staging.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,31 +45,12 @@ static bool make_anew(const char *folder, struct error *error)
     return folder_remove(folder, error) && folder_make(folder, 0777, error);
 }
 
-/* A folder of members holds one file each, all of one type. */
-static bool check_members(const struct pipeline *pipeline, const char *suffix, const char *path, struct error *error)
-{
-    DIR *folder = opendir(path);
-    if (folder == NULL)
-        return error_system(error, "cannot open the folder '%s'", path);
-    bool fits = true;
-    for (const struct dirent *entry; fits && (entry = readdir(folder)) != NULL;) {
-        if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, ".."))
-            continue;
-        cleanup(memory_free) char *file = path_join(path, entry->d_name);
-        fits = file_type_check(pipeline, suffix, file, error);
-    }
-    closedir(folder);
-    return fits;
-}
-
 static bool check_type(const struct pipeline *pipeline, const struct staging_file *file, const char *path,
                        struct error *error)
 {
     if (file->suffix == NULL)
         return true;
-    bool fits = file->is_folder && !staging_is_folder(file->suffix)
-                    ? check_members(pipeline, file->suffix, path, error)
-                    : file_type_check(pipeline, file->suffix, path, error);
+    bool fits = file_type_check(pipeline, file->suffix, path, error);
     return fits || error_wrap(error, "its input '%s' is not what it should be", file->name);
 }
 

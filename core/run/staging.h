@@ -25,7 +25,7 @@ struct staging_file {
     const char *from; /* absolute; NULL: a new folder, for the files after it */
     const char *name; /* inside the folder; of a file in such a folder: with it */
     bool is_folder;
-    const char *suffix; /* its type, or that of every file of a folder of members; NULL: any */
+    const char *suffix; /* its type; NULL: any */
 };
 
 struct staging_in {
