@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +18,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+
+#define STRAGGLERS_LIMIT_S 30 /* what a contestant left behind must end by itself within this time */
 
 extern char **environ;
 
@@ -52,32 +56,74 @@ static pid_t start(const struct contestant *contestant)
     return child;
 }
 
+static double cpu_seconds(const struct rusage *used)
+{
+    return (double)used->ru_utime.tv_sec + (double)used->ru_utime.tv_usec / 1e6 + (double)used->ru_stime.tv_sec +
+           (double)used->ru_stime.tv_usec / 1e6;
+}
+
+/* What the kernel tells of a child holds the children it waited for itself. */
+static void add_used(struct sample *sample, const struct rusage *used)
+{
+    uint64_t peak = (uint64_t)used->ru_maxrss * 1024;
+    sample->cpu_s += cpu_seconds(used);
+    sample->peak_memory = peak > sample->peak_memory ? peak : sample->peak_memory;
+}
+
+static void interrupt(int signal)
+{
+    (void)signal;
+}
+
+/* The work of an engine that its front did not wait for counts too: we inherit it and wait for it (see `adopt`). */
+static void wait_for_stragglers(const struct contestant *contestant, struct sample *sample)
+{
+    struct rusage used;
+    alarm(STRAGGLERS_LIMIT_S);
+    while (wait4(-1, NULL, 0, &used) >= 0)
+        add_used(sample, &used);
+    if (errno != ECHILD) {
+        fprintf(stderr, "%s left a process behind that runs on after %d s\n", contestant->name, STRAGGLERS_LIMIT_S);
+        exit(1);
+    }
+    alarm(0);
+}
+
+/* Descendants whose parent ended become our children instead of init's. */
+static void adopt(void)
+{
+    struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART: ends wait4 */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || sigaction(SIGALRM, &action, NULL) != 0) {
+        fprintf(stderr, "cannot become the reaper of descendants: %s\n", strerror(errno));
+        exit(1);
+    }
+}
+
 static struct sample measure_one(const struct contestant *contestant)
 {
     struct timespec from, to;
     struct rusage used;
-    int status = 0;
+    struct sample sample = {0};
     if (contestant->before)
         contestant->before(contestant->context);
     clock_gettime(CLOCK_MONOTONIC, &from);
     pid_t child = start(contestant);
-    while (wait4(child, &status, 0, &used) < 0 && errno == EINTR)
+    while (wait4(child, &sample.status, 0, &used) < 0 && errno == EINTR)
         ;
     clock_gettime(CLOCK_MONOTONIC, &to);
-    if (status != 0) {
-        fprintf(stderr, "%s failed (wait status %d): nothing to compare\n", contestant->name, status);
+    if (sample.status != 0) {
+        fprintf(stderr, "%s failed (wait status %d): nothing to compare\n", contestant->name, sample.status);
         exit(1);
     }
-    double cpu = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec / 1e6 + (double)used.ru_stime.tv_sec +
-                 (double)used.ru_stime.tv_usec / 1e6;
-    return (struct sample){.wall_s = seconds(to) - seconds(from),
-                           .cpu_s = cpu,
-                           .peak_memory = (uint64_t)used.ru_maxrss * 1024,
-                           .status = status};
+    sample.wall_s = seconds(to) - seconds(from);
+    add_used(&sample, &used);
+    wait_for_stragglers(contestant, &sample);
+    return sample;
 }
 
 void measure_rounds(struct contestant *contestants, size_t count, size_t rounds)
 {
+    adopt();
     for (size_t round = 0; round < rounds; round++) {
         for (size_t turn = 0; turn < count; turn++) {
             struct contestant *contestant = &contestants[round % 2 ? count - 1 - turn : turn];

@@ -12,7 +12,7 @@
 #define CONTESTANTS_LIMIT 12
 
 struct sample {
-    double wall_s, cpu_s; /* cpu: user + system, of the process and all its children */
+    double wall_s, cpu_s; /* cpu: user + system, of the process and all its descendants, also those it left running */
     uint64_t peak_memory; /* bytes, of the largest process */
     int status;           /* wait status; 0 is success */
 };
