@@ -190,6 +190,16 @@ static void fill_table(struct plugin_instance *instance)
     };
 }
 
+/* Only such a plugin is hampered without a folder; the others need not make the user read about it. */
+static bool keeps_images(const struct module *module)
+{
+    if (strcmp(module->kind, "runtime") != 0)
+        return false;
+    uint32_t sources = ((const struct descpipe_runtime *)module->descriptor->operations)->sources;
+    return (sources & DESCPIPE_SOURCE_NONE) == 0 &&
+           (sources & (DESCPIPE_SOURCE_OCI_LAYOUT | DESCPIPE_SOURCE_OCI_ARCHIVE | DESCPIPE_SOURCE_SIF)) != 0;
+}
+
 /* NULL when this machine has no place for it; a plugin that cannot do without says so itself. */
 static char *make_cache_folder(const struct plugin_host *host, const struct module *module)
 {
@@ -199,7 +209,10 @@ static char *make_cache_folder(const struct plugin_host *host, const struct modu
     cleanup(memory_free) char *folder = memory_format("%s/%s-%s", host->cache_root, module->kind, module->name);
     if (folder_make(folder, 0700, &error))
         return steal(&folder);
-    log_debug("%s/%s has no cache folder: %s", module->kind, module->name, error.message);
+    if (keeps_images(module))
+        log_warning("%s/%s has no cache folder: %s", module->kind, module->name, error.message);
+    else
+        log_debug("%s/%s has no cache folder: %s", module->kind, module->name, error.message);
     return NULL;
 }
 

@@ -103,6 +103,38 @@ START_TEST(probe_says_what_is_wrong)
 }
 END_TEST
 
+START_TEST(says_that_there_is_no_folder_for_images)
+{
+    begin_as(_i);
+    struct fake_host other;
+    fake_host_open(&other, "runtime-native.so", NULL, NULL);
+    struct descpipe_image image = {
+        .size = sizeof image, .reference = "oci:x", .path = "/x", .source = DESCPIPE_SOURCE_OCI_LAYOUT};
+    struct descpipe_prepare prepare = {.size = sizeof prepare, .image = &image};
+    struct descpipe_stage stage = {.size = sizeof stage, .name = "one"};
+    for (int operation = 0; operation < 4; operation++) {
+        struct descpipe_call call = {0};
+        if (operation == 0)
+            other.runtime->probe(other.self, &call);
+        else if (operation == 1)
+            other.runtime->identify(other.self, &call, &image);
+        else if (operation == 2)
+            other.runtime->prepare(other.self, &call, &prepare);
+        else
+            other.runtime->launch(other.self, &call, &stage);
+        ck_assert_int_eq(call.finished, 1);
+        ck_assert_uint_eq(call.failure, DESCPIPE_FAILED_UNSUPPORTED);
+        ck_assert_str_eq(call.message, "runtime 'native' has no folder to keep unpacked images in: this account's "
+                                       "cache folder cannot be made");
+        ck_assert_str_eq(call.hint, "let XDG_CACHE_HOME name a folder that you may write, or name one with the option "
+                                    "'store'");
+        fake_call_clear(&call);
+    }
+    fake_host_close(&other);
+    finish();
+}
+END_TEST
+
 START_TEST(a_cancelled_probe_ends)
 {
     begin_as(_i);
@@ -126,6 +158,7 @@ int main(void)
     tcase_add_loop_test(cases, identifies_folders, 0, 2);
     tcase_add_loop_test(cases, probe_tells_tool_and_version, 0, 2);
     tcase_add_loop_test(cases, probe_says_what_is_wrong, 0, 2);
+    tcase_add_loop_test(cases, says_that_there_is_no_folder_for_images, 0, 2);
     tcase_add_loop_test(cases, a_cancelled_probe_ends, 0, 2);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

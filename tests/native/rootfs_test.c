@@ -256,7 +256,8 @@ START_TEST(environment_is_complete_and_secrets_stay_out_of_argv)
     static struct fake_run run;
     fake_run(&run, call.argv, call.environment, "/");
     /* PWD is bubblewrap's own doing */
-    assert_output(&run, "A=1\nTOKEN=geheim\nLD_LIBRARY_PATH=/opt/lib\nPWD=/\n");
+    assert_output(&run, "A=1\nTOKEN=geheim\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                        "LD_LIBRARY_PATH=/opt/lib\nPWD=/\n");
     fake_call_clear(&call);
     finish_with_root();
 }

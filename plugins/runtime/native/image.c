@@ -179,6 +179,8 @@ static void start_job(struct native *native, struct descpipe_call *call, const s
 static void take_image(struct native *native, struct descpipe_call *call, const struct descpipe_image *image,
                        bool unpack)
 {
+    if (!native_has_store(native, call))
+        return;
     switch (image->source) {
     case DESCPIPE_SOURCE_ROOTFS:
         answer_folder(native, call, image);

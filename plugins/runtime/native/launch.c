@@ -204,6 +204,9 @@ static void add_namespaces(const struct launch *launch, struct arguments *argume
     }
 }
 
+/* What container engines give a process whose image and stage name none. */
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 /* Variables that the dynamic loader obeys are meant for the stage and would act on bubblewrap. They never hold
  * secrets, so they may stand in the argv. */
 static bool is_for_loader(const char *variable)
@@ -214,8 +217,10 @@ static bool is_for_loader(const char *variable)
 static void add_environment(const struct descpipe_stage *stage, struct arguments *arguments,
                             struct arguments *environment)
 {
+    bool has_path = false;
     for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++) {
         const char *variable = stage->environment[i], *value = strchr(variable, '=');
+        has_path = has_path || strncmp(variable, "PATH=", 5) == 0;
         if (value == NULL || !is_for_loader(variable)) {
             arguments_add(environment, variable);
             continue;
@@ -224,6 +229,8 @@ static void add_environment(const struct descpipe_stage *stage, struct arguments
         arguments_add(arguments, arguments_format(arguments, "%.*s", (int)(value - variable), variable));
         arguments_add(arguments, value + 1);
     }
+    if (!has_path)
+        arguments_add(environment, DEFAULT_PATH);
 }
 
 static bool check_stage(const struct launch *launch, struct failure *failure)

@@ -53,12 +53,15 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
         native->host = host;
         native->init = find_init();
         native->layer_bytes = (uint64_t)host->config->integer(host->settings, "layer-limit");
-        native->store = strdup(store != NULL ? store : host->cache_folder);
+        if (store == NULL)
+            store = host->cache_folder;
+        native->store = store != NULL ? strdup(store) : NULL;
         if (host->process->find(host, tool != NULL ? tool : "bwrap", path, sizeof path) != 0)
             native->tool = strdup(path);
     }
-    if (native == NULL || native->store == NULL || native->init == NULL || access(native->init, X_OK) != 0) {
-        if (native == NULL || native->store == NULL || native->init == NULL)
+    bool short_of_memory = native == NULL || (store != NULL && native->store == NULL) || native->init == NULL;
+    if (short_of_memory || access(native->init, X_OK) != 0) {
+        if (short_of_memory)
             snprintf(message, message_size, "out of memory");
         else
             snprintf(message, message_size, "'%s' is missing: the installation is not complete", native->init);
@@ -67,6 +70,18 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
     }
     *self = native;
     return 0;
+}
+
+bool native_has_store(const struct native *native, struct descpipe_call *call)
+{
+    if (native->store != NULL)
+        return true;
+    native->host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED,
+                             "runtime 'native' has no folder to keep unpacked images in: this account's cache folder "
+                             "cannot be made",
+                             "let XDG_CACHE_HOME name a folder that you may write, or name one with the option "
+                             "'store'");
+    return false;
 }
 
 static uint32_t native_forms(void *self)
@@ -98,6 +113,8 @@ void native_launch(void *self, struct descpipe_call *call, const struct descpipe
                          NATIVE_TOOL_HINT);
         return;
     }
+    if (!native_has_store(native, call))
+        return;
     const char *accounts = arguments_format(&environment, "%s/accounts", native->store);
     struct launch launch = {.tool = native->tool,
                             .init = native->init,

@@ -3,15 +3,20 @@
 #ifndef NATIVE_NATIVE_H
 #define NATIVE_NATIVE_H
 
+#include <stdbool.h>
+
 #include <descpipe/plugin.h>
 
 struct native {
     const struct descpipe_host *host;
     char *tool;           /* bubblewrap, absolute; NULL: not found */
     char *init;           /* native-init, absolute */
-    char *store;          /* absolute */
+    char *store;          /* absolute; NULL: there is no place for one */
     uint64_t layer_bytes; /* the most that one layer may unpack to */
 };
+
+/* Ends the call when there is no folder to keep images in; true when there is one. */
+bool native_has_store(const struct native *native, struct descpipe_call *call);
 
 void native_probe(void *self, struct descpipe_call *call);
 void native_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);

@@ -125,6 +125,8 @@ void native_probe(void *self, struct descpipe_call *call)
                          NATIVE_TOOL_HINT);
         return;
     }
+    if (!native_has_store(native, call))
+        return;
     struct probe *probe = calloc(1, sizeof *probe);
     if (probe == NULL) {
         host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
