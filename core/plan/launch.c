@@ -37,6 +37,20 @@ static void arena_words_pair(struct arena_words *words, const char *name, const 
     list_add(&words->list, pair);
 }
 
+/* Replaces what stands there of that name: of two, some programs take the first and some the last. */
+static void arena_words_set(struct arena_words *words, const char *name, const char *value)
+{
+    arena_words_pair(words, name, value);
+    size_t length = strlen(name), last = words->list.count - 1;
+    for (size_t i = 0; i < last; i++) {
+        if (strncmp(words->list.items[i], name, length) != 0 || words->list.items[i][length] != '=')
+            continue;
+        words->list.items[i] = words->list.items[last];
+        words->list.count--;
+        return;
+    }
+}
+
 static void arena_words_number(struct arena_words *words, const char *name, uint64_t number)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
@@ -205,16 +219,15 @@ static const char *const *launch_environment(const struct launch *launch)
     arena_words_pair(&environment, "DESC_CONFIG", launch->config);
     environment_add_python_module(launch, &environment);
     if (launch->request->scratch)
-        arena_words_pair(&environment, "TMPDIR",
-                         launch->isolated ? PLAN_CONTAINER_SCRATCH : launch->request->scratch);
+        arena_words_pair(&environment, "TMPDIR", launch->isolated ? PLAN_CONTAINER_SCRATCH : launch->request->scratch);
     environment_add_ranks(launch, &environment);
     environment_add_member(launch, &environment);
     const struct stage_extras *extras = launch->stage->extras;
     for (size_t i = 0; extras && i < extras->environment.count; i++) {
         const struct variable *variable = &extras->environment.items[i];
         if (!variable->secret)
-            arena_words_pair(&environment, pipeline_text(launch->pipeline, variable->name),
-                             expanded(launch, variable->value));
+            arena_words_set(&environment, pipeline_text(launch->pipeline, variable->name),
+                            expanded(launch, variable->value));
     }
     return arena_words_end(&environment);
 }

@@ -179,6 +179,22 @@ START_TEST(scratch_folders_of_the_dead_are_removed)
 }
 END_TEST
 
+START_TEST(a_stage_has_each_variable_once_and_its_own_word_counts)
+{
+    write_pipeline("a", "a: {command: [env], env: {LANG: C, TMPDIR: /var/tmp, MINE: '1'}, scratch: 1MiB}\n");
+    char *folder = NULL;
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 0);
+    cleanup(memory_free) char *path = memory_format("%s/logs/000/a.1.out", folder);
+    cleanup(memory_free) char *text = read_text(path);
+    ck_assert_ptr_nonnull(strstr(text, "LANG=C\n"));
+    ck_assert_ptr_nonnull(strstr(text, "TMPDIR=/var/tmp\n"));
+    ck_assert_ptr_nonnull(strstr(text, "MINE=1\n"));
+    ck_assert_ptr_null(strstr(text, "LANG=C.UTF-8"));
+    ck_assert_ptr_null(strstr(text, "descpipe-scratch"));
+    memory_free(folder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("start");
@@ -193,6 +209,7 @@ int main(void)
     tcase_add_test(cases, a_container_has_its_scratch_folder_at_one_place);
     tcase_add_test(cases, scratch_that_is_not_there_is_refused_before_the_start);
     tcase_add_test(cases, scratch_folders_of_the_dead_are_removed);
+    tcase_add_test(cases, a_stage_has_each_variable_once_and_its_own_word_counts);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
