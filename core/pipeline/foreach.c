@@ -92,6 +92,8 @@ static bool read_glob(const struct reading *reading, const struct node *node, st
     const char *pattern;
     if (!node_to_text(reading->document, node, "'glob' in 'foreach'", &pattern, reading->reader->problems))
         return false;
+    if (pattern[0] == '\0')
+        return refuse(reading, place, "write {glob: \"in/*.fits\"}", "'glob' in 'foreach' is empty");
     cleanup(memory_free) char *absolute = absolute_pattern(pipeline->base, pattern);
     glob_t found = {0};
     int result = glob(absolute, GLOB_NOSORT, NULL, &found);

@@ -64,6 +64,9 @@ struct bind {
     bool read_only;
     uint32_t line, column;
 };
+struct spot { /* in the pipeline's file; line 0: said elsewhere */
+    uint32_t line, column;
+};
 struct foreach_key {
     symbol key;
     struct slice values; /* of pipeline->symbols_array */
@@ -83,6 +86,7 @@ struct stage_extras {
     symbol script; /* verbatim text */
     struct slice interpreter;
     symbol limit, workdir, backend, github, checkout, pull; /* 0: not said */
+    struct spot image_at, limit_at, backend_at;             /* of their values */
     int network;                                            /* -1 not said, 0, 1 */
     bool python_module;                                     /* mount ours into an image that lacks it */
     bool numbered; /* member names end with the member's number, for their values alone would not be unique or legal */
@@ -148,7 +152,8 @@ struct pipeline {
     bool group_readable;          /* runtime.group-readable */
     uint32_t jobs;                /* runtime.jobs, 0: not said */
     symbol default_backend;       /* runtime.backend, or 0 */
-    symbol launcher;              /* "local", "nersc" or 0 */
+    struct spot default_backend_at;
+    symbol launcher; /* "local", "nersc" or 0 */
 };
 
 /* What the command line changes before the model is complete. */

@@ -197,7 +197,10 @@ static void check_limit(struct pipeline_reader *reader, const struct stage *stag
         text_format(&hint, "did you mean '%s'?", nearest);
     else
         text_format(&hint, "add limits: {%s: 4}", pipeline_text(pipeline, limit));
-    problem_add(reader->problems, PROBLEM_ERROR, reader_place(reader, stage->line, stage->column), text_bytes(&hint),
+    const struct spot *said = &stage->extras->limit_at;
+    struct place place = said->line > 0 ? reader_place(reader, said->line, said->column)
+                                        : reader_place(reader, stage->line, stage->column);
+    problem_add(reader->problems, PROBLEM_ERROR, place, text_bytes(&hint),
                 "the limit '%.100s' of stage '%s' is not defined", pipeline_text(pipeline, limit),
                 pipeline_text(pipeline, stage->name));
 }

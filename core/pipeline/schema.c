@@ -72,7 +72,8 @@ static const char values[] =
     "\"backoff\":" SCALAR ",\"memory\":" REF("factor") ",\"max-memory\":" REF("bytes") ",\"minutes\":" REF(
         "factor") "}}]},"
                   "\"foreach\":{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"oneOf\":[" TEXTS
-                  ",{\"type\":\"string\"}]}},";
+                  ",{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"glob\"],"
+                  "\"additionalProperties\":false,\"properties\":{\"glob\":{\"type\":\"string\"}}}]}},";
 
 static const char stage[] =
     "\"stage\":{\"type\":[\"object\",\"null\"],\"properties\":{"

@@ -46,13 +46,20 @@ static void refuse_kind(const struct reading *reading, const struct node *node, 
                node_describe(node, &shown));
 }
 
+/* ASCII letters, digits and "+ - . _", as a set of bits by byte. */
+static bool is_name_byte(unsigned char byte)
+{
+    static const uint64_t set[4] = {UINT64_C(0x03FF680000000000), UINT64_C(0x07FFFFFE87FFFFFE)};
+    return set[byte >> 6] >> (byte & 63) & 1;
+}
+
 bool name_is_plain(const char *name)
 {
     size_t length = strlen(name);
     if (length == 0 || length > NAME_LIMIT || !(isalnum((unsigned char)name[0]) || name[0] == '_'))
         return false;
-    for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)name[i]) && strchr("._-+", name[i]) == NULL)
+    for (size_t i = 1; i < length; i++)
+        if (!is_name_byte((unsigned char)name[i]))
             return false;
     return true;
 }
@@ -280,8 +287,15 @@ static void read_inputs(const struct reading *reading, const struct node *node)
         if (node_kind(child) == NODE_MAPPING) {
             read_url_input(reading, child, &input);
         } else if (node_to_text(reading->document, child, text_bytes(&what), &text, reading->reader->problems)) {
-            cleanup(memory_free) char *path = path_absolute(reading->reader->pipeline->base, text);
-            input.path = reader_intern(reading->reader, path);
+            if (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) {
+                refuse(reading, node_place(reading->document, child), "write {url: ..., sha256: ...}",
+                       "%s is a URL where a path is wanted", text_bytes(&what)); /* its query may be a secret */
+            } else if (text[0] == '\0') {
+                refuse(reading, node_place(reading->document, child), NULL, "%s is empty", text_bytes(&what));
+            } else {
+                cleanup(memory_free) char *path = path_absolute(reading->reader->pipeline->base, text);
+                input.path = reader_intern(reading->reader, path);
+            }
         }
         list_add(&reading->reader->pipeline->inputs, input); /* even a bad one: its tag is not missing */
     }
@@ -336,6 +350,14 @@ static void read_launcher(const struct reading *reading, const struct node *node
                "'launcher' must be local or nersc, not '%.60s'", text);
 }
 
+static void read_default_backend(const struct reading *reading, const struct node *node)
+{
+    struct pipeline *pipeline = reading->reader->pipeline;
+    struct place place = node_place(reading->document, node);
+    read_symbol(reading, node, "'backend' of 'runtime'", &pipeline->default_backend);
+    pipeline->default_backend_at = (struct spot){.line = place.line, .column = place.column};
+}
+
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
     static const char *const known[] = {"backend", "working",        "output",   "inputs", "config",
@@ -344,7 +366,7 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
     const char *key = node_key(child);
     uint64_t jobs;
     if (strcmp(key, "backend") == 0)
-        read_symbol(reading, child, "'backend' of 'runtime'", &pipeline->default_backend);
+        read_default_backend(reading, child);
     else if (strcmp(key, "working") == 0)
         read_folder(reading, child, "'working'", &pipeline->working);
     else if (strcmp(key, "output") == 0)
@@ -362,6 +384,14 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
         refuse_key(reading, child, known);
     else if (node_to_unsigned(reading->document, child, "'jobs'", 1, LIMIT_HIGHEST, &jobs, reading->reader->problems))
         pipeline->jobs = (uint32_t)jobs;
+}
+
+static void note_launcher(const struct reading *reading, const struct node *runtime)
+{
+    const struct node *launcher = node_get(runtime, "launcher");
+    if (launcher != NULL && node_get(runtime, "backend") != NULL)
+        problem_add(reading->reader->problems, PROBLEM_NOTE, node_key_place(reading->document, launcher), "remove it",
+                    "'launcher' is not used, because 'backend' is there too");
 }
 
 static void read_backends(const struct reading *reading, const struct node *value)
@@ -477,7 +507,8 @@ bool section_read(struct pipeline_reader *reader, const struct document *documen
 {
     struct reading reading = {.reader = reader, .document = document, .section = key};
     size_t which = 0;
-    while (section_names[which] != NULL && strcmp(section_names[which], key) != 0)
+    while (section_names[which] != NULL &&
+           (section_names[which][0] != key[0] || strcmp(section_names[which], key) != 0))
         which++;
     if (section_names[which] == NULL)
         return false;
@@ -498,5 +529,7 @@ bool section_read(struct pipeline_reader *reader, const struct document *documen
         read_types(&reading, value);
     for (const struct node *child = node_first(value); which == 1 && child != NULL; child = node_next(child))
         read_runtime_key(&reading, child);
+    if (which == 1)
+        note_launcher(&reading, value);
     return true;
 }

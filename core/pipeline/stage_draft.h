@@ -69,6 +69,7 @@ struct stage_draft {
     LIST(struct file_tag) configs; /* of stage.yaml or run.py */
     LIST(struct each_use) each_uses;
     struct place parallel_place, nodes_place, interpreter_place;
+    struct place threads_place; /* of OMP_NUM_THREADS in `env`; file NULL: not there */
 };
 
 /* Reads one key from a node of draft->document. An unknown key is a problem. */

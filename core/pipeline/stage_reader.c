@@ -186,8 +186,12 @@ static void read_command(struct stage_draft *draft, const struct node *node)
         return;
     }
     draft_words(draft, node, "'command'", &draft->stage.command);
-    if (draft->stage.command.count == 0)
-        draft_refuse(draft, node_place(draft->document, node), NULL, "'command' names no program");
+    const struct pipeline *pipeline = draft->reader->pipeline;
+    const struct slice *command = &draft->stage.command;
+    if (node_kind(node) == NODE_SEQUENCE &&
+        (command->count == 0 || pipeline_text(pipeline, pipeline->symbols_array.items[command->at])[0] == '\0'))
+        draft_refuse(draft, node_place(draft->document, node), "write [/opt/desc/run.py, --fast]",
+                     "'command' names no program");
 }
 
 static void read_network(struct stage_draft *draft, const struct node *node)
@@ -254,17 +258,28 @@ static void read_resource(struct stage_draft *draft, enum stage_key key, const s
     }
 }
 
+/* A text whose place is told when it turns out to be wrong later. */
+static void read_placed(struct stage_draft *draft, const struct node *node, const char *what, symbol *result,
+                        struct spot *spot)
+{
+    struct place place = node_place(draft->document, node);
+    draft_text(draft, node, what, result);
+    if (strcmp(place.file, draft->reader->pipeline->file) == 0)
+        *spot = (struct spot){.line = place.line, .column = place.column};
+}
+
 static void read_extra(struct stage_draft *draft, enum stage_key key, const struct node *node)
 {
+    struct stage_extras *extras = stage_draft_extras(draft);
     switch (key) {
     case KEY_IMAGE:
-        draft_text(draft, node, "'image'", &stage_draft_extras(draft)->image);
+        read_placed(draft, node, "'image'", &extras->image, &extras->image_at);
         break;
     case KEY_LIMIT:
-        draft_text(draft, node, "'limit'", &stage_draft_extras(draft)->limit);
+        read_placed(draft, node, "'limit'", &extras->limit, &extras->limit_at);
         break;
     case KEY_BACKEND:
-        draft_text(draft, node, "'backend'", &stage_draft_extras(draft)->backend);
+        read_placed(draft, node, "'backend'", &extras->backend, &extras->backend_at);
         break;
     case KEY_CHECKOUT:
         draft_text(draft, node, "'checkout'", &stage_draft_extras(draft)->checkout);
@@ -304,6 +319,17 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
     }
 }
 
+/* A script is verbatim: what looks like ${each.KEY} there is the shell's. */
+#define KEYS_WITH_EACH                                                                                                 \
+    (KEY_BIT(KEY_COMMAND) | KEY_BIT(KEY_INTERPRETER) | KEY_BIT(KEY_ENV) | KEY_BIT(KEY_MOUNTS) | KEY_BIT(KEY_WORKDIR) | \
+     KEY_BIT(KEY_SCRIPT))
+
+static bool uses_each(const char *text)
+{
+    const char *at = strstr(text, "${each.");
+    return at != NULL && (at == text || at[-1] != '$');
+}
+
 void stage_draft_key(struct stage_draft *draft, const char *name, struct place key_place, const struct node *node)
 {
     enum stage_key key = stage_key_find(draft->reader, name);
@@ -314,6 +340,12 @@ void stage_draft_key(struct stage_draft *draft, const char *name, struct place k
     if (draft->given & KEY_BIT(key) && key != KEY_CONFIG) /* an earlier source said it; config tags add up */
         return;
     draft->given |= KEY_BIT(key);
+    if (node_kind(node) == NODE_SCALAR && !(KEY_BIT(key) & KEYS_WITH_EACH) && uses_each(node_text(node))) {
+        draft_refuse(draft, node_place(draft->document, node),
+                     "command, interpreter, env, mounts and workdir take it; the rest is the same for all members",
+                     "%s does not take ${each.KEY}", key_quoted[key]);
+        return;
+    }
     switch (key) {
     case KEY_DEPENDS_ON:
         if (!node_is_null(node))
@@ -441,10 +473,14 @@ static void check_command(struct stage_draft *draft)
         draft_refuse(draft, draft->place, "remove one of them", "stage '%s' has both 'command' and 'script'",
                      draft->name);
     if ((draft->given & KEY_BIT(KEY_INTERPRETER)) && !(draft->given & KEY_BIT(KEY_SCRIPT)))
-        draft_refuse(draft, draft->interpreter_place, NULL, "stage '%s' has an 'interpreter' but no 'script'",
-                     draft->name);
+        draft_refuse(draft, draft->interpreter_place, "write script: | and the lines below it, or remove it",
+                     "stage '%s' has an 'interpreter' but no 'script'", draft->name);
+    if (draft->resources.openmp > 0 && draft->threads_place.file != NULL)
+        draft_refuse(draft, draft->threads_place, "remove one of them",
+                     "stage '%s' sets OMP_NUM_THREADS, and 'openmp' sets it too", draft->name);
     if ((draft->given & KEY_BIT(KEY_CHECKOUT)) && !(draft->given & KEY_BIT(KEY_GITHUB)))
-        draft_refuse(draft, draft->place, NULL, "stage '%s' has a 'checkout' but no 'github'", draft->name);
+        draft_refuse(draft, draft->place, "add github: OWNER/REPOSITORY, or remove it",
+                     "stage '%s' has a 'checkout' but no 'github'", draft->name);
     const struct retries *retries = draft->extras != NULL ? &draft->extras->retries : NULL;
     if (retries != NULL && retries->max_memory > 0 && retries->max_memory < draft->resources.memory)
         draft_refuse(draft, draft->place, NULL, "'max-memory' of stage '%s' is less than its 'memory'", draft->name);

@@ -192,6 +192,13 @@ static void add_variable(struct stage_draft *draft, const struct node *child)
         draft_refuse(draft, place, NULL, "'%.100s' cannot name a variable", name);
         return;
     }
+    if (strncmp(name, "DESC_", 5) == 0) {
+        draft_refuse(draft, place, "give it another name",
+                     "'%.100s' cannot be set: variables that begin with DESC_ tell the stage about itself", name);
+        return;
+    }
+    if (strcmp(name, "OMP_NUM_THREADS") == 0)
+        draft->threads_place = place;
     if (node_kind(child) == NODE_MAPPING && node_count(child) == 1 && reference != NULL) {
         variable.secret = true;
         if (!draft_text(draft, reference, text_bytes(&what), &variable.value))

@@ -74,6 +74,7 @@ const struct message_case message_cases[] = {
      "pipeline: {name: p, stages: [a]}\n"
      "a: &x {command: [*x]}\n",
      "p.yaml:2:17: error: 'command' names no program\n"
+     "  hint: write [/opt/desc/run.py, --fast]\n"
      "p.yaml:2:18: error: the alias '*x' stands inside its own anchor\n"
      "  hint: a value cannot contain itself\n",
      false},

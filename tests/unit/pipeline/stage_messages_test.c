@@ -3,6 +3,65 @@
 #include "messages.h"
 
 const struct message_case message_cases[] = {
+    {"command_is_an_empty_word",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: ['']}\n",
+     "p.yaml:2:14: error: 'command' names no program\n"
+     "  hint: write [/opt/desc/run.py, --fast]\n",
+     false},
+    {"variable_of_ours",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {DESC_INPUT: x}}\n",
+     "p.yaml:2:25: error: 'DESC_INPUT' cannot be set: variables that begin with DESC_ tell the stage about itself\n"
+     "  hint: give it another name\n",
+     false},
+    {"threads_set_twice",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {OMP_NUM_THREADS: 2}, openmp: 4}\n",
+     "p.yaml:2:25: error: stage 'a' sets OMP_NUM_THREADS, and 'openmp' sets it too\n"
+     "  hint: remove one of them\n",
+     false},
+    {"threads_set_once",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], env: {OMP_NUM_THREADS: 2}}\n",
+     "", true},
+    {"each_in_a_number",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {c: [1]}, cpus: '${each.c}'}\n",
+     "p.yaml:2:44: error: 'cpus' does not take ${each.KEY}\n"
+     "  hint: command, interpreter, env, mounts and workdir take it; the rest is the same for all members\n",
+     false},
+    {"each_in_a_limit",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {c: [1]}, limit: 'l${each.c}'}\n",
+     "p.yaml:2:45: error: 'limit' does not take ${each.KEY}\n"
+     "  hint: command, interpreter, env, mounts and workdir take it; the rest is the same for all members\n",
+     false},
+    {"empty_glob",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], foreach: {glob: ''}}\n",
+     "p.yaml:2:35: error: 'glob' in 'foreach' is empty\n"
+     "  hint: write {glob: \"in/*.fits\"}\n",
+     false},
+    {"launcher_beside_backend",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {launcher: local, backend: q}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:11: note: 'launcher' is not used, because 'backend' is there too\n"
+     "  hint: remove it\n",
+     true},
+    {"url_as_a_path",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {x: 'https://example.org/f?token=geheim'}}\n"
+     "a: {command: [x], inputs: {x: fits}}\n",
+     "p.yaml:2:23: error: the input 'x' is a URL where a path is wanted\n"
+     "  hint: write {url: ..., sha256: ...}\n",
+     false},
+    {"empty_input_path",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {inputs: {x: ''}}\n"
+     "a: {command: [x], inputs: {x: fits}}\n",
+     "p.yaml:2:23: error: the input 'x' is empty\n", false},
     {"unknown_stage_key",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], cpu: 4}\n",
@@ -90,7 +149,9 @@ const struct message_case message_cases[] = {
     {"command_is_empty",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: []}\n",
-     "p.yaml:2:14: error: 'command' names no program\n", false},
+     "p.yaml:2:14: error: 'command' names no program\n"
+     "  hint: write [/opt/desc/run.py, --fast]\n",
+     false},
     {"command_and_script",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], script: echo}\n",
@@ -100,11 +161,15 @@ const struct message_case message_cases[] = {
     {"interpreter_without_script",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], interpreter: [python3]}\n",
-     "p.yaml:2:32: error: stage 'a' has an 'interpreter' but no 'script'\n", false},
+     "p.yaml:2:32: error: stage 'a' has an 'interpreter' but no 'script'\n"
+     "  hint: write script: | and the lines below it, or remove it\n",
+     false},
     {"checkout_without_github",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], checkout: v1}\n",
-     "p.yaml:2:1: error: stage 'a' has a 'checkout' but no 'github'\n", false},
+     "p.yaml:2:1: error: stage 'a' has a 'checkout' but no 'github'\n"
+     "  hint: add github: OWNER/REPOSITORY, or remove it\n",
+     false},
     {"bad_github",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {github: 'https://github.com/a/b'}\n",
@@ -233,13 +298,13 @@ const struct message_case message_cases[] = {
      "pipeline: {name: p, stages: [a]}\n"
      "limits: {earthdata: 4}\n"
      "a: {command: [x], limit: earthdat}\n",
-     "p.yaml:3:1: error: the limit 'earthdat' of stage 'a' is not defined\n"
+     "p.yaml:3:26: error: the limit 'earthdat' of stage 'a' is not defined\n"
      "  hint: did you mean 'earthdata'?\n",
      false},
     {"undefined_limit_without_idea",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], limit: x}\n",
-     "p.yaml:2:1: error: the limit 'x' of stage 'a' is not defined\n"
+     "p.yaml:2:26: error: the limit 'x' of stage 'a' is not defined\n"
      "  hint: add limits: {x: 4}\n",
      false},
     {"bad_limit",
