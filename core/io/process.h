@@ -48,6 +48,8 @@ void process_signal(struct process *process, int signal);
 /* To every process of a session, found in /proc, zombies left out: reaches those that left their group or parent. The
  * count that was signalled; signal 0 only counts. */
 size_t process_signal_session(pid_t session, int signal);
+/* To one process, if it lives and belongs to this session. */
+bool process_signal_member(pid_t pid, pid_t session, int signal);
 
 /* A child that exists already (of process_split) as if process_start had made it. */
 struct process *process_adopt(struct loop *loop, pid_t pid, const struct process_request *request);
@@ -87,6 +89,9 @@ char *process_find(const char *name);
 /* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when it is gone. Together with
  * the pid it names a process for good. */
 uint64_t process_start_time(pid_t pid);
+/* Waits until this process, which need not be a child, has ended, at most until clock_monotonic_ms() is deadline_ms.
+ * False: it lives still. */
+bool process_await_end(pid_t pid, uint64_t start_time, int64_t deadline_ms);
 
 /* Splits this process in two as fork does, for front → keeper → engine. Only legal before any loop or thread exists.
  * Returns the child's pid, 0 in the child, -1 with the error. The child dies of `death_signal` when its parent thread

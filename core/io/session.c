@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "io/process.h"
@@ -60,6 +62,26 @@ uint64_t process_start_time(pid_t pid)
     return read_stat(pid, &line) ? line.start_time : 0;
 }
 
+static bool has_ended(pid_t pid, uint64_t start_time)
+{
+    struct stat_line line;
+    return !read_stat(pid, &line) || line.start_time != start_time || line.state == 'Z' || line.state == 'X';
+}
+
+bool process_await_end(pid_t pid, uint64_t start_time, int64_t deadline_ms)
+{
+    cleanup(descriptor_close) int handle = (int)syscall(SYS_pidfd_open, pid, 0);
+    while (!has_ended(pid, start_time)) { /* looked at behind the handle: it is that process's */
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
+        if (left_ms <= 0)
+            return false;
+        enum { LOOK_AGAIN_MS = 200 }; /* for kernels without such handles, and for what a handle cannot tell */
+        struct pollfd event = {.fd = handle, .events = POLLIN};
+        poll(&event, 1, (int)(left_ms < LOOK_AGAIN_MS ? left_ms : LOOK_AGAIN_MS));
+    }
+    return true;
+}
+
 static bool is_living_member(pid_t pid, pid_t session)
 {
     struct stat_line line;
@@ -67,7 +89,7 @@ static bool is_living_member(pid_t pid, pid_t session)
 }
 
 /* Through a pidfd, and looked at again behind it: between the look and the signal the number may pass to another. */
-static bool signal_member(pid_t pid, pid_t session, int signal)
+bool process_signal_member(pid_t pid, pid_t session, int signal)
 {
     if (!is_living_member(pid, session))
         return false;
@@ -86,7 +108,7 @@ size_t process_signal_session(pid_t session, int signal)
     const struct dirent *entry;
     while ((entry = readdir(processes)) != NULL) {
         uint64_t pid;
-        if (text_to_unsigned(entry->d_name, &pid) && pid <= INT_MAX && signal_member((pid_t)pid, session, signal))
+        if (text_to_unsigned(entry->d_name, &pid) && pid <= INT_MAX && process_signal_member((pid_t)pid, session, signal))
             count++;
     }
     closedir(processes);

@@ -25,6 +25,8 @@
 
 #define SYNC_MS 200
 #define BEAT_MS 1000
+#define STRAY_MS 20
+#define STRAY_LOOKS 250 /* five seconds: something that breeds faster than it can be ended must not hold the run */
 
 bool engine_flush(struct engine *engine, bool sync)
 {
@@ -83,13 +85,24 @@ static void beat(void *context)
     }
 }
 
+static void end_of_run(struct engine *engine);
+
+static void end_of_run_again(void *context)
+{
+    end_of_run(context);
+}
+
+/* Strays may have started others, which come to the keeper only when those have ended: looked for until none is left. */
 static void end_of_run(struct engine *engine)
 {
+    if (stray_end(engine, 0) > 0 && ++engine->stray_looks < STRAY_LOOKS) {
+        loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
+        return;
+    }
     const char *state = engine->error.message != NULL ? "failed"
                         : engine->stop == STOP_CANCEL ? "cancelled"
                         : engine->failed > 0          ? "failed"
                                                       : "succeeded";
-    stray_end(engine, 0);
     record_end(engine, state);
     engine->walking = false;
     engine->finished = true;

@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "run/walk.h"
 
+#define CHILDREN_BYTES ((size_t)8 * 1024 * 1024) /* a million of them */
+
 static bool is_running_session(const struct engine *engine, pid_t session)
 {
     for (size_t i = 0; i < engine->attempts.count; i++)
@@ -27,28 +29,46 @@ static bool is_stray(const struct engine *engine, pid_t own, pid_t session)
     return own == session || (session == 0 && own != getsid(0) && !is_running_session(engine, own));
 }
 
-size_t stray_end(struct engine *engine, pid_t session)
+/* The kernel's list of the keeper's children; false when it cannot be had. */
+static bool read_children(int keeper, struct text *children)
 {
-    char path[64], children[4096];
-    int keeper = atomic_load(&engine->table->keeper);
-    if (keeper <= 0)
-        return 0;
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", keeper, keeper);
     cleanup(descriptor_close) int list = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = list >= 0 ? read(list, children, sizeof children - 1) : -1;
-    if (length <= 0)
+    ssize_t length = list >= 0 ? 1 : -1;
+    while (length > 0 && children->length < CHILDREN_BYTES) {
+        text_reserve(children, 4096);
+        length = read(list, children->bytes + children->length, 4096);
+        children->length += length > 0 ? (size_t)length : 0;
+    }
+    if (children->length == 0)
+        return false;
+    children->bytes[children->length] = '\0';
+    return true;
+}
+
+/* One of a session of our own stages ends with all that its session has; a daemon alone, for what it has started comes
+ * to the keeper when it has ended, and is met by the next look. */
+static size_t end_one(pid_t pid, pid_t own, pid_t session)
+{
+    return own == session ? process_signal_session(own, SIGKILL) : process_signal_member(pid, own, SIGKILL);
+}
+
+size_t stray_end(struct engine *engine, pid_t session)
+{
+    int keeper = atomic_load(&engine->table->keeper);
+    cleanup(text_clear) struct text children = TEXT_INIT;
+    if (keeper <= 0 || !read_children(keeper, &children))
         return 0;
-    children[length] = '\0';
     size_t count = 0;
-    for (char *place = children; *place != '\0';) {
+    for (char *place = children.bytes; *place != '\0';) {
         char *end;
         long pid = strtol(place, &end, 10);
         if (end == place)
             break;
         pid_t own = pid != getpid() ? getsid((pid_t)pid) : -1;
-        /* The whole session: what it has started itself is not our child until it has ended. */
         if (own > 0 && is_stray(engine, own, session))
-            count += process_signal_session(own, SIGKILL);
+            count += end_one((pid_t)pid, own, session);
         place = end + (*end == ' ');
     }
     return count;

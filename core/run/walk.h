@@ -227,7 +227,7 @@ struct engine {
     enum engine_stop stop;
     unsigned cancels; /* how often it was asked */
     bool plan_done, walking, finished, journal_stuck, lease_lost;
-    unsigned beats;
+    unsigned beats, stray_looks;
 };
 
 /* engine.c */

@@ -147,6 +147,11 @@ static const struct {
      "setsid sh -c 'sleep 1000 & echo $! > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; "
      "do :; done",
      0},
+    {"more daemons than one look shows, and one that starts others",
+     "i=0; while [ $i -lt 900 ]; do setsid sleep 1000 & echo $! >> ../../../../../pids; i=$((i+1)); done; "
+     "setsid sh -c 'setsid sh -c \"echo \\$\\$\\$\\$ >> ../../../../../pids; sleep 1000; :\" & sleep 1000; :' & "
+     "while [ $(wc -l < ../../../../../pids) -lt 901 ]; do :; done",
+     0},
     {"a daemon of a stage that fails",
      "setsid sh -c 'echo $$$$ > ../../../../../pids; exec sleep 1000' & while [ ! -s ../../../../../pids ]; do :; "
      "done; "
