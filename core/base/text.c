@@ -47,20 +47,6 @@ char *text_take(struct text *text)
     return bytes;
 }
 
-void text_append_bytes(struct text *text, const void *bytes, size_t length)
-{
-    text_reserve(text, length);
-    if (length > 0)
-        memcpy(text->bytes + text->length, bytes, length);
-    text->length += length;
-    text->bytes[text->length] = '\0';
-}
-
-void text_append(struct text *text, const char *more)
-{
-    text_append_bytes(text, more, strlen(more));
-}
-
 void text_append_character(struct text *text, char character)
 {
     text_reserve(text, 1);
@@ -171,19 +157,36 @@ static void append_json_escape(struct text *text, unsigned char byte)
     }
 }
 
-/* Bytes that stand for themselves inside a JSON string are copied in spans; most texts are one span. */
-void text_append_json_bytes(struct text *text, const char *value, size_t length)
+/* True when one of eight bytes is a control, '"', '\\' or not ASCII. May say so too often (where a lower byte borrows),
+ * never too rarely. */
+static inline bool word_needs_care(uint64_t word)
 {
-    const unsigned char *place = (const unsigned char *)value;
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+    uint64_t quotes = word ^ (ones * '"'), slashes = word ^ (ones * '\\');
+    return ((word | (word - ones * 0x20) | (quotes - ones) | (slashes - ones)) & high) != 0;
+}
+
+/* How many bytes from the front stand for themselves inside a JSON string. */
+static size_t plain_span(const unsigned char *bytes, size_t length)
+{
+    size_t span = 0;
+    for (uint64_t word; length - span >= sizeof word; span += sizeof word) {
+        memcpy(&word, bytes + span, sizeof word);
+        if (word_needs_care(word))
+            break;
+    }
+    while (span < length && bytes[span] >= 0x20 && bytes[span] < 0x80 && bytes[span] != '"' && bytes[span] != '\\')
+        span++;
+    return span;
+}
+
+static void append_json_with_care(struct text *text, const unsigned char *place, size_t length)
+{
     const unsigned char *end = place + length;
-    text_reserve(text, length + 2);
-    text_append_character(text, '"');
     while (place < end) {
-        const unsigned char *span = place;
-        while (place < end && *place >= 0x20 && *place < 0x80 && *place != '"' && *place != '\\')
-            place++;
-        if (place > span)
-            text_append_bytes(text, span, (size_t)(place - span));
+        size_t span = plain_span(place, (size_t)(end - place));
+        text_append_bytes(text, place, span);
+        place += span;
         if (place == end)
             break;
         if (*place < 0x80) {
@@ -197,6 +200,17 @@ void text_append_json_bytes(struct text *text, const char *value, size_t length)
             text_append_bytes(text, "\xEF\xBF\xBD", 3);
         place += size > 0 ? size : 1;
     }
+}
+
+/* Most texts stand for themselves as a whole and are copied at once. */
+void text_append_json_bytes(struct text *text, const char *value, size_t length)
+{
+    size_t plain = plain_span((const unsigned char *)value, length);
+    text_reserve(text, length + 2);
+    text->bytes[text->length++] = '"';
+    text_append_bytes(text, value, plain);
+    if (plain < length)
+        append_json_with_care(text, (const unsigned char *)value + plain, length - plain);
     text_append_character(text, '"');
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -24,8 +25,20 @@ void text_reserve(struct text *text, size_t more);
 const char *text_bytes(const struct text *text);
 char *text_take(struct text *text); /* the owned bytes; the buffer is empty after */
 
-void text_append(struct text *text, const char *more);
-void text_append_bytes(struct text *text, const void *bytes, size_t length);
+/* Inline, for documents are written in a thousand small pieces: the length of a literal is then a constant. */
+static inline void text_append_bytes(struct text *text, const void *bytes, size_t length)
+{
+    if (length >= text->capacity - text->length) /* one is kept for the NUL */
+        text_reserve(text, length);
+    if (length > 0)
+        memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+}
+static inline void text_append(struct text *text, const char *more)
+{
+    text_append_bytes(text, more, strlen(more));
+}
 void text_append_character(struct text *text, char character);
 void text_append_unsigned(struct text *text, uint64_t number); /* decimal, fast */
 void text_append_signed(struct text *text, int64_t number);

@@ -20,22 +20,19 @@ static const char *form_name(uint32_t form)
     }
 }
 
-static void json_member(struct text *out, const char *name, const char *value)
+/* `start` is the text up to the value: ,"name": */
+static void json_member(struct text *out, const char *start, const char *value)
 {
-    text_append(out, ",");
-    text_append_json(out, name);
-    text_append(out, ":");
+    text_append(out, start);
     if (value)
         text_append_json(out, value);
     else
         text_append(out, "null");
 }
 
-static void json_files(const struct pipeline *pipeline, const char *name, struct slice files, struct text *out)
+static void json_files(const struct pipeline *pipeline, const char *start, struct slice files, struct text *out)
 {
-    text_append(out, ",");
-    text_append_json(out, name);
-    text_append(out, ":{");
+    text_append(out, start);
     for (uint32_t i = 0; i < files.count; i++) {
         const struct file_tag *file = &pipeline->files.items[files.at + i];
         if (i > 0)
@@ -103,13 +100,13 @@ static void json_stage(const struct plan *plan, uint32_t number, struct text *ou
     const struct plan_image *image = planned->image == UINT32_MAX ? NULL : &plan->images[planned->image];
     text_append(out, "{\"name\":");
     text_append_json(out, pipeline_text(pipeline, stage->name));
-    json_member(out, "backend", plan->backends[planned->backend].name);
-    json_member(out, "image", image ? image->reference : NULL);
-    json_member(out, "digest", image ? image->config_digest : NULL);
-    json_member(out, "form", form_name(plan->backends[planned->backend].form));
+    json_member(out, ",\"backend\":", plan->backends[planned->backend].name);
+    json_member(out, ",\"image\":", image ? image->reference : NULL);
+    json_member(out, ",\"digest\":", image ? image->config_digest : NULL);
+    json_member(out, ",\"form\":", form_name(plan->backends[planned->backend].form));
     json_command(plan, number, out);
-    json_files(pipeline, "inputs", stage->inputs, out);
-    json_files(pipeline, "outputs", stage->outputs, out);
+    json_files(pipeline, ",\"inputs\":{", stage->inputs, out);
+    json_files(pipeline, ",\"outputs\":{", stage->outputs, out);
     text_append(out, ",\"after\":[");
     for (uint32_t i = 0; i < stage->after.count; i++) {
         if (i > 0)
@@ -139,9 +136,9 @@ bool plan_write_json(const struct plan *plan, int descriptor, struct error *erro
     text_append_json(&out, pipeline_text(pipeline, pipeline->name));
     text_append(&out, ",\"backend\":{\"name\":");
     text_append_json(&out, backend->name);
-    json_member(&out, "scheduler", backend->scheduler_name);
-    json_member(&out, "runtime", backend->runtime_name);
-    json_member(&out, "registry", backend->registry_name);
+    json_member(&out, ",\"scheduler\":", backend->scheduler_name);
+    json_member(&out, ",\"runtime\":", backend->runtime_name);
+    json_member(&out, ",\"registry\":", backend->registry_name);
     text_append(&out, "},\"stages\":[");
     for (size_t i = 0; i < pipeline->stages.count; i++) {
         text_append(&out, i > 0 ? ",\n" : "\n");
