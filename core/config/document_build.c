@@ -140,21 +140,25 @@ static bool at_top(const struct document_build *build)
     return build->frames.count == 1 && build->reader->entry != NULL;
 }
 
-static bool count_met(struct document_build *build, uint64_t weight, const struct build_event *event)
+static bool refuse_count(struct document_build *build, const struct build_event *event)
 {
-    build->met = build->met > UINT64_MAX - weight ? UINT64_MAX : build->met + weight;
     if (build->met > build->nodes_limit) {
         problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column), NULL,
                     "the file holds more than %llu values", (unsigned long long)build->nodes_limit);
         return false;
     }
-    if (build->entry_uses_alias && build->met - build->met_before_entry > ALIAS_ENTRY_NODES) {
-        problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column),
-                    "aliases of aliases multiply: write the values out or use fewer",
-                    "with its aliases this entry holds more than %d values", ALIAS_ENTRY_NODES);
-        return false;
-    }
-    return true;
+    problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column),
+                "aliases of aliases multiply: write the values out or use fewer",
+                "with its aliases this entry holds more than %d values", ALIAS_ENTRY_NODES);
+    return false;
+}
+
+static inline bool count_met(struct document_build *build, uint64_t weight, const struct build_event *event)
+{
+    build->met = build->met > UINT64_MAX - weight ? UINT64_MAX : build->met + weight;
+    bool too_many = build->met > build->nodes_limit;
+    bool multiplied = build->entry_uses_alias && build->met - build->met_before_entry > ALIAS_ENTRY_NODES;
+    return too_many || multiplied ? refuse_count(build, event) : true;
 }
 
 /* A tag would change what a value is; we have none. */
@@ -185,13 +189,12 @@ static inline struct anchor *set_anchor(struct document_build *build, const char
 
 static bool is_null_text(const struct build_event *event)
 {
-    static const char *const nulls[] = {"~", "null", "Null", "NULL"};
-    if (event->length == 0)
-        return true;
-    for (size_t i = 0; (event->length == 1 || event->length == 4) && i < sizeof nulls / sizeof nulls[0]; i++)
-        if (strcmp(event->text, nulls[i]) == 0)
-            return true;
-    return false;
+    const char *text = event->text;
+    if (event->length < 2)
+        return event->length == 0 || text[0] == '~';
+    if (event->length != 4 || (text[0] != 'n' && text[0] != 'N'))
+        return false;
+    return strcmp(text, "null") == 0 || strcmp(text, "Null") == 0 || strcmp(text, "NULL") == 0;
 }
 
 /* Values of the verbatim key stand directly in a top-level entry, or at the top of a small document. */
@@ -433,7 +436,8 @@ static bool refuse_root(struct document_build *build, const struct build_event *
 
 static bool take_scalar(struct document_build *build, const struct build_event *event, bool *has_dollar)
 {
-    bool has_nul = strlen(event->text) != event->length; /* libyaml puts a NUL behind every text */
+    /* Only an escape in quotes makes a NUL; libyaml puts one behind every text. */
+    bool has_nul = !event->plain && strlen(event->text) != event->length;
     *has_dollar = !has_nul && memchr(event->text, '$', event->length) != NULL;
     if (has_nul) {
         problem_add(build->problems, PROBLEM_ERROR, build_place(build, event->line, event->column), NULL,
