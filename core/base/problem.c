@@ -161,6 +161,17 @@ static void append_json_member(struct text *out, const char *name, const char *v
         text_append(out, "null");
 }
 
+static void append_position(struct text *out, const char *name, uint32_t number)
+{
+    text_append(out, ", ");
+    text_append_json(out, name);
+    text_append(out, ": ");
+    if (number > 0)
+        text_append_unsigned(out, number);
+    else
+        text_append(out, "null");
+}
+
 void problems_print_json(const struct problems *problems, struct text *out)
 {
     text_append(out, "{\"problems\": [");
@@ -169,7 +180,8 @@ void problems_print_json(const struct problems *problems, struct text *out)
         text_append(out, i > 0 ? ",\n  {\"level\": " : "\n  {\"level\": ");
         text_append_json(out, problem_level_name(problem->level));
         append_json_member(out, "file", problem->file);
-        text_format(out, ", \"line\": %u, \"column\": %u", (unsigned)problem->line, (unsigned)problem->column);
+        append_position(out, "line", problem->line);
+        append_position(out, "column", problem->column);
         append_json_member(out, "message", problem->message);
         append_json_member(out, "hint", problem->hint);
         text_append_character(out, '}');

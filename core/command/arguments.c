@@ -45,6 +45,10 @@ static bool set_value(const struct found *found, const char *written, const char
     const struct argument_option *option = found->option;
     char *place = (char *)found->values + option->offset;
     uint64_t number;
+    if (value[0] == '\0') { /* an unset variable of a script, most of the time */
+        error_set(error, ERROR_INPUT, "option '%s' needs a value, not an empty one", written);
+        return error_hint(error, "%s %s", written, option->value != NULL ? option->value : "VALUE");
+    }
     switch (option->kind) {
     case ARGUMENT_TEXT:
         memcpy(place, &value, sizeof value);
@@ -174,6 +178,11 @@ bool arguments_check_words(const struct argument_positional *positionals, const 
             return error_hint(error, "usage: %s", usage);
         }
         size_t take = place->repeated ? left - needed_words : 1;
+        for (size_t i = at; i < at + take; i++)
+            if (words->items[i][0] == '\0') {
+                error_set(error, ERROR_INPUT, "%s is empty", place->name);
+                return error_hint(error, "usage: %s", usage);
+            }
         for (size_t i = at; place->choices != NULL && i < at + take; i++) {
             bool known = false;
             for (size_t c = 0; place->choices[c] != NULL; c++)

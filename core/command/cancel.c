@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "command/chosen_run.h"
 #include "command/command.h"
+#include "command/left_over.h"
 #include "run/machine.h"
 #include "run/run_folder.h"
 
@@ -16,6 +17,28 @@ static const struct argument_positional positionals[] = {
     {.name = "RUN", .completion = COMPLETE_FILE, .help = "as for 'descpipe status'"},
     {.name = NULL},
 };
+
+/* Of a run that no engine follows any more: there is nobody to ask. */
+static bool end_left_over(const struct run_view *view, const char *name, struct error *error)
+{
+    if (view->counts[TASK_RUNNING] == 0)
+        return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+    if (!run_view_is_here(view)) {
+        error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
+                  view->host != NULL ? view->host : "another machine");
+        return error_hint(error, "type the same on that machine");
+    }
+    cleanup(text_clear) struct text ended = TEXT_INIT;
+    cleanup(text_clear) struct text kept = TEXT_INIT;
+    left_over_end(view, &ended, &kept);
+    if (ended.length > 0)
+        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
+    if (kept.length == 0)
+        return true;
+    error_set(error, ERROR_SYSTEM, "what run %s left running could not be ended: %s", name, text_bytes(&kept));
+    return error_hint(error, "its owner can end it; what a container engine or a batch system holds ends there, by the "
+                             "name that 'descpipe status --json' gives as \"native\"");
+}
 
 static int run_cancel(struct invocation *invocation)
 {
@@ -28,10 +51,8 @@ static int run_cancel(struct invocation *invocation)
         error_set(&error, ERROR_INPUT, "run %s has ended already: %s", name, view->end_state);
         return command_fail(&error);
     }
-    if (view->abandoned) {
-        error_set(&error, ERROR_INPUT, "run %s is stopped: no descpipe follows it any more", name);
-        return command_fail(&error);
-    }
+    if (view->abandoned)
+        return end_left_over(view, name, &error) ? 0 : command_fail(&error);
     struct machine machine;
     machine_read(&machine);
     const struct passwd *user = getpwuid(getuid());
@@ -46,7 +67,9 @@ static int run_cancel(struct invocation *invocation)
 const struct command command_cancel = {
     .name = "cancel",
     .summary = "ask a run to stop",
-    .description = "What runs is ended, nothing new is started. Returns at once.",
+    .description =
+        "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
+        "ends\nwhat goes on itself, and waits for that.",
     .examples = "  descpipe cancel 20261121-06",
     .positionals = positionals,
     .run = run_cancel,

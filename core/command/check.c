@@ -23,13 +23,11 @@ static void append_number(struct text *out, size_t count, const char *what, bool
     *first = false;
 }
 
-static void print_summary(const struct planning *planning, const char *file, bool quiet, struct text *out)
+static void print_summary(const struct planning *planning, const char *file, struct text *out)
 {
     const struct problems *problems = &planning->problems;
     bool first = true;
     if (problems->errors + problems->warnings + problems->notes == 0) {
-        if (quiet)
-            return;
         size_t stages = planning->pipeline != NULL ? planning->pipeline->stages.count : 0;
         text_append(out, "no problems in '");
         text_append_printable(out, file, 4096);
@@ -59,8 +57,10 @@ static int run_check(struct invocation *invocation)
         problems_print_json(&planning.problems, out);
         return status;
     }
+    if (planning.problems.errors == 0 && invocation->globals.quiet)
+        return status;
     problems_print(&planning.problems, out);
-    print_summary(&planning, file, invocation->globals.quiet, out);
+    print_summary(&planning, file, out);
     return status;
 }
 

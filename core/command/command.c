@@ -59,7 +59,7 @@ static const struct command *const commands[] = {
     &command_run,    &command_check,   &command_plan,   &command_status, &command_runs,   &command_logs,
     &command_cancel, &command_plugins, &command_doctor, &command_config, &command_schema, &command_completion,
 };
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+enum { COMMANDS = sizeof commands / sizeof commands[0], STATUS_PIPE = 128 + SIGPIPE };
 
 const struct argument_option *command_global_options(void)
 {
@@ -91,6 +91,8 @@ int command_finish(struct invocation *invocation, int status)
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (output_finish(&invocation->output, &error))
         return status;
+    if (invocation->output.failure == EPIPE && status == 0)
+        return STATUS_PIPE; /* "| head" is no failure of ours: what a shell makes of a tool that SIGPIPE ends */
     int write_status = command_fail(&error);
     return status != 0 ? status : write_status;
 }
@@ -275,6 +277,11 @@ static int dispatch(int argc, char **argv, struct invocation *invocation)
         return status;
     if (at == argc || invocation->globals.version)
         return no_command(invocation, NULL);
+    if (strcmp(argv[at], "help") == 0) { /* "help run" is "run --help" */
+        invocation->globals.help = true;
+        if (++at == argc)
+            return no_command(invocation, NULL);
+    }
     const struct command *parent = NULL, *command = find_command(argv[at], command_table());
     if (command == NULL)
         return unknown_command(argv[at], command_table(), NULL);
@@ -293,13 +300,14 @@ static int dispatch(int argc, char **argv, struct invocation *invocation)
     return run_command(parent, command, argc, argv, at, invocation);
 }
 
-/* A program started with one of 0, 1, 2 closed would write its messages into the first file that it opens. */
+/* A program started with one of 0, 1, 2 closed would write its messages into the first file that it opens. What stands
+ * in for a closed standard output cannot be written to either: results that nobody gets are a failure. */
 static void keep_standard_descriptors(void)
 {
     for (int descriptor = 0; descriptor < 3; descriptor++)
         if (fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null",
-                        descriptor == 0 ? O_RDONLY : O_WRONLY); /* inherited on purpose, as they always are */
+                        descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY); /* inherited, as they always are */
 }
 
 int command_main(int argc, char **argv)

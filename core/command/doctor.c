@@ -233,6 +233,10 @@ static void print_hints(const struct examination *examination, struct text *out)
         text_append(out, first ? "\nWhat to do:\n" : "");
         first = false;
         text_format(out, "  %s/%s: ", patient->entry->kind, patient->entry->name);
+        if (patient->message != NULL) { /* whole, where the table has cut it */
+            text_append_printable(out, patient->message, 2000);
+            text_append(out, "\n    ");
+        }
         text_append_printable(out, patient->hint, 2000);
         text_append(out, "\n");
     }

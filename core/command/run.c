@@ -23,7 +23,7 @@
 #include "report/run_end.h"
 #include "run/front.h"
 
-enum { SIGNALLED_TWICE = 130, NOTICE_LIMIT = 65536 };
+enum { SIGNALLED_TWICE = 130, SIGNALLED = 128, NOTICE_LIMIT = 65536 };
 
 struct run_values {
     struct pipeline_options pipeline;
@@ -205,6 +205,20 @@ static void interrupted(void *context, int signal, int sender_pid)
         loop_stop(show->loop);
 }
 
+/* Ctrl-\: at once, but not without a word. The engine sees that we are gone, and leaves. */
+static void told_to_quit(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)sender_pid;
+    if (show->mode == MODE_LIVE)
+        live_end(show->live, &show->invocation->output.text);
+    flush(show);
+    if (show->view != NULL)
+        log_notice("left; stages that run go on: 'descpipe status %s' shows how far it came",
+                   show->view->run != NULL ? show->view->run : show->view->folder);
+    _exit(SIGNALLED + signal);
+}
+
 static void told_to_leave(void *context, int signal, int sender_pid)
 {
     struct show *show = context;
@@ -270,6 +284,7 @@ static bool start(struct show *show, const struct run_request *request, struct e
     loop_signal(show->loop, SIGINT, interrupted, show);
     loop_signal(show->loop, SIGTERM, told_to_leave, show);
     loop_signal(show->loop, SIGHUP, told_to_leave, show);
+    loop_signal(show->loop, SIGQUIT, told_to_quit, show);
     show->news = loop_watch(show->loop, show->front.socket, LOOP_READABLE, news_came, show);
     if (show->mode == MODE_LIVE) {
         show->live = live_new(&show->invocation->terminal);
@@ -280,6 +295,24 @@ static bool start(struct show *show, const struct run_request *request, struct e
     }
     show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
     return true;
+}
+
+/* A run that fails says why, also when the one that knew is dead. */
+static void tell_death(const struct show *show)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    int signal = show->front.died_of;
+    if (signal == SIGKILL || signal == SIGTERM)
+        error_set(&error, ERROR_BUG, "the engine was killed (signal %d), by somebody or for want of memory", signal);
+    else if (signal != 0)
+        error_set(&error, ERROR_BUG, "the engine ended unexpectedly (signal %d); this is a bug", signal);
+    else
+        error_set(&error, ERROR_BUG, "the engine ended unexpectedly; this is a bug");
+    if (show->view != NULL)
+        error_hint(&error, "stages that run go on: 'descpipe status %s' shows them, 'descpipe cancel %s' ends them",
+                   show->view->run != NULL ? show->view->run : show->view->folder,
+                   show->view->run != NULL ? show->view->run : show->view->folder);
+    log_error(&error);
 }
 
 static void finish(struct show *show)
@@ -301,6 +334,8 @@ static void finish(struct show *show)
         run_end_print(show->view, &style, &output->text);
     }
     flush(show);
+    if (show->front.died)
+        tell_death(show);
     if (show->left && show->view != NULL && show->view->end_state == NULL)
         log_notice("told to leave: stages that run go on, and how they end is recorded in '%s'", show->view->folder);
 }

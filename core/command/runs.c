@@ -22,7 +22,8 @@ static const struct argument_option options[] = {
     {.name = NULL},
 };
 
-enum { DEFAULT_LIMIT = 20, STAMP_SECONDS = 19 };
+/* A beginning of the folder says nothing: narrower terminals do without it. */
+enum { DEFAULT_LIMIT = 20, STAMP_SECONDS = 19, FOLDER_WIDTH = 120 };
 
 static void append_time(int64_t at_ms, struct text *out)
 {
@@ -34,7 +35,8 @@ static void append_time(int64_t at_ms, struct text *out)
     text_append(out, "Z");
 }
 
-static void add_row(struct grid *grid, const struct run_index_entry *entry, const struct run_summary *summary)
+static void add_row(struct grid *grid, const struct run_index_entry *entry, const struct run_summary *summary,
+                    bool with_folder)
 {
     cleanup(text_clear) struct text started = TEXT_INIT;
     cleanup(text_clear) struct text took = TEXT_INIT;
@@ -51,7 +53,8 @@ static void add_row(struct grid *grid, const struct run_index_entry *entry, cons
     grid_add(grid, text_bytes(&took), "");
     grid_add(grid, text_bytes(&tasks), "");
     grid_add(grid, summary->name != NULL ? summary->name : "", "");
-    grid_add(grid, entry->folder, "\x1b[2m");
+    if (with_folder)
+        grid_add(grid, entry->folder, "\x1b[2m");
 }
 
 static void json_text(struct text *out, const char *name, const char *value)
@@ -99,7 +102,8 @@ static int run_runs(struct invocation *invocation)
                                                  {.title = "tasks", .right = true},
                                                  {.title = "pipeline", .flexible = true},
                                                  {.title = "folder", .flexible = true}};
-    cleanup(grid_free) struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
+    bool with_folder = invocation->terminal.width == 0 || invocation->terminal.width >= FOLDER_WIDTH;
+    cleanup(grid_free) struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0] - !with_folder);
     cleanup(memory_free) char *index = run_index_folder();
     struct run_index_entry *entries = NULL;
     size_t count = index != NULL ? run_index_read(index, &entries) : 0;
@@ -113,7 +117,7 @@ static int run_runs(struct invocation *invocation)
             if (values->json)
                 append_json(&entries[i], &summary, shown == 0, out);
             else
-                add_row(grid, &entries[i], &summary);
+                add_row(grid, &entries[i], &summary, with_folder);
             shown++;
         }
         run_index_entry_clear(&entries[i]);

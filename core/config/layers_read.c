@@ -394,18 +394,37 @@ static void read_option_variable(const struct reading *reading, const char *name
     list_add(&reading->layers->options, option);
 }
 
+/* Said, not refused: it may be some other program's. */
+static void note_unknown_variable(const struct reading *reading, const char *name, const char *rest)
+{
+    cleanup(memory_free) char *word = memory_copy_text(rest);
+    for (char *c = word; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    const char *nearest = text_nearest(word, layers_value_keys());
+    cleanup(text_clear) struct text hint = TEXT_INIT;
+    for (const char *c = nearest != NULL ? nearest : ""; *c != '\0'; c++)
+        text_append_character(&hint, (char)toupper((unsigned char)*c));
+    cleanup(memory_free) char *question =
+        nearest != NULL ? memory_format("did you mean DESCPIPE_%s?", text_bytes(&hint)) : NULL;
+    problem_add(reading->problems, PROBLEM_NOTE, (struct place){0}, question,
+                "the environment variable '%s' means nothing to descpipe", name);
+}
+
 static void read_variable(const struct reading *reading, const char *name, const char *value)
 {
     static const char prefix[] = "DESCPIPE_";
     const char *const *keys = layers_value_keys();
     const char *rest = name + sizeof prefix - 1;
     for (size_t i = 0; keys[i] != NULL; i++)
-        if (strcasecmp(keys[i], rest) == 0 && value[0] != '\0') {
-            add_value(reading, keys[i], value, (struct place){.file = name});
+        if (strcasecmp(keys[i], rest) == 0) {
+            if (value[0] != '\0')
+                add_value(reading, keys[i], value, (struct place){.file = name});
             return;
         }
     if (text_starts_with(name, option_prefix))
         read_option_variable(reading, name, value);
+    else if (strcmp(rest, "PLUGIN_PATH") != 0)
+        note_unknown_variable(reading, name, rest);
 }
 
 static void read_environment(struct config_layers *layers, const char *const *environment, struct problems *problems)

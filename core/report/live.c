@@ -24,9 +24,10 @@ enum {
 };
 
 struct stage_live {
-    uint32_t task; /* the one that started last */
-    bool active;   /* in the list */
-    bool told;     /* its end stands above */
+    uint32_t task;         /* the one that started last */
+    int64_t started_at_ms; /* the first one; 0: none yet */
+    bool active;           /* in the list */
+    bool told;             /* its end stands above */
 };
 
 struct live {
@@ -178,7 +179,7 @@ static void say_stage_with_members(struct live *live, const struct stage_view *s
 {
     cleanup(text_clear) struct text line = TEXT_INIT;
     text_append_printable(&line, run_view_text(live->view, stage->name), LINE_LIMIT);
-    text_format(&line, "  %u members: ", stage->tasks);
+    text_format(&line, "  %u member%s: ", stage->tasks, stage->tasks == 1 ? "" : "s");
     status_print_counts(stage->counts, &line);
     enum task_state state = stage_view_state(stage);
     say_cut(live, status_color(state), state_mark(live, state), text_bytes(&line));
@@ -242,6 +243,8 @@ void live_change(void *context, const struct run_view *view, const struct run_ch
     struct stage_live *stage = stage_live(live, task->stage_number);
     if (change->event == RUN_EVENT_TASK_STARTED) {
         stage->task = change->task;
+        if (stage->started_at_ms == 0)
+            stage->started_at_ms = task->started_at_ms;
         if (!stage->active)
             list_add(&live->active, task->stage_number);
         stage->active = true;
@@ -340,7 +343,24 @@ static unsigned append_where(const struct live *live, const struct task_view *ta
     return display_append(out, text_bytes(&where), limit);
 }
 
-/* "name  bar  elapsed  where  last output" */
+/* "  3/8", where the line has room for it. Returns the columns used. */
+static unsigned append_progress(struct frame *frame, const struct stage_view *stage, unsigned used)
+{
+    cleanup(text_clear) struct text progress = TEXT_INIT;
+    text_format(&progress, "  %u/%u", stage_ended_tasks(stage), stage->tasks);
+    unsigned width = display_width(text_bytes(&progress));
+    if (used + width > frame->width)
+        return 0;
+    text_append(frame->out, text_bytes(&progress));
+    return width;
+}
+
+static int64_t stage_elapsed_ms(const struct stage_live *stage, int64_t now_ms)
+{
+    return now_ms > stage->started_at_ms ? now_ms - stage->started_at_ms : 0;
+}
+
+/* "name  bar  elapsed  done/all  where  member: last output" */
 static void draw_stage(struct frame *frame, uint32_t number)
 {
     struct live *live = frame->live;
@@ -358,7 +378,8 @@ static void draw_stage(struct frame *frame, uint32_t number)
         return;
     }
     text_append(out, "  ");
-    int64_t elapsed_ms = task_view_wall_ms(task, frame->now_ms);
+    int64_t elapsed_ms = stage->has_members ? stage_elapsed_ms(&live->stages.items[number], frame->now_ms)
+                                            : task_view_wall_ms(task, frame->now_ms);
     if (frame->width >= NARROW) {
         if (stage->has_members)
             append_bar(live, BAR_WIDTH, (double)stage_ended_tasks(stage) / stage->tasks, out);
@@ -370,12 +391,12 @@ static void draw_stage(struct frame *frame, uint32_t number)
         used += BAR_WIDTH + 2;
     }
     text_reset(&piece);
-    if (stage->has_members)
-        text_format(&piece, "%u/%u", stage_ended_tasks(stage), stage->tasks);
-    else if (elapsed_ms >= 0)
+    if (elapsed_ms >= 0)
         append_elapsed(elapsed_ms, &piece);
     append_padded(out, text_bytes(&piece), ELAPSED_WIDTH);
     used += ELAPSED_WIDTH;
+    if (stage->has_members)
+        used += append_progress(frame, stage, used);
     if (frame->width >= NARROW && task->host != 0) {
         text_append(out, "  ");
         used += 2 + append_where(live, task, WHERE_LIMIT, out);
@@ -384,8 +405,14 @@ static void draw_stage(struct frame *frame, uint32_t number)
         text_reset(&piece);
         last_output(view, live->stages.items[number].task, &piece);
         if (piece.length > 0) {
+            cleanup(text_clear) struct text line = TEXT_INIT;
             cleanup(text_clear) struct text cut = TEXT_INIT;
-            display_append(&cut, text_bytes(&piece), frame->width - used - 2);
+            if (stage->has_members) {
+                text_append_printable(&line, run_view_text(view, task->member), LINE_LIMIT);
+                text_append(&line, ": ");
+            }
+            text_append(&line, text_bytes(&piece));
+            display_append(&cut, text_bytes(&line), frame->width - used - 2);
             text_append(out, "  ");
             append_styled(live, "\x1b[2m", text_bytes(&cut), out);
         }

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/path.h"
 
 enum { PIECE = 65536, WAIT_MS = 500, LINE_LIMIT = 65536, STAMP_WIDTH = 24 };
@@ -205,11 +206,22 @@ static void follow(struct follower *follower)
     }
 }
 
+/* What has ended without a word is told of, not refused. */
 static bool no_log(const struct logs_request *request, uint32_t attempt, struct error *error)
 {
     const struct task_view *task = &request->view->tasks.items[request->task];
     cleanup(text_clear) struct text name = TEXT_INIT;
     run_view_append_task(request->view, request->task, &name);
+    bool last = attempt == task->attempt;
+    if (attempt > 0 && (attempt < task->attempt || (last && task_state_is_end(task->state)))) {
+        cleanup(text_clear) struct text end = TEXT_INIT;
+        if (last)
+            run_view_append_verdict(request->view, task, &end);
+        const char *reason = last && task_state_is_bad(task->state) ? run_view_reason(request->view, task) : "";
+        log_notice("attempt %u of '%s' wrote nothing%s%s%s%s", attempt, text_bytes(&name), last ? ": " : "",
+                   text_bytes(&end), reason[0] != '\0' ? ": " : "", reason);
+        return true;
+    }
     if (attempt == 0)
         error_set(error, ERROR_INPUT, "'%s' has written nothing: it is %s", text_bytes(&name),
                   task_state_name(task->state));

@@ -2,6 +2,8 @@
 /* The end of a run, for people. */
 #include "report/run_end.h"
 
+#include <sys/stat.h>
+
 #include "report/log_file.h"
 #include "report/status.h"
 
@@ -26,14 +28,29 @@ static void print_failure(const struct run_view *view, uint32_t number, bool col
     }
 }
 
+static bool has_written(const struct run_view *view, uint32_t number)
+{
+    for (int stream = 0; stream < LOG_STREAMS; stream++) {
+        struct stat status;
+        cleanup(memory_free) char *path =
+            log_file_find(view, number, view->tasks.items[number].attempt, (enum log_stream)stream);
+        if (path != NULL && stat(path, &status) == 0 && status.st_size > 0)
+            return true;
+    }
+    return false;
+}
+
 static void print_next(const struct run_view *view, uint32_t number, struct text *out)
 {
     cleanup(text_clear) struct text name = TEXT_INIT;
     run_view_append_task(view, number, &name);
-    text_append(out, "\nnext: descpipe logs ");
+    bool wrote = has_written(view, number); /* what never started has no log to look at */
+    text_append(out, wrote ? "\nnext: descpipe logs " : "\nnext: descpipe status ");
     text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
-    text_append(out, " ");
-    text_append_shell_word(out, text_bytes(&name));
+    if (wrote) {
+        text_append(out, " ");
+        text_append_shell_word(out, text_bytes(&name));
+    }
     text_append(out, "\n");
 }
 

@@ -75,7 +75,7 @@ static uint32_t named_task(struct run_reader *reader, const json_t *record)
     return task != UINT32_MAX ? task : add_task(reader, stage_name, member);
 }
 
-static void set_state(struct run_reader *reader, uint32_t task, enum task_state state)
+void run_reader_set_state(struct run_reader *reader, uint32_t task, enum task_state state)
 {
     struct task_view *item = &reader->view.tasks.items[task];
     struct stage_view *stage = &reader->view.stages.items[item->stage_number];
@@ -149,6 +149,8 @@ static void apply_writer(struct run_reader *reader, const json_t *record)
 {
     struct run_view *view = &reader->view;
     keep_text(&view->host, record, "host");
+    keep_text(&view->boot, record, "boot");
+    keep_text(&view->pids, record, "pids");
     keep_text(&view->version, record, "version");
     if (view->records > 0)
         reader->change.event = RUN_EVENT_RESUMED;
@@ -214,9 +216,10 @@ static void apply_intent(struct run_reader *reader, const json_t *record)
         item->exit_code = -1;
         item->signal = 0;
         item->cpu_ms = 0;
-        item->peak_memory = 0;
+        item->peak_memory = item->session_start = 0;
+        item->session = 0;
         memory_free(steal(&item->evidence));
-        set_state(reader, task, TASK_READY);
+        run_reader_set_state(reader, task, TASK_READY);
     }
 }
 
@@ -245,7 +248,7 @@ static void apply_submitted(struct run_reader *reader, const json_t *record)
     if (item == NULL)
         return;
     if (item->state < TASK_SUBMITTED)
-        set_state(reader, reader->change.task, TASK_SUBMITTED);
+        run_reader_set_state(reader, reader->change.task, TASK_SUBMITTED);
     item->native = intern(reader, json_string_value(json_object_get(record, "native")));
     item->submitted_at_ms = reader->change.at_ms;
     reader->change.event = RUN_EVENT_SUBMITTED;
@@ -257,7 +260,7 @@ static void apply_queued(struct run_reader *reader, const json_t *record)
     if (item == NULL)
         return;
     item->reason = intern(reader, json_string_value(json_object_get(record, "reason")));
-    set_state(reader, reader->change.task, TASK_QUEUED);
+    run_reader_set_state(reader, reader->change.task, TASK_QUEUED);
     reader->change.event = RUN_EVENT_TASK_STATE;
 }
 
@@ -274,8 +277,14 @@ static void apply_started(struct run_reader *reader, const json_t *record)
         host = reader->view.host;
     if (host != NULL)
         item->host = intern(reader, host);
+    json_int_t session = json_integer_value(json_object_get(record, "pid"));
+    json_int_t session_start = json_integer_value(json_object_get(record, "session_start"));
+    if (session > 0 && session <= INT32_MAX && session_start > 0) {
+        item->session = (int32_t)session;
+        item->session_start = (uint64_t)session_start;
+    }
     item->started_at_ms = time_member(record, "started_at", reader->change.at_ms);
-    set_state(reader, reader->change.task, TASK_RUNNING);
+    run_reader_set_state(reader, reader->change.task, TASK_RUNNING);
     reader->change.event = RUN_EVENT_TASK_STARTED;
 }
 
@@ -355,13 +364,13 @@ static void apply_verdict(struct run_reader *reader, const json_t *record)
     reader->change.task = task;
     const json_t *retry = json_object_get(record, "retry");
     if (json_is_object(retry)) {
-        set_state(reader, task, TASK_PLANNED);
+        run_reader_set_state(reader, task, TASK_PLANNED);
         reader->change.event = RUN_EVENT_TASK_RETRY;
         reader->change.text = json_string_value(json_object_get(retry, "reason"));
         reader->change.retry_at_ms = json_integer_value(json_object_get(retry, "at"));
         return;
     }
-    set_state(reader, task, verdict_state(verdict));
+    run_reader_set_state(reader, task, verdict_state(verdict));
     reader->change.event = RUN_EVENT_TASK_ENDED;
 }
 
@@ -374,7 +383,7 @@ static void apply_state(struct run_reader *reader, const json_t *record)
     const char *reason = json_string_value(json_object_get(record, "reason"));
     if (reason != NULL)
         reader->view.tasks.items[task].reason = intern(reader, reason);
-    set_state(reader, task, state);
+    run_reader_set_state(reader, task, state);
     reader->change.task = task;
     reader->change.event = RUN_EVENT_TASK_STATE;
 }

@@ -25,6 +25,9 @@ static inline uint64_t run_reader_task_key(symbol stage, symbol member)
 }
 /* Reads plan.json when it is there; what is known already stays. */
 void run_reader_plan(struct run_reader *reader);
+void run_reader_set_state(struct run_reader *reader, uint32_t task, enum task_state state);
+/* Of a run that nobody writes: what its keeper saw, and what still runs. */
+void run_reader_outcomes(struct run_reader *reader);
 /* Applies one record and tells reader->changed. */
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record);
 

@@ -14,9 +14,9 @@
 
 enum { SHOWN_NAME_LIMIT = 300 };
 
-static const char *const state_names[TASK_STATES] = {"planned",   "ready",     "submitted", "queued",
-                                                     "running",   "succeeded", "cached",    "failed",
-                                                     "cancelled", "skipped",   "lost"};
+static const char *const state_names[TASK_STATES] = {"planned", "ready",     "submitted", "queued",
+                                                     "running", "ended",     "succeeded", "cached",
+                                                     "failed",  "cancelled", "skipped",   "lost"};
 
 const char *task_state_name(enum task_state state)
 {
@@ -59,6 +59,8 @@ void run_view_free(struct run_view *view)
     memory_free(view->backend);
     memory_free(view->output);
     memory_free(view->version);
+    memory_free(view->boot);
+    memory_free(view->pids);
     memory_free(view->end_state);
     memory_free(view->cancel_by);
     memory_free(reader);
@@ -115,6 +117,10 @@ void run_view_append_verdict(const struct run_view *view, const struct task_view
     bool judged = verdict[0] != '\0' && task->state != TASK_CACHED && task->state != TASK_SKIPPED;
     if (!judged) {
         text_append(out, task_state_name(task->state));
+        if (task->state == TASK_ENDED && task->signal > 0)
+            text_format(out, ", signal %d", (int)task->signal);
+        else if (task->state == TASK_ENDED && task->exit_code >= 0)
+            text_format(out, ", exit %d", (int)task->exit_code);
         return;
     }
     text_append_printable(out, verdict, SHOWN_NAME_LIMIT);
@@ -153,9 +159,9 @@ uint32_t run_view_task(const struct run_view *view, const char *stage, const cha
 enum task_state stage_view_state(const struct stage_view *stage)
 {
     /* What goes on, then the worst end; `planned` also while some members have ended and the rest wait. */
-    static const enum task_state order[] = {TASK_RUNNING, TASK_QUEUED,    TASK_SUBMITTED, TASK_READY,
-                                            TASK_PLANNED, TASK_FAILED,    TASK_LOST,      TASK_CANCELLED,
-                                            TASK_SKIPPED, TASK_SUCCEEDED, TASK_CACHED};
+    static const enum task_state order[] = {TASK_RUNNING,   TASK_QUEUED,  TASK_SUBMITTED, TASK_READY,
+                                            TASK_PLANNED,   TASK_ENDED,   TASK_FAILED,    TASK_LOST,
+                                            TASK_CANCELLED, TASK_SKIPPED, TASK_SUCCEEDED, TASK_CACHED};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         if (stage->counts[order[i]] > 0)
             return order[i];
@@ -191,6 +197,8 @@ void run_view_look_alive(struct run_view *view)
     enum lease_state state;
     struct lease_holder holder;
     view->abandoned = view->end_state == NULL && lease_look(view->folder, &state, &holder, NULL) && state != LEASE_HELD;
+    if (view->abandoned)
+        run_reader_outcomes((struct run_reader *)view);
 }
 
 int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms)

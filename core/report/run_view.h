@@ -25,6 +25,7 @@ enum task_state {
     TASK_SUBMITTED,
     TASK_QUEUED,
     TASK_RUNNING,
+    TASK_ENDED,     /* its run left it behind and it ended: nobody has judged it yet */
     TASK_SUCCEEDED, /* from here on: ended */
     TASK_CACHED,
     TASK_FAILED,
@@ -60,6 +61,8 @@ struct task_view {
     int64_t submitted_at_ms, started_at_ms, finished_at_ms; /* of the last attempt; 0: not (yet) known */
     int64_t cpu_ms;
     uint64_t peak_memory;
+    uint64_t session_start; /* with `session` it names the processes of a stage on the run's own machine */
+    int32_t session;        /* 0: none known */
     char *evidence; /* JSON array of the last end, or NULL; kept when asked for */
 };
 
@@ -79,6 +82,7 @@ struct run_view {
     LIST(struct stage_view) stages; /* in the order of the plan */
     uint32_t counts[TASK_STATES];
     char *run, *pipeline, *name, *user, *host, *backend, *version, *output; /* NULL until the journal says so */
+    char *boot, *pids; /* which boot and process space `host` was in */
     char *end_state; /* of the `end` record, or NULL while the run goes on */
     int64_t started_at_ms, finished_at_ms, last_at_ms;
     uint64_t records;
@@ -143,8 +147,11 @@ uint32_t run_view_task(const struct run_view *view, const char *stage, const cha
 enum task_state stage_view_state(const struct stage_view *stage);
 uint32_t run_view_ended(const struct run_view *view);
 uint32_t run_view_bad(const struct run_view *view);
-/* Asks the run's lease whether somebody still writes it; sets `abandoned`. */
+/* Asks the run's lease whether somebody still writes it; sets `abandoned`. Of an abandoned run it takes what the keeper
+ * saw of stages that the journal has no end of, and looks which of them still run when it was on this machine. */
 void run_view_look_alive(struct run_view *view);
+/* The run was on this machine, in this boot of it and this process space: its process ids mean something here. */
+bool run_view_is_here(const struct run_view *view);
 /* "running", "cancelling", or the end record's word; "planned" before the first record; "stopped" for an abandoned one.
  */
 const char *run_view_state(const struct run_view *view);

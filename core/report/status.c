@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "report/grid.h"
 
-enum { NAME_LIMIT = 300, REASON_LIMIT = 1000, MEMBERS_SHOWN = 20 };
+enum { NAME_LIMIT = 300, REASON_LIMIT = 1000, MEMBERS_SHOWN = 20, JUST_NOW_MS = 2000 };
 
 const char *status_color(enum task_state state)
 {
@@ -22,6 +22,8 @@ const char *status_color(enum task_state state)
         return "\x1b[33m";
     case TASK_RUNNING:
         return "\x1b[36m";
+    case TASK_ENDED:
+        return "\x1b[33m";
     default:
         return "\x1b[2m";
     }
@@ -30,9 +32,9 @@ const char *status_color(enum task_state state)
 void status_print_counts(const uint32_t counts[TASK_STATES], struct text *out)
 {
     /* What a person asks first comes first. */
-    static const enum task_state order[] = {TASK_SUCCEEDED, TASK_CACHED,  TASK_FAILED,  TASK_LOST,
-                                            TASK_CANCELLED, TASK_SKIPPED, TASK_RUNNING, TASK_QUEUED,
-                                            TASK_SUBMITTED, TASK_READY,   TASK_PLANNED};
+    static const enum task_state order[] = {TASK_SUCCEEDED, TASK_CACHED,    TASK_FAILED, TASK_LOST,
+                                            TASK_CANCELLED, TASK_SKIPPED,   TASK_ENDED,  TASK_RUNNING,
+                                            TASK_QUEUED,    TASK_SUBMITTED, TASK_READY,  TASK_PLANNED};
     bool first = true;
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         if (counts[order[i]] == 0)
@@ -74,7 +76,7 @@ static void row_clear_at(struct row *place)
 static void fill_task(const struct run_view *view, const struct task_view *task, int64_t now_ms, struct row *row)
 {
     row->state = task->state;
-    if (task_state_is_end(task->state))
+    if (task_state_is_end(task->state) || task->state == TASK_ENDED)
         run_view_append_verdict(view, task, &row->verdict);
     else
         text_append(&row->verdict, task_state_name(task->state)); /* also of one that will be tried again */
@@ -205,6 +207,24 @@ void status_print_stages(const struct run_view *view, const struct status_style 
                     view->stages.count - shown == 1 ? "" : "s");
 }
 
+/* A stopped run of which something goes on: what to do about it. */
+static void print_left_over(const struct run_view *view, struct text *out)
+{
+    uint32_t running = view->counts[TASK_RUNNING];
+    if (!view->abandoned || running == 0)
+        return;
+    text_format(out, "no descpipe follows it any more; %u task%s %s on: 'descpipe cancel ", running,
+                running == 1 ? "" : "s", running == 1 ? "goes" : "go");
+    text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
+    text_append(out, running == 1 ? "' ends it" : "' ends them");
+    if (!run_view_is_here(view) && view->host != NULL) {
+        text_append(out, ", typed on '");
+        text_append_printable(out, view->host, NAME_LIMIT);
+        text_append(out, "'");
+    }
+    text_append(out, "\n");
+}
+
 void status_print_headline(const struct run_view *view, const struct status_style *style, struct text *out)
 {
     text_append(out, "run ");
@@ -216,13 +236,22 @@ void status_print_headline(const struct run_view *view, const struct status_styl
     text_append(out, ": ");
     text_append_printable(out, run_view_state(view), NAME_LIMIT);
     if (view->started_at_ms != 0) {
-        text_append(out, view->finished_at_ms != 0 ? ", took " : " for ");
-        clock_append_length(out,
-                            (view->finished_at_ms != 0 ? view->finished_at_ms : style->now_ms) - view->started_at_ms);
+        bool stopped = view->finished_at_ms == 0 && view->abandoned;
+        int64_t until_ms = view->finished_at_ms != 0 ? view->finished_at_ms
+                           : stopped                 ? view->last_at_ms
+                                                     : style->now_ms;
+        text_append(out, view->finished_at_ms != 0 ? ", took " : stopped ? " after " : " for ");
+        clock_append_length(out, until_ms - view->started_at_ms);
+        if (stopped && style->now_ms - until_ms >= JUST_NOW_MS) {
+            text_append(out, ", ");
+            clock_append_length(out, style->now_ms - until_ms);
+            text_append(out, " ago");
+        }
     }
     text_append(out, "\n");
     status_print_counts(view->counts, out);
     text_append(out, "\n");
+    print_left_over(view, out);
 }
 
 void status_print(const struct run_view *view, const struct status_style *style, struct text *out)

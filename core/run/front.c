@@ -27,6 +27,16 @@ static void let_go_of_terminal(void)
         return; /* then it keeps the folder: no harm */
 }
 
+/* The engine said so itself when it ended in order, and the front is gone or reads no further: this is for the others.
+ */
+static void tell_front(void *context, int exit_code, int signal)
+{
+    int *socket = context;
+    struct run_message message = {.kind = RUN_ENGINE_DIED, .status = signal != 0 ? -signal : exit_code};
+    send(*socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(*socket);
+}
+
 /* In the keeper, from here to its end. */
 static _Noreturn void live_as_keeper(const struct run_request *request, struct keeper_table *table, int socket)
 {
@@ -41,13 +51,12 @@ static _Noreturn void live_as_keeper(const struct run_request *request, struct k
         atomic_store(&table->engine, (int32_t)getpid());
         _exit(engine_run(request, table, socket));
     }
-    close(socket);
     if (engine < 0) {
         log_error(&error);
         _exit(error_exit_status(error.kind));
     }
     let_go_of_terminal();
-    keeper_run(table, engine);
+    keeper_run(table, engine, tell_front, &socket);
     _exit(0);
 }
 
@@ -101,7 +110,14 @@ enum run_news run_front_next(struct run_front *front, bool wait)
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (got != (ssize_t)sizeof message) {
-        front->exit_status = error_exit_status(ERROR_BUG); /* it ended without a word */
+        front->exit_status = error_exit_status(ERROR_BUG); /* keeper and engine ended without a word */
+        front->died = true;
+        return RUN_END;
+    }
+    if (message.kind == RUN_ENGINE_DIED) {
+        front->exit_status = error_exit_status(ERROR_BUG);
+        front->died = true;
+        front->died_of = message.status < 0 ? -message.status : 0;
         return RUN_END;
     }
     if (message.kind == RUN_FOLDER && front->folder == NULL) {

@@ -42,7 +42,8 @@ enum run_wish {
 };
 enum run_news {
     RUN_FOLDER = 1, /* the run folder exists and can be read */
-    RUN_END         /* the engine has ended, with this exit status */
+    RUN_END,        /* the engine has ended, with this exit status */
+    RUN_ENGINE_DIED /* between keeper and front only */
 };
 
 struct run_front {
@@ -50,6 +51,8 @@ struct run_front {
     pid_t keeper;
     char *folder; /* after RUN_FOLDER */
     int exit_status;
+    bool died;   /* the engine ended without saying how the run went */
+    int died_of; /* by this signal, or 0 */
 };
 
 /* Splits this process: only legal before any loop or thread exists. Problems of the pipeline file and errors before the

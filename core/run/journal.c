@@ -74,6 +74,8 @@ static void append_writer(struct journal *journal, const char *version)
     text_append_json(text, machine.host);
     text_append(text, ",\"boot\":");
     text_append_json(text, machine.boot);
+    text_append(text, ",\"pids\":");
+    text_append_json(text, machine.pids);
     text_append(text, ",\"pid\":");
     text_append_signed(text, getpid());
     text_append(text, ",\"version\":");

@@ -11,7 +11,7 @@
  * the chain of the last good line (a record `writer` with the hash of the last good line starts each epoch).
  *
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
- *     writer     {previous, host, boot, pid, version}
+ *     writer     {previous, host, boot, pids, pid, version}
  *     run        {run, pipeline, name, user, host, working, backend, options,
  *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}

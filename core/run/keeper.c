@@ -123,7 +123,8 @@ static int open_log(struct keeper_table *table)
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-void keeper_run(struct keeper_table *table, pid_t engine)
+void keeper_run(struct keeper_table *table, pid_t engine, void (*ended)(void *context, int exit_code, int signal),
+                void *context)
 {
     bool engine_lives = true;
     int log = -1;
@@ -135,7 +136,9 @@ void keeper_run(struct keeper_table *table, pid_t engine)
             break; /* ECHILD: nobody is left */
         }
         if (what.si_pid == engine) {
+            bool exited = what.si_code == CLD_EXITED;
             engine_lives = false;
+            ended(context, exited ? what.si_status : -1, exited ? 0 : what.si_status);
             continue;
         }
         /* While the engine lives these are what stages left behind: of no interest. */

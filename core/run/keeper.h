@@ -45,7 +45,9 @@ void keeper_slot_set_pid(struct keeper_table *table, int slot, pid_t pid);
 void keeper_slot_give(struct keeper_table *table, int slot);
 
 /* The keeper's whole life after the engine was split off. Returns when it has no children left. */
-void keeper_run(struct keeper_table *table, pid_t engine);
+/* `ended` is told how the engine ended, as soon as it has. */
+void keeper_run(struct keeper_table *table, pid_t engine, void (*ended)(void *context, int exit_code, int signal),
+                void *context);
 
 /* Becomes a keeper: session, subreaper, signals, no terminal. */
 bool keeper_become(struct error *error);

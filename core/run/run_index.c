@@ -208,6 +208,8 @@ static bool find_in_folder(const char *what, char **folder, struct error *error)
     cleanup(search_clear) struct search search = {.count = 0};
     add_runs_of(&search, real, "");
     memory_free(real);
+    if (search.count == 0 && access(what, R_OK | X_OK) != 0)
+        return error_system(error, "cannot look into the folder '%s'", what);
     if (search.count == 0)
         return error_set(error, ERROR_INPUT, "'%s' is neither a run folder nor a working folder with runs", what);
     *folder = steal(&search.entries[0].folder);

@@ -30,6 +30,11 @@ START_TEST(usage_errors_say_what_to_do_and_exit_2)
         {"status -q -v", "descpipe: error: '--quiet' and '--verbose' exclude each other\n"},
         {"run x --on-interrupt stay",
          "descpipe: error: option '--on-interrupt' cannot be 'stay'\ndescpipe: hint: one of: cancel, leave\n"},
+        {"run p.yaml --output=", "descpipe: error: option '--output' needs a value, not an empty one\n"
+                                 "descpipe: hint: --output DIR\n"},
+        {"logs --attempt= x", "descpipe: error: option '--attempt' needs a value, not an empty one\n"
+                              "descpipe: hint: --attempt N\n"},
+        {"help runn", "descpipe: error: unknown command 'runn'\ndescpipe: hint: did you mean 'run'?\n"},
         {"completion tcsh", "descpipe: error: SHELL cannot be 'tcsh'\ndescpipe: hint: one of: bash, zsh, fish\n"},
         {"plugins show docker",
          "descpipe: error: 'docker' names no plugin\n"
@@ -68,6 +73,10 @@ START_TEST(version_and_help_go_to_standard_output)
         {"-h", "Examples:\n"},
         {"run --help", "Usage: descpipe run [OPTIONS] PIPELINE\n"},
         {"--help run", "Usage: descpipe run [OPTIONS] PIPELINE\n"},
+        {"help", "  logs         what a stage wrote\n"},
+        {"help run", "Usage: descpipe run [OPTIONS] PIPELINE\n"},
+        {"help plugins list", "Usage: descpipe plugins list [OPTIONS]\n"},
+        {"help plugins", "  list         the plugins"},
         {"plugins list --help", "Usage: descpipe plugins list [OPTIONS]\n"},
         {"plugins --help", "  list         the plugins"},
         {"logs --help", "  -f, --follow                go on until the stage has ended"},
@@ -234,10 +243,14 @@ START_TEST(an_output_that_cannot_be_written_is_noticed)
     char message[200] = "";
     ck_assert_int_gt(read(err[0], message, sizeof message - 1), 0);
     ck_assert_str_eq(message, "descpipe: error: cannot write to standard output: No space left on device\n");
-    /* A reader that has had enough gets no message. */
+    ck_assert_int_eq(program_wait(program_start("status --json", (const int[]){nothing, -1, err[1]})), 6);
+    memset(message, 0, sizeof message);
+    ck_assert_int_gt(read(err[0], message, sizeof message - 1), 0);
+    ck_assert_str_eq(message, "descpipe: error: cannot write to standard output: Bad file descriptor\n");
+    /* A reader that has had enough gets no message: it is as when SIGPIPE ends a tool. */
     ck_assert_int_eq(pipe2(closed, O_CLOEXEC), 0);
     close(closed[0]);
-    ck_assert_int_eq(program_wait(program_start("status --json", (const int[]){nothing, closed[1], err[1]})), 6);
+    ck_assert_int_eq(program_wait(program_start("status --json", (const int[]){nothing, closed[1], err[1]})), 141);
     close(err[1]);
     ck_assert_int_eq(read(err[0], message, sizeof message), 0);
     close(full);

@@ -90,7 +90,9 @@ pid_t program_start(const char *line, const int descriptors[3])
     sigset_t none;
     ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(posix_spawn_file_actions_adddup2(&actions, descriptors[i], i), 0);
+        ck_assert_int_eq(descriptors[i] < 0 ? posix_spawn_file_actions_addclose(&actions, i)
+                                            : posix_spawn_file_actions_adddup2(&actions, descriptors[i], i),
+                         0);
     ck_assert_int_eq(posix_spawn_file_actions_addchdir_np(&actions, program_folder), 0);
     posix_spawnattr_init(&attributes);
     sigemptyset(&none);

@@ -28,7 +28,7 @@ void program_file(const char *name, const char *text); /* below program_folder *
 
 /* `line`: words parted by blanks; in a word '~' stands for a blank. --plugin-dir of the build is not added. */
 struct result program_run(const char *line);
-/* Starts it with these descriptors as 0, 1 and 2; for terminals and signals. */
+/* Starts it with these descriptors as 0, 1 and 2, -1: closed; for terminals and signals. */
 pid_t program_start(const char *line, const int descriptors[3]);
 int program_wait(pid_t pid); /* its status as in struct result */
 

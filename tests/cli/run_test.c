@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/path.h"
@@ -70,6 +71,28 @@ START_TEST(a_failed_run_says_what_to_type_and_exits_5)
     cleanup(memory_free) char *command = memory_copy_bytes(next, strcspn(next, "\n"));
     cleanup(result_clear) struct result logs = with_plugins(command); /* what it says works */
     ck_assert_str_eq(text_bytes(&logs.out), "trying\n\n==> stderr <==\nno luck\n");
+}
+END_TEST
+
+START_TEST(a_stage_that_wrote_nothing_has_a_next_command_that_works)
+{
+    static const char *const commands[] = {"'exit 3'", "'exit 3', 'more'"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        cleanup(memory_free) char *pipeline = memory_format(
+            "pipeline: {name: silent, stages: [a]}\n" HERE "a:\n  command: [/bin/sh, -c, %s]\n", commands[i]);
+        program_file("p.yaml", pipeline);
+        cleanup(result_clear) struct result run = with_plugins("run p.yaml");
+        ck_assert_int_eq(run.status, 5);
+        ck_assert_has(&run.out, "\nnext: descpipe status ");
+        const char *next = strstr(text_bytes(&run.out), "next: descpipe ") + strlen("next: descpipe ");
+        cleanup(memory_free) char *command = memory_copy_bytes(next, strcspn(next, "\n"));
+        cleanup(result_clear) struct result status = with_plugins(command);
+        ck_assert_int_eq(status.status, 0);
+        ck_assert_has(&status.out, "a      EXIT 3");
+        cleanup(result_clear) struct result logs = with_plugins("logs a");
+        ck_assert_int_eq(logs.status, 0);
+        ck_assert_str_eq(text_bytes(&logs.out), "");
+    }
 }
 END_TEST
 
@@ -305,10 +328,9 @@ START_TEST(a_terminate_signal_leaves_what_runs)
     cleanup(memory_free) char *folder = memory_copy_bytes(quote, strcspn(quote, "'"));
     text_clear(&going.text);
     cleanup(result_clear) struct result status = with_plugins("status");
-    ck_assert_has(&status.out, ": stopped for ");
-    cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
-    ck_assert_int_eq(cancel.status, 2);
-    ck_assert_has(&cancel.err, " is stopped: no descpipe follows it any more\n");
+    ck_assert_has(&status.out, ": stopped after ");
+    ck_assert_has(&status.out, "\nno descpipe follows it any more; 1 task goes on: 'descpipe cancel ");
+    ck_assert_has(&status.out, "' ends it\n");
     cleanup(memory_free) char *gate = path_join(program_folder, "gate");
     int open_gate = open(gate, O_WRONLY | O_CLOEXEC); /* it waits there still: this opens at once */
     ck_assert_int_ge(open_gate, 0);
@@ -318,6 +340,94 @@ START_TEST(a_terminate_signal_leaves_what_runs)
     cleanup(text_clear) struct text text = TEXT_INIT;
     ck_assert(file_read(keeper_log, 4096, &text, NULL)); /* its end is recorded, as was said */
     ck_assert_ptr_nonnull(strchr(text_bytes(&text), '\n'));
+    cleanup(result_clear) struct result later = with_plugins("status"); /* and read */
+    ck_assert_has(&later.out, "1 succeeded, 1 ended\n");
+    ck_assert_has(&later.out, "waiting  ended, exit 0");
+    ck_assert_ptr_null(strstr(text_bytes(&later.out), "follows it"));
+    cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
+    ck_assert_int_eq(cancel.status, 2);
+    ck_assert_has(&cancel.err, " is stopped already, and nothing of it is running\n");
+}
+END_TEST
+
+START_TEST(a_quit_signal_leaves_with_a_word)
+{
+    struct going going = start_waiting("");
+    read_until(&going, "waiting: started");
+    kill(going.pid, SIGQUIT);
+    ck_assert_int_eq(end_of(&going), 131);
+    ck_assert_has(&going.text, "descpipe: left; stages that run go on: 'descpipe status ");
+    text_clear(&going.text);
+    /* The engine goes when it sees that: until then the request is for it, afterwards the stage is ended here. */
+    cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
+    ck_assert_msg(cancel.status == 0, "%s", text_bytes(&cancel.err));
+    cleanup(memory_free) char *gate = path_join(program_folder, "gate");
+    cleanup(descriptor_close) int open_gate = open(gate, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    ck_assert_int_ge(open_gate, 0);
+    descriptor_close(open_gate);
+    open_gate = -1;
+}
+END_TEST
+
+START_TEST(cancel_ends_what_a_stopped_run_left)
+{
+    struct going going = start_waiting("");
+    read_until(&going, "waiting: started");
+    kill(going.pid, SIGTERM);
+    ck_assert_int_eq(end_of(&going), 7);
+    text_clear(&going.text);
+    cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
+    ck_assert_msg(cancel.status == 0, "%s", text_bytes(&cancel.err));
+    ck_assert_has(&cancel.err, " was stopped already; what it had left running was ended: waiting\n");
+    program_wait_for_orphans(); /* nobody opened the gate: this would wait for ever */
+    cleanup(result_clear) struct result status = with_plugins("status");
+    ck_assert_has(&status.out, "waiting  ended, signal 15");
+    cleanup(result_clear) struct result json = with_plugins("status --json");
+    ck_assert_has(&json.out, "\"state\":\"ended\"");
+    ck_assert_has(&json.out, "\"signal\":15");
+}
+END_TEST
+
+/* The engine's pid, as its journal has it. */
+static pid_t engine_of(const char *folder)
+{
+    cleanup(memory_free) char *path = path_join(folder, "journal.jsonl");
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    ck_assert(file_read(path, 1 << 20, &text, NULL));
+    json_t *json = json_loadb(text_bytes(&text), strcspn(text_bytes(&text), "\n"), 0, NULL);
+    pid_t pid = (pid_t)json_integer_value(json_object_get(json, "pid"));
+    json_decref(json);
+    ck_assert_int_gt(pid, 1);
+    return pid;
+}
+
+START_TEST(a_dead_engine_is_told_of_and_exits_70)
+{
+    static const struct {
+        int signal;
+        const char *message;
+    } cases[] = {
+        {SIGSEGV, "descpipe: error: the engine ended unexpectedly (signal 11); this is a bug\n"},
+        {SIGKILL, "descpipe: error: the engine was killed (signal 9), by somebody or for want of memory\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct going going = start_waiting("");
+        read_until(&going, "waiting: started");
+        cleanup(result_clear) struct result status = with_plugins("status --json");
+        json_t *json = json_loads(text_bytes(&status.out), 0, NULL);
+        kill(engine_of(json_string_value(json_object_get(json, "folder"))), cases[i].signal);
+        json_decref(json);
+        ck_assert_msg(end_of(&going) == 70, "%s", text_bytes(&going.text));
+        ck_assert_has(&going.text, cases[i].message);
+        ck_assert_has(&going.text, "descpipe: hint: stages that run go on: 'descpipe status ");
+        ck_assert_has(&going.text, "1 succeeded, 1 running\n");
+        text_clear(&going.text);
+        cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
+        ck_assert_msg(cancel.status == 0, "%s", text_bytes(&cancel.err));
+        program_wait_for_orphans();
+        cleanup(memory_free) char *gate = path_join(program_folder, "gate");
+        ck_assert_int_eq(unlink(gate), 0);
+    }
 }
 END_TEST
 
@@ -367,7 +477,7 @@ START_TEST(a_reader_that_goes_away_does_not_stop_the_run)
     cleanup(descriptor_close) int open_gate = open(gate, O_WRONLY | O_CLOEXEC);
     descriptor_close(open_gate);
     open_gate = -1;
-    ck_assert_int_eq(program_wait(going.pid), 6); /* the run itself was good, its account was not heard */
+    ck_assert_int_eq(program_wait(going.pid), 141); /* the run itself was good, its account was not heard */
     text_clear(&going.text);
     cleanup(result_clear) struct result status = with_plugins("status");
     ck_assert_has(&status.out, ": succeeded, ");
@@ -378,6 +488,7 @@ int main(void)
 {
     const TTest *const tests[] = {a_good_run_ends_with_its_results,
                                   a_failed_run_says_what_to_type_and_exits_5,
+                                  a_stage_that_wrote_nothing_has_a_next_command_that_works,
                                   quiet_runs_print_only_what_failed,
                                   json_lines_are_all_there_is_on_standard_output,
                                   a_dry_run_and_a_plan_create_nothing,
@@ -387,6 +498,9 @@ int main(void)
                                   configuration_and_schema_are_printed,
                                   an_interrupt_cancels_in_order_and_exits_7,
                                   a_terminate_signal_leaves_what_runs,
+                                  a_quit_signal_leaves_with_a_word,
+                                  cancel_ends_what_a_stopped_run_left,
+                                  a_dead_engine_is_told_of_and_exits_70,
                                   cancel_stops_a_run_from_elsewhere,
                                   logs_follows_a_stage_that_runs,
                                   a_reader_that_goes_away_does_not_stop_the_run,

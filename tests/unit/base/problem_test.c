@@ -69,7 +69,7 @@ START_TEST(prints_json)
     ck_assert_str_eq(out.bytes, "{\"problems\": [\n"
                                 "  {\"level\": \"error\", \"file\": \"a\\\".yaml\", \"line\": 3, \"column\": 4, "
                                 "\"message\": \"it is \\\"so\\\"\", \"hint\": \"hint\"},\n"
-                                "  {\"level\": \"note\", \"file\": null, \"line\": 0, \"column\": 0, "
+                                "  {\"level\": \"note\", \"file\": null, \"line\": null, \"column\": null, "
                                 "\"message\": \"n\", \"hint\": null}\n"
                                 "]}\n");
 }

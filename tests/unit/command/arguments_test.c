@@ -102,7 +102,6 @@ START_TEST(takes_every_way_to_write_an_option)
         {"a -q b", true, false, NULL, "", "[a] [b]"},
         {"--name x", false, false, "x", "", ""},
         {"--name=x=y", false, false, "x=y", "", ""},
-        {"--name= z", false, false, "", "", "[z]"},
         {"-nx", false, false, "x", "", ""},
         {"-n x", false, false, "x", "", ""},
         {"-qfnx", true, true, "x", "", ""},

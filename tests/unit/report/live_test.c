@@ -82,7 +82,7 @@ START_TEST(a_line_per_running_stage_and_ended_ones_above)
     expect_rows((const char *const[]){
         "✓ tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "✗ counts/g  EXIT 3  1.0 s  node1  exit 3",
-        "counts    ━━━━━━──────  1/2        node2  step 2 of 9",
+        "counts    ━━━━━━──────  0 s        1/2  node2  r: step 2 of 9",
         "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });
@@ -90,7 +90,7 @@ START_TEST(a_line_per_running_stage_and_ended_ones_above)
     expect_rows((const char *const[]){
         "✓ tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "✗ counts/g  EXIT 3  1.0 s  node1  exit 3",
-        "counts    ━━━━━━──────  1/2        node2  step 2 of 9",
+        "counts    ━━━━━━──────  0 s        1/2  node2  r: step 2 of 9",
         "━━━━━━━━────  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });
@@ -261,7 +261,7 @@ START_TEST(an_ascii_terminal_gets_ascii)
     expect_rows((const char *const[]){
         "ok tomography  OK  12.3 s  CPU 10.5 s  1 GiB  node1",
         "FAILED counts/g  EXIT 3  1.0 s  node1  exit 3",
-        "counts    ######......  1/2        node2",
+        "counts    ######......  0 s        1/2  node2",
         "########....  2 of 3 done, 1 running, 1 failed, 15 s",
         NULL,
     });

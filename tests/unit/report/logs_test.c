@@ -174,6 +174,22 @@ START_TEST(says_when_there_is_no_log)
 }
 END_TEST
 
+START_TEST(tells_of_an_attempt_that_wrote_nothing)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    uint32_t task = run_view_task(view, "counts", "g");
+    cleanup(memory_free) char *out = log_file_find(view, task, 1, LOG_STREAM_OUT);
+    cleanup(memory_free) char *err = log_file_find(view, task, 1, LOG_STREAM_ERR);
+    if (out != NULL)
+        unlink(out);
+    if (err != NULL)
+        unlink(err);
+    cleanup(memory_free) char *text = printed((struct logs_request){.task = task}, &error);
+    ck_assert_str_eq(text, "");
+    ck_assert_int_eq(error.kind, ERROR_NONE);
+}
+END_TEST
+
 struct following {
     int pipe;
     struct run_view *view;
@@ -253,6 +269,7 @@ int main(void)
                                   prints_standard_output_then_standard_error,
                                   bytes_for_a_file_are_not_touched,
                                   says_when_there_is_no_log,
+                                  tells_of_an_attempt_that_wrote_nothing,
                                   follows_through_further_attempts_until_the_end,
                                   NULL};
     return suite_run("logs", tests, set_up, tear_down);
