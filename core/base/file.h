@@ -38,7 +38,11 @@ bool file_place(const char *from, const char *to, bool may_link, const char **ho
 /* The same for a whole tree of regular files and folders; symbolic links inside are copied as links, anything else refused,
  * as is a tree deeper than FOLDER_DEPTH_LIMIT. An old `to` stays until the new tree is complete. */
 #define FOLDER_DEPTH_LIMIT 100
-bool folder_place(const char *from, const char *to, bool may_link, struct error *error);
+enum folder_links {
+    FOLDER_LINKS_KEPT,  /* wherever they lead */
+    FOLDER_LINKS_INSIDE /* one that leads out of the folder, or may, is refused: absolute, or ".." past its top or after a name */
+};
+bool folder_place(const char *from, const char *to, bool may_link, enum folder_links links, struct error *error);
 
 /* The step below file_place, for trees: names relative to open folders; `shown` is the path that messages name. */
 struct file_at {

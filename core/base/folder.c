@@ -220,6 +220,7 @@ struct placing {
     size_t count;
     struct text from_shown, to_shown;
     bool may_link;
+    enum folder_links links;
 };
 
 static void pair_clear(struct pair *pair)
@@ -283,6 +284,25 @@ static bool placing_leave(struct placing *placing, struct error *error)
     return true;
 }
 
+/* After leading ".." that stay within `depth` folders only names: each of those is in the tree, or a link that was
+ * judged likewise. */
+static bool stays_inside(const char *target, size_t depth)
+{
+    if (*target == '/')
+        return false;
+    bool named = false;
+    for (const char *at = target; *at != '\0';) {
+        size_t length = strcspn(at, "/");
+        bool up = length == 2 && at[0] == '.' && at[1] == '.';
+        if (up && (named || depth == 0))
+            return false;
+        depth -= up;
+        named |= !up && length > 0 && !(length == 1 && at[0] == '.');
+        at += length + (at[length] == '/');
+    }
+    return true;
+}
+
 static bool place_link(const struct placing *placing, const struct pair *pair, const char *name, struct error *error)
 {
     char target[PATH_MAX];
@@ -290,6 +310,11 @@ static bool place_link(const struct placing *placing, const struct pair *pair, c
     if (length < 0)
         return error_system(error, "cannot read the link '%s'", text_bytes(&placing->from_shown));
     target[length] = '\0';
+    if (placing->links == FOLDER_LINKS_INSIDE && !stays_inside(target, placing->count - 1)) {
+        errno = EINVAL;
+        return error_set(error, ERROR_INPUT, "'%s' is a link to '%s', which may lead out of the folder",
+                         text_bytes(&placing->from_shown), target);
+    }
     return symlinkat(target, pair->to, name) == 0 ||
            error_system(error, "cannot make the link '%s'", text_bytes(&placing->to_shown));
 }
@@ -360,7 +385,7 @@ static bool put_in_place(const char *temporary, const char *to, struct error *er
     return !had_old || folder_remove(aside, error);
 }
 
-bool folder_place(const char *from, const char *to, bool may_link, struct error *error)
+bool folder_place(const char *from, const char *to, bool may_link, enum folder_links links, struct error *error)
 {
     cleanup(memory_free) char *folder = path_folder(to);
     char name[FILE_TEMPORARY_NAME];
@@ -368,6 +393,7 @@ bool folder_place(const char *from, const char *to, bool may_link, struct error 
     cleanup(memory_free) char *temporary = path_join(folder, name);
     cleanup(placing_free) struct placing *placing = memory_allocate(sizeof *placing);
     placing->may_link = may_link;
+    placing->links = links;
     text_append(&placing->from_shown, from);
     text_append(&placing->to_shown, to);
     if (place_tree(placing, from, AT_FDCWD, temporary, error) && put_in_place(temporary, to, error))

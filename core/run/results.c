@@ -91,7 +91,7 @@ static void final_work(void *context)
         cleanup(memory_free) char *folder = path_folder(file->name);
         bool placed =
             folder_make(folder, 0777, &final->error) &&
-            (staging_is_folder(file->suffix) ? folder_place(file->published, file->name, true, &final->error)
+            (staging_is_folder(file->suffix) ? folder_place(file->published, file->name, true, FOLDER_LINKS_INSIDE, &final->error)
                                              : file_place(file->published, file->name, true, NULL, &final->error));
         if (!placed)
             return;

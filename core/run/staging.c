@@ -35,11 +35,6 @@ static enum verdict verdict_of_errno(enum verdict otherwise)
     return errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : otherwise;
 }
 
-static bool place(const char *from, const char *to, bool is_folder, bool may_link, struct error *error)
-{
-    return is_folder ? folder_place(from, to, may_link, error) : file_place(from, to, may_link, NULL, error);
-}
-
 static bool make_anew(const char *folder, struct error *error)
 {
     return folder_remove(folder, error) && folder_make(folder, 0777, error);
@@ -70,7 +65,9 @@ static bool bring_files(const struct pipeline *pipeline, const char *folder, con
         cleanup(memory_free) char *real = path_real(files[i].from, error);
         if (real == NULL || !check_type(pipeline, &files[i], real, error))
             return false;
-        if (!place(real, to, files[i].is_folder, may_link, error))
+        bool placed = files[i].is_folder ? folder_place(real, to, may_link, FOLDER_LINKS_KEPT, error)
+                                         : file_place(real, to, may_link, NULL, error);
+        if (!placed)
             return false;
     }
     return true;
@@ -169,8 +166,10 @@ bool staging_publish(const struct staging_out *out, enum verdict *verdict, struc
         const struct staging_output *output = &out->outputs[i];
         cleanup(memory_free) char *from = path_join(out->attempt, output->name);
         cleanup(memory_free) char *folder = path_folder(output->published);
-        done = folder_make(folder, 0777, error) &&
-               place(from, output->published, staging_is_folder(output->suffix), true, error);
+        done =
+            folder_make(folder, 0777, error) &&
+            (staging_is_folder(output->suffix) ? folder_place(from, output->published, true, FOLDER_LINKS_INSIDE, error)
+                                               : file_place(from, output->published, true, NULL, error));
     }
     if (done && out->link != NULL)
         done = point_output(out, error);
