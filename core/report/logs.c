@@ -222,7 +222,11 @@ static bool no_log(const struct logs_request *request, uint32_t attempt, struct 
                    text_bytes(&end), reason[0] != '\0' ? ": " : "", reason);
         return true;
     }
-    if (attempt == 0)
+    const char *why = run_view_reason(request->view, task);
+    if (attempt == 0 && task_state_is_end(task->state))
+        error_set(error, ERROR_STAGE, "'%s' has written nothing: it was never started (%s%s%s)", text_bytes(&name),
+                  task_state_name(task->state), why[0] != '\0' ? " " : "", why);
+    else if (attempt == 0)
         error_set(error, ERROR_INPUT, "'%s' has written nothing: it is %s", text_bytes(&name),
                   task_state_name(task->state));
     else
@@ -251,7 +255,7 @@ bool logs_print(const struct logs_request *request, struct output *output, struc
         follow(&follower);
         end_sources(&follower);
         descriptor_close(follower.inotify);
-        return true;
+        return follower.attempt != 0 || output->failure != 0 || no_log(request, 0, error);
     }
     for (int stream = 0; stream < LOG_STREAMS; stream++)
         open_source(&follower, (enum log_stream)stream);

@@ -239,6 +239,23 @@ START_TEST(refuses_with_place_and_hint)
 }
 END_TEST
 
+START_TEST(variables_that_mean_nothing_are_noted)
+{
+    static const char *const environment[] = {
+        "DESCPIPE_JOB=3", "DESCPIPE_ZZZZZZZZ=3", "DESCPIPE_JOBS=", "DESCPIPE_PLUGIN_PATH=/x", "DESCPIPEX=1", NULL};
+    const struct config_search search = {.environment = environment};
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(text_clear) struct text printed = TEXT_INIT;
+    cleanup(config_layers_free) struct config_layers *layers = config_layers_read(&search, &problems);
+    ck_assert_ptr_nonnull(layers);
+    problems_print(&problems, &printed);
+    ck_assert_str_eq(text_bytes(&printed), "note: the environment variable 'DESCPIPE_JOB' means nothing to descpipe\n"
+                                           "  hint: did you mean DESCPIPE_JOBS?\n"
+                                           "note: the environment variable 'DESCPIPE_ZZZZZZZZ' means nothing to "
+                                           "descpipe\n");
+}
+END_TEST
+
 START_TEST(unknown_options_are_errors_on_the_command_line_and_notes_in_the_environment)
 {
     static const char *const environment[] = {"DESCPIPE_OPTION_SCHEDULER_PARTITION=x", NULL};
@@ -288,6 +305,7 @@ int main(void)
     tcase_add_test(cases, secrets_are_places_not_values);
     tcase_add_test(cases, prints_who_said_what);
     tcase_add_loop_test(cases, refuses_with_place_and_hint, 0, sizeof refused / sizeof refused[0]);
+    tcase_add_test(cases, variables_that_mean_nothing_are_noted);
     tcase_add_test(cases, unknown_options_are_errors_on_the_command_line_and_notes_in_the_environment);
     tcase_add_test(cases, finds_the_users_file);
     tcase_add_test(cases, knows_names_that_sound_secret);

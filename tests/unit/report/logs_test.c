@@ -174,6 +174,24 @@ START_TEST(says_when_there_is_no_log)
 }
 END_TEST
 
+START_TEST(says_why_a_stage_was_never_started)
+{
+    run_maker_record(&maker, "state",
+                     ",\"stage\":\"later\",\"state\":\"skipped\",\"reason\":\"because 'counts/g' failed\"");
+    run_view_read(view, 0, NULL, NULL);
+    for (int follow = 0; follow < 2; follow++) {
+        cleanup(error_clear) struct error error = ERROR_INIT;
+        cleanup(memory_free) char *text =
+            printed((struct logs_request){.task = run_view_task(view, "later", NULL), .follow = follow == 1}, &error);
+        ck_assert_str_eq(text, "");
+        ck_assert_int_eq(error.kind, ERROR_STAGE);
+        ck_assert_str_eq(error.message,
+                         "'later' has written nothing: it was never started (skipped because 'counts/g' failed)");
+        ck_assert_ptr_null(error.hint);
+    }
+}
+END_TEST
+
 START_TEST(tells_of_an_attempt_that_wrote_nothing)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -269,6 +287,7 @@ int main(void)
                                   prints_standard_output_then_standard_error,
                                   bytes_for_a_file_are_not_touched,
                                   says_when_there_is_no_log,
+                                  says_why_a_stage_was_never_started,
                                   tells_of_an_attempt_that_wrote_nothing,
                                   follows_through_further_attempts_until_the_end,
                                   NULL};

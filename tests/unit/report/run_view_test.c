@@ -90,6 +90,40 @@ START_TEST(goes_on_where_it_stopped)
 }
 END_TEST
 
+/* No lease: nobody writes this run any more. Job 3 runs on by the journal; the keeper may know better. */
+START_TEST(a_stopped_run_is_told_on_by_its_keeper)
+{
+    static const struct {
+        const char *line;
+        enum task_state state;
+        const char *verdict;
+    } cases[] = {
+        {"", TASK_RUNNING, "running"},
+        {"{\"at\":1795242700000,\"pid\":9,\"job\":3,\"exit\":0}\n", TASK_ENDED, "ended, exit 0"},
+        {"{\"at\":1795242700000,\"pid\":9,\"job\":3,\"signal\":15}\n", TASK_ENDED, "ended, signal 15"},
+        {"{\"at\":1795242700000,\"pid\":9,\"job\":77,\"exit\":0}\n", TASK_RUNNING, "running"},
+        {"{\"at\":1795242700000,\"pid\":9,\"perhaps_job\":3,\"exit\":0}\n", TASK_RUNNING, "running"},
+        {"{\"at\":1795242700000,\"pid\":9,\"job\":3,\"exit\":0}", TASK_RUNNING, "running"}, /* torn */
+        {"nonsense\n{\"at\":1795242700000,\"job\":3,\"exit\":4}\n", TASK_ENDED, "ended, exit 4"},
+        {"{\"at\":1795242700000,\"job\":2,\"exit\":0}\n", TASK_RUNNING, "running"}, /* the journal has its verdict */
+    };
+    run_maker_play(&maker);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cleanup(run_view_free) struct run_view *fresh = run_view_open(maker.folder, 0, NULL);
+        run_maker_file(&maker, "keeper.log", cases[i].line);
+        run_view_read(fresh, 0, NULL, NULL);
+        run_view_look_alive(fresh);
+        ck_assert(fresh->abandoned);
+        const struct task_view *item = &fresh->tasks.items[run_view_task(fresh, "counts", "r")];
+        cleanup(text_clear) struct text verdict = TEXT_INIT;
+        run_view_append_verdict(fresh, item, &verdict);
+        ck_assert_uint_eq(item->state, cases[i].state);
+        ck_assert_str_eq(text_bytes(&verdict), cases[i].verdict);
+        ck_assert_uint_eq(fresh->tasks.items[run_view_task(fresh, "counts", "g")].state, TASK_FAILED);
+    }
+}
+END_TEST
+
 START_TEST(a_retry_makes_the_task_planned_again)
 {
     run_maker_play(&maker);
@@ -286,6 +320,7 @@ int main(void)
     tcase_add_test(tests, knows_planned_tasks_before_anything_ran);
     tcase_add_test(tests, follows_each_task_to_its_state);
     tcase_add_test(tests, goes_on_where_it_stopped);
+    tcase_add_test(tests, a_stopped_run_is_told_on_by_its_keeper);
     tcase_add_test(tests, a_retry_makes_the_task_planned_again);
     tcase_add_test(tests, tasks_can_end_without_a_job);
     tcase_add_test(tests, passes_over_what_it_does_not_know);
