@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The engine's records in the journal, put together by hand: there are several per task. */
+#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,7 +80,11 @@ void record_run(struct engine *engine)
     member_text(text, "run", engine->folder.id);
     member_text(text, "pipeline", engine->pipeline->file);
     member_text(text, "name", pipeline_text(engine->pipeline, engine->pipeline->name));
-    member_unsigned(text, "user", getuid());
+    const struct passwd *user = getpwuid(getuid());
+    if (user != NULL)
+        member_text(text, "user", user->pw_name);
+    else
+        member_unsigned(text, "user", getuid());
     member_text(text, "host", machine.host);
     member_text(text, "working", engine->pipeline->working);
     member_text(text, "output", engine->pipeline->output);
