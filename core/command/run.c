@@ -307,7 +307,7 @@ static void tell_death(const struct show *show)
     else if (signal != 0)
         error_set(&error, ERROR_BUG, "the engine ended unexpectedly (signal %d); this is a bug", signal);
     else
-        error_set(&error, ERROR_BUG, "the engine ended unexpectedly; this is a bug");
+        error_set(&error, ERROR_BUG, "the engine ended without saying how the run went; this is a bug");
     if (show->view != NULL)
         error_hint(&error, "stages that run go on: 'descpipe status %s' shows them, 'descpipe cancel %s' ends them",
                    show->view->run != NULL ? show->view->run : show->view->folder,

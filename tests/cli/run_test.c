@@ -407,7 +407,7 @@ START_TEST(a_dead_engine_is_told_of_and_exits_70)
         int signal;
         const char *message;
     } cases[] = {
-        {SIGSEGV, "descpipe: error: the engine ended unexpectedly (signal 11); this is a bug\n"},
+        {SIGABRT, "descpipe: error: the engine ended unexpectedly (signal 6); this is a bug\n"},
         {SIGKILL, "descpipe: error: the engine was killed (signal 9), by somebody or for want of memory\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
