@@ -5,8 +5,12 @@
  * How it works: after the start two calls are open, one that follows the output and one that waits for the end. Both
  * ended, the runtime is asked once more what it knows (out of memory, exit status), all of that is journalled, and only
  * then is the container let go. A runtime that cannot be asked is asked again: that its service is away says nothing of
- * the stage.
+ * the stage. The journal says so meanwhile (`blind`), once for all attempts of a backend.
+ *
+ * Only a user who asks a second time ends that: all calls of the attempt are cancelled, and when they have ended (the
+ * host sees to that) it has the verdict LOST, unless its end had been seen before.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -26,12 +30,73 @@ static struct plugin_instance *runtime_of(const struct attempt *attempt)
 
 static void observe(void *context);
 
+/* Its runtime cannot be asked; without a message: it can again. */
+static void see(struct attempt *attempt, const char *message)
+{
+    struct engine *engine = attempt->engine;
+    uint32_t *blind = &engine->backends[engine->plan->stages[attempt->stage].backend].blind;
+    if (attempt->blind == (message != NULL))
+        return;
+    attempt->blind = message != NULL;
+    *blind += message != NULL ? 1 : UINT32_MAX;
+    if (*blind == (message != NULL ? 1 : 0))
+        submit_blind(engine, message);
+}
+
 static void ask_again(struct attempt *attempt, void (*ask)(void *context))
 {
     attempt->again_ms = attempt->again_ms == 0 ? AGAIN_MS : attempt->again_ms * 2;
     if (attempt->again_ms > AGAIN_LIMIT_MS)
         attempt->again_ms = AGAIN_LIMIT_MS;
     attempt->again = loop_timer(attempt->engine->loop, attempt->again_ms, ask, attempt);
+}
+
+static void end_given_up(void *context)
+{
+    struct attempt *attempt = context;
+    struct engine *engine = attempt->engine;
+    const char *name = plugin_instance_descriptor(runtime_of(attempt))->name;
+    cleanup(text_clear) struct text reason = TEXT_INIT;
+    text_append_character(&reason, (char)toupper((unsigned char)name[0]));
+    text_append(&reason, name + 1);
+    text_append(&reason, attempt->blind ? " could not be asked" : " did not end it in time");
+    text_format(&reason, "; its container %s may still run", attempt->token);
+    struct descpipe_ending ending = {
+        .size = sizeof ending, .flags = DESCPIPE_ENDED_LOST, .witness = "descpipe", .reason = text_bytes(&reason)};
+    if (attempt->observed) { /* it has ended; the runtime was only to be asked for more */
+        ending.flags = attempt->stopped;
+        ending.reason = NULL;
+    }
+    if (attempt->blind)
+        engine->backends[engine->plan->stages[attempt->stage].backend].blind--; /* without a word: it still is */
+    attempt->blind = false;
+    attempt_close_logs(attempt);
+    attempt_add_ending(attempt, &ending);
+    attempt_ended(attempt);
+}
+
+/* For each end of a call: true when it belongs to an attempt that was given up, which ends with the last of them. */
+static bool is_given_up(struct attempt *attempt)
+{
+    if (attempt->given_up && attempt->call == NULL && attempt->logs_call == NULL)
+        end_given_up(attempt);
+    return attempt->given_up;
+}
+
+void managed_give_up(struct attempt *attempt)
+{
+    bool asks = attempt->call != NULL || attempt->logs_call != NULL || attempt->again != NULL;
+    if (attempt->given_up || attempt->ended_recorded || !asks) {
+        if (attempt->ended_recorded)
+            call_cancel(attempt->call); /* the release: all that matters is in the journal */
+        return;
+    }
+    attempt->given_up = true;
+    loop_timer_stop(steal(&attempt->again));
+    call_cancel(attempt->call);
+    call_cancel(attempt->logs_call);
+    if (attempt->call == NULL && attempt->logs_call == NULL)
+        loop_post(attempt->engine->loop, end_given_up, attempt);
 }
 
 static void released(void *context, const struct call_result *result)
@@ -61,10 +126,14 @@ static void inspected(void *context, const struct call_result *result)
 {
     struct attempt *attempt = context;
     attempt->call = NULL;
+    if (is_given_up(attempt))
+        return;
     if (!result->ok && (result->failure == DESCPIPE_FAILED_CANNOT_ASK || result->failure == DESCPIPE_FAILED_LATER)) {
+        see(attempt, result->message);
         ask_again(attempt, inspect);
         return;
     }
+    see(attempt, NULL);
     if (result->ok && result->ending != NULL)
         attempt_add_ending(attempt, result->ending);
     release(attempt);
@@ -88,10 +157,18 @@ static void observed(void *context, const struct call_result *result)
 {
     struct attempt *attempt = context;
     attempt->call = NULL;
+    if (attempt->given_up && result->ok && result->ending != NULL) { /* at the last moment */
+        attempt_add_ending(attempt, result->ending);
+        attempt->observed = true;
+    }
+    if (is_given_up(attempt))
+        return;
     if (!result->ok && result->failure != DESCPIPE_FAILED_NOT_FOUND && result->failure != DESCPIPE_FAILED_UNSUPPORTED) {
+        see(attempt, result->message);
         ask_again(attempt, observe);
         return;
     }
+    see(attempt, NULL);
     if (result->ok && result->ending != NULL) {
         attempt_add_ending(attempt, result->ending);
     } else {
@@ -104,13 +181,26 @@ static void observed(void *context, const struct call_result *result)
     both_ended(attempt);
 }
 
+/* What a runtime says while it watches is that it cannot ask, and by no text that it can again. A wish to stop that
+ * was made meanwhile did not arrive. */
+static void observing(void *context, uint64_t done, uint64_t total, const char *text)
+{
+    struct attempt *attempt = context;
+    (void)done;
+    (void)total;
+    bool was_blind = attempt->blind;
+    see(attempt, text);
+    if (was_blind && !attempt->blind && attempt->stopped != 0)
+        managed_stop(attempt, attempt->engine->cancels > 1 ? 0 : GRACE_MS(attempt));
+}
+
 static void observe(void *context)
 {
     struct attempt *attempt = context;
     attempt->again = NULL;
-    attempt->call =
-        runtime_observe(runtime_of(attempt), &attempt->container,
-                        (struct call_options){.deadline_ms = INT64_MAX, .done = observed, .context = attempt});
+    attempt->call = runtime_observe(
+        runtime_of(attempt), &attempt->container,
+        (struct call_options){.deadline_ms = INT64_MAX, .done = observed, .progress = observing, .context = attempt});
 }
 
 static void logs_ended(void *context, const struct call_result *result)
@@ -119,7 +209,8 @@ static void logs_ended(void *context, const struct call_result *result)
     (void)result; /* a log that broke off is no verdict; what came is in the file */
     attempt->logs_call = NULL;
     attempt_close_logs(attempt);
-    both_ended(attempt);
+    if (!is_given_up(attempt))
+        both_ended(attempt);
 }
 
 static void follow(struct attempt *attempt)
@@ -154,10 +245,14 @@ static void found(void *context, const struct call_result *result)
 {
     struct attempt *attempt = context;
     attempt->call = NULL;
+    if (is_given_up(attempt))
+        return;
     if (!result->ok) {
+        see(attempt, result->message);
         ask_again(attempt, look_for_it);
         return;
     }
+    see(attempt, NULL);
     for (size_t i = 0; i < result->found_count; i++)
         if (text_equal(result->found[i]->token, attempt->token)) {
             running(attempt, result->found[i]->native_id);
@@ -179,9 +274,12 @@ static void started(void *context, const struct call_result *result)
 {
     struct attempt *attempt = context;
     attempt->call = NULL;
+    bool is_clear = !result->ok && (result->failure != DESCPIPE_FAILED_UNKNOWN || result->plugin_fault);
+    if (!is_clear && is_given_up(attempt))
+        return;
     if (result->ok) {
         running(attempt, result->native_ids_count > 0 ? result->native_ids[0].id : NULL);
-    } else if (result->failure == DESCPIPE_FAILED_UNKNOWN && !result->plugin_fault) {
+    } else if (!is_clear) {
         look_for_it(attempt);
     } else {
         attempt_close_logs(attempt);
@@ -210,19 +308,35 @@ void managed_start(struct attempt *attempt)
                       (struct call_options){.deadline_ms = START_DEADLINE_MS, .done = started, .context = attempt});
 }
 
+/* A wish outlives its attempt when nobody answers it: it has all its inputs with it. */
+struct stop_wish {
+    struct descpipe_stop stop;
+    struct descpipe_container container;
+    char *token, *native_id;
+};
+
 static void stop_answered(void *context, const struct call_result *result)
 {
-    (void)context;
+    struct stop_wish *wish = context;
     (void)result; /* its end comes through observe, whatever the answer was */
+    memory_free(wish->token);
+    memory_free(wish->native_id);
+    memory_free(wish);
 }
 
 void managed_stop(struct attempt *attempt, int64_t grace_ms)
 {
     if (attempt->observed)
         return;
-    attempt->stop_request = (struct descpipe_stop){.size = sizeof attempt->stop_request,
-                                                   .container = &attempt->container,
-                                                   .grace_ms = grace_ms > 0 ? (uint64_t)grace_ms : 0};
-    runtime_stop(runtime_of(attempt), &attempt->stop_request,
-                 (struct call_options){.deadline_ms = grace_ms + CALL_DEADLINE_MS, .done = stop_answered});
+    const struct descpipe_container *container = &attempt->container;
+    struct stop_wish *wish = memory_allocate(sizeof *wish);
+    wish->token = memory_copy_text(container->token);
+    wish->native_id = container->native_id != NULL ? memory_copy_text(container->native_id) : NULL;
+    wish->container =
+        (struct descpipe_container){.size = sizeof wish->container, .token = wish->token, .native_id = wish->native_id};
+    wish->stop = (struct descpipe_stop){
+        .size = sizeof wish->stop, .container = &wish->container, .grace_ms = grace_ms > 0 ? (uint64_t)grace_ms : 0};
+    runtime_stop(
+        runtime_of(attempt), &wish->stop,
+        (struct call_options){.deadline_ms = grace_ms + CALL_DEADLINE_MS, .done = stop_answered, .context = wish});
 }

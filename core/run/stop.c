@@ -9,6 +9,8 @@
 #include "run/message.h"
 #include "run/walk.h"
 
+#define PATIENCE_MS 5000 /* after the second request, for runtimes that seem to answer */
+
 void stop_after_failure(struct engine *engine)
 {
     if (engine->stop == STOP_NOT)
@@ -55,6 +57,26 @@ static void cancel_waiting(struct engine *engine)
     }
 }
 
+/* Runtimes that do not answer must not keep a user who has asked twice. */
+static void give_up(struct engine *engine, bool all)
+{
+    for (size_t i = 0; i < engine->attempts.count; i++) {
+        struct attempt *attempt = engine->attempts.items[i];
+        if (attempt->engine == NULL || engine->tasks[attempt->task].attempt_slot != attempt->slot)
+            continue;
+        uint32_t backend = engine->plan->stages[attempt->stage].backend;
+        if (engine->plan->backends[backend].form == DESCPIPE_FORM_MANAGED && (all || attempt->blind))
+            managed_give_up(attempt);
+    }
+}
+
+static void patience_is_over(void *context)
+{
+    struct engine *engine = context;
+    if (engine->walking && !engine->finished) /* else the plan is gone */
+        give_up(engine, true);
+}
+
 void stop_cancel(struct engine *engine, const char *by)
 {
     if (!engine->walking || engine->finished)
@@ -68,6 +90,10 @@ void stop_cancel(struct engine *engine, const char *by)
     if (engine->cancels == 1)
         cancel_waiting(engine);
     end_attempts(engine);
+    if (engine->cancels == 2) {
+        give_up(engine, false);
+        loop_timer(engine->loop, PATIENCE_MS, patience_is_over, engine);
+    }
     engine_finish_when_done(engine);
 }
 

@@ -106,6 +106,7 @@ struct walk_backend {
     struct loop_timer *later; /* the scheduler asked to come again */
     int64_t later_ms;
     bool isolated, read_only; /* what the runtime can do */
+    uint32_t blind;           /* attempts whose container it cannot be asked about */
 };
 
 struct submission {
@@ -141,10 +142,11 @@ struct attempt {
     struct plugin_call *logs_call;
     struct descpipe_container container; /* MANAGED: token set while there is one */
     struct descpipe_logs logs;
-    struct descpipe_stop stop_request;
     struct loop_timer *again; /* asks the runtime once more */
     int64_t again_ms;
     bool observed;
+    bool blind;    /* its runtime cannot be asked */
+    bool given_up; /* MANAGED: nobody waits for its end any more */
     const struct descpipe_stage *launched;
     int output, error; /* its log files, -1 */
     const char *argv0;
@@ -302,6 +304,7 @@ void command_stop(struct attempt *attempt, int signal);
 /* managed.c */
 void managed_start(struct attempt *attempt);
 void managed_stop(struct attempt *attempt, int64_t grace_ms);
+void managed_give_up(struct attempt *attempt); /* ends it soon, whatever its runtime does */
 
 /* secrets.c: "NAME=value" for the names a launch left open, in the attempt's arena with `prefix` before each name. NULL
  * with an error when one cannot be had. */

@@ -136,17 +136,33 @@ static void look_later(struct watch *watch)
     watch->timer = watch->docker->host->timer->start(watch->docker->host, watch->pause_ms, timer_fired, watch);
 }
 
-/* Nothing could be asked: say so once, and again when it works. */
-static void tell_blind(struct watch *watch, const char *words)
+/* Nothing could be asked: say so once; and, by no text at all, when it works again. */
+static void tell_blind(struct watch *watch, const struct docker_reply *failure)
 {
-    char text[MESSAGE_LIMIT];
-    if (watch->blind == (words != NULL)) {
+    struct docker *docker = watch->docker;
+    char text[MESSAGE_LIMIT], since[32] = "";
+    if (watch->blind == (failure != NULL) || watch->call == NULL) {
         return;
     }
-    watch->blind = words != NULL;
-    snprintf(text, sizeof(text), "%s%.500s", words != NULL ? "cannot ask Docker: " : "Docker answers again",
-             words != NULL ? words : "");
-    watch->docker->host->call->progress(watch->call, 0, 0, text);
+    watch->blind = failure != NULL;
+    if (failure == NULL) {
+        docker->host->call->progress(watch->call, 0, 0, NULL);
+        return;
+    }
+    struct tm utc;
+    time_t now = time(NULL);
+    if (gmtime_r(&now, &utc) != NULL) {
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &utc);
+    }
+    if (failure->outcome == DESCPIPE_HTTP_DONE) {
+        snprintf(text, sizeof(text), "Docker at %.300s gives no answer since %s (%.300s); asking again",
+                 docker->address.text, since,
+                 failure->words[0] != '\0' ? failure->words : "what it says cannot be read");
+    } else {
+        snprintf(text, sizeof(text), "cannot reach Docker at %.300s since %s; asking again", docker->address.text,
+                 since);
+    }
+    docker->host->call->progress(watch->call, 0, 0, text);
 }
 
 /* The host is closing: nothing is asked any more. */
@@ -177,7 +193,7 @@ static void inspected(void *context, const struct docker_reply *reply)
     }
     bool gone = docker_answered(reply, 404);
     if (!gone && (!docker_answered(reply, 200) || !answer_read_container(reply->body, reply->length, &facts))) {
-        tell_blind(watch, reply->words[0] != '\0' ? reply->words : "its answer cannot be read");
+        tell_blind(watch, reply);
         look_later(watch);
         return;
     }
