@@ -22,6 +22,7 @@ const char event_documentation[] =
     "  task-ended        state, verdict, reason, exit, signal, wall_ms, cpu_ms,\n"
     "                    peak_memory, host\n"
     "  task-state        state, reason (queued, cached, skipped, cancelled)\n"
+    "  blind             failure (cannot be asked; null: it answers again)\n"
     "  cancel-requested  by\n"
     "  run-ended         run, state, folder, wall_ms, counts {state: tasks}";
 
@@ -30,6 +31,7 @@ static const char *const event_names[] = {
     [RUN_EVENT_RESUMED] = "run-resumed",
     [RUN_EVENT_IMAGE] = "image",
     [RUN_EVENT_INPUT] = "input",
+    [RUN_EVENT_BLIND] = "blind",
     [RUN_EVENT_SUBMITTED] = "task-submitted",
     [RUN_EVENT_TASK_STARTED] = "task-started",
     [RUN_EVENT_TASK_ENDED] = "task-ended",
@@ -125,6 +127,9 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
         json_text(out, "url", change->url);
         json_text(out, "state", change->state);
         json_number(out, "bytes", true, (int64_t)change->bytes);
+        json_text(out, "failure", change->failure);
+        break;
+    case RUN_EVENT_BLIND:
         json_text(out, "failure", change->failure);
         break;
     case RUN_EVENT_TASK_STARTED:
@@ -247,6 +252,12 @@ static void append_task_event(const struct run_view *view, const struct run_chan
     }
 }
 
+void event_append_blind(const struct run_change *change, struct text *out)
+{
+    text_append_printable(out, change->failure != NULL ? change->failure : "what could not be asked answers again",
+                          REASON_LIMIT);
+}
+
 void event_append_input(const struct run_change *change, struct text *out)
 {
     text_append(out, "input ");
@@ -294,6 +305,9 @@ void event_append_plain(const struct run_view *view, const struct run_change *ch
         break;
     case RUN_EVENT_INPUT:
         event_append_input(change, out);
+        break;
+    case RUN_EVENT_BLIND:
+        event_append_blind(change, out);
         break;
     case RUN_EVENT_CANCEL:
         text_append(out, "cancelling");

@@ -16,6 +16,8 @@ extern const char event_documentation[]; /* lines of at most 80 columns, the las
 void event_append_json(const struct run_view *view, const struct run_change *change, struct text *out);
 /* One line for people: "06:30:00 [3/12] tomography: OK, 12.3 s ...". `quiet`: only what failed and the end. */
 void event_append_plain(const struct run_view *view, const struct run_change *change, bool quiet, struct text *out);
+/* What cannot be asked, or that it answers again: of a RUN_EVENT_BLIND. */
+void event_append_blind(const struct run_change *change, struct text *out);
 /* "input shear is fetched from https://..." of a RUN_EVENT_INPUT. */
 void event_append_input(const struct run_change *change, struct text *out);
 

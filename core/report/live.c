@@ -237,6 +237,11 @@ void live_change(void *context, const struct run_view *view, const struct run_ch
         live_say(live, "cancelling: nothing new is started");
     if (change->event == RUN_EVENT_INPUT)
         say_input(live, change);
+    if (change->event == RUN_EVENT_BLIND) {
+        cleanup(text_clear) struct text line = TEXT_INIT;
+        event_append_blind(change, &line);
+        live_say(live, text_bytes(&line));
+    }
     if (change->task == TASK_NONE)
         return;
     const struct task_view *task = &view->tasks.items[change->task];

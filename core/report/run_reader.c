@@ -412,6 +412,12 @@ static void apply_fetch(struct run_reader *reader, const json_t *record)
     reader->change.bytes = bytes > 0 ? (uint64_t)bytes : 0;
 }
 
+static void apply_blind(struct run_reader *reader, const json_t *record)
+{
+    reader->change.event = RUN_EVENT_BLIND;
+    reader->change.failure = json_string_value(json_object_get(record, "reason"));
+}
+
 static void apply_request(struct run_reader *reader, const json_t *record)
 {
     if (!json_is_true(json_object_get(record, "cancel")))
@@ -438,7 +444,7 @@ static const struct {
     {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
     {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
     {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
-    {"fetch", apply_fetch},
+    {"fetch", apply_fetch},         {"blind", apply_blind},
 };
 
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record)

@@ -104,6 +104,7 @@ enum run_event {
     RUN_EVENT_TASK_ENDED, /* for good */
     RUN_EVENT_TASK_RETRY, /* ended, and will be tried again */
     RUN_EVENT_TASK_STATE, /* another state without a job: queued, cached, skipped, cancelled */
+    RUN_EVENT_BLIND, /* a runtime or scheduler cannot be asked, or (failure NULL) answers again */
     RUN_EVENT_CANCEL,
     RUN_EVENT_ENDED
 };
@@ -113,7 +114,7 @@ struct run_change {
     uint64_t sequence;
     uint32_t task;       /* or TASK_NONE */
     const char *text;    /* IMAGE: the reference; INPUT: its tag; TASK_RETRY: the reason; CANCEL: by whom; else NULL */
-    const char *failure; /* IMAGE, INPUT: why it could not be had, or NULL */
+    const char *failure; /* IMAGE, INPUT: why it could not be had, or NULL; BLIND: what cannot be asked */
     const char *state;   /* INPUT: "started", "done", "kept", "failed" */
     const char *url;     /* INPUT: fit to be shown */
     uint64_t bytes;      /* INPUT */

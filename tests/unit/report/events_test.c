@@ -58,6 +58,8 @@ static void play_all(void)
     run_maker_record(
         &maker, "fetch",
         ",\"tag\":\"mask\",\"url\":\"https://h/z\",\"done\":0,\"state\":\"failed\",\"reason\":\"it is away\"");
+    run_maker_record(&maker, "blind", ",\"reason\":\"cannot reach Docker\"");
+    run_maker_record(&maker, "blind", "");
     run_maker_record(&maker, "request", ",\"cancel\":true,\"by\":\"ada@hub\"");
     run_maker_record(&maker, "state", ",\"stage\":\"counts\",\"member\":\"r\",\"state\":\"cancelled\"");
     run_maker_record(&maker, "end", ",\"state\":\"failed\"");
@@ -84,6 +86,8 @@ START_TEST(plain_lines_say_what_happened)
                      "06:30:00Z input shear is here, from https://h/x\n"
                      "06:30:00Z input psf is there already, from https://h/y\n"
                      "06:30:00Z input mask cannot be had: it is away\n"
+                     "06:30:00Z cannot reach Docker\n"
+                     "06:30:00Z what could not be asked answers again\n"
                      "06:30:00Z cancelling, asked by ada@hub\n"
                      "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
                      "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
@@ -99,6 +103,7 @@ START_TEST(quiet_lines_are_only_what_went_wrong_and_the_end)
     ck_assert_str_eq(text_bytes(&lines.text), "06:30:00Z [2/3] counts/g: EXIT 3: exit 3, after 1.0 s\n"
                                               "06:30:00Z image x/z:1 cannot be had: not found\n"
                                               "06:30:00Z input mask cannot be had: it is away\n"
+                                              "06:30:00Z cannot reach Docker\n"
                                               "06:30:00Z cancelling, asked by ada@hub\n"
                                               "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
                                               "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
@@ -127,6 +132,8 @@ START_TEST(json_lines_hold_what_is_documented)
         {"input", "input"},
         {"input", "input"},
         {"input", "input"},
+        {"blind", "failure"},
+        {"blind", "failure"},
         {"cancel-requested", "by"},
         {"task-state", "state"},
         {"run-ended", "run state folder wall_ms counts"},
