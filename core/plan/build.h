@@ -12,6 +12,7 @@ struct backend_words {
     enum layer layer;              /* who said it */
     const char *name, *scheduler, *runtime, *registry;
     struct place place;
+    struct place scheduler_place, runtime_place, registry_place; /* of the words; line 0: nobody wrote it */
 };
 
 struct plan_builder {
@@ -24,11 +25,13 @@ struct plan_builder {
     size_t errors_before; /* problems that were there already */
     void (*done)(void *context, struct plan *plan, const struct error *error);
     void *context;
-    struct plan *plan;                /* owned until done */
-    struct error error;               /* the first failure of a plugin or the network */
-    struct table *images;             /* "backend reference" → index + 1 */
-    size_t next_image, open_calls;    /* identify */
-    bool asking;                      /* the loop that asks is on the stack */
+    struct plan *plan;             /* owned until done */
+    struct error error;            /* the first failure of a plugin or the network */
+    struct table *images;          /* "backend reference" → index + 1 */
+    size_t next_image, open_calls; /* identify */
+    bool asking;                   /* the loop that asks is on the stack */
+    size_t next_scheduler;         /* to be asked what this machine has */
+    void (*advance)(struct plan_builder *builder);
     LIST(struct backend_words) words; /* of plan->backends, same order */
     size_t backends_open;             /* so many are done */
     size_t candidate;                 /* of `auto` for the next one */
@@ -36,7 +39,9 @@ struct plan_builder {
 };
 
 /* Finds the backend for a stage's (or the pipeline's: 0) word. false with a problem when there is none of that name. */
-bool plan_choose_words(const struct plan_builder *builder, symbol word, struct backend_words *words);
+bool plan_choose_words(const struct plan_builder *builder, symbol word, struct spot said, struct backend_words *words);
+/* False with problems, or with builder->error when nothing else is wrong, when a plugin of these words is not here. */
+bool plan_check_words(struct plan_builder *builder);
 /* Settings of one plugin of a backend, all layers applied; NULL with problems or error. */
 struct settings *plan_choose_settings(struct plan_builder *builder, const struct backend_words *words, const char *kind,
                                       const char *plugin);
@@ -53,5 +58,10 @@ void plan_identify_images(struct plan_builder *builder, void (*advance)(struct p
 uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place);
 /* What a stage asks against what its backend can. */
 void plan_check_stage(struct plan_builder *builder, uint32_t number);
+/* here.c: asks the schedulers that start stages on this machine what it has, checks the stages that run here against it
+ * (cpus, memory, gpus, mounts, secrets), and calls `advance`. */
+void plan_check_here(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));
+/* The place of a stage, or of a value of it when that is known. */
+struct place plan_stage_place(const struct plan_builder *builder, const struct stage *stage, struct spot said);
 
 #endif

@@ -9,6 +9,7 @@
  */
 #include "plan/build.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define FALLBACK_SCHEDULER "sequential"
@@ -39,7 +40,8 @@ static const char *default_backend_name(const struct plan_builder *builder, stru
     const char *name = word_above_pipeline(builder->layers, "backend", place);
     if (name)
         return name;
-    *place = (struct place){.file = builder->pipeline->file};
+    const struct spot *said = &builder->pipeline->default_backend_at;
+    *place = (struct place){.file = builder->pipeline->file, .line = said->line, .column = said->column};
     if (builder->pipeline->default_backend)
         return pipeline_text(builder->pipeline, builder->pipeline->default_backend);
     enum layer layer = LAYER_DEFAULT;
@@ -51,18 +53,23 @@ static const char *default_backend_name(const struct plan_builder *builder, stru
     return config_layers_backend(builder->layers, "default") ? "default" : NULL;
 }
 
+static void take_choice(const struct plugin_choice *choice, const char **word, struct place *place)
+{
+    if (!choice->use)
+        return;
+    *word = choice->use;
+    *place = choice->place;
+}
+
 static void words_from_backend(struct backend_words *words)
 {
     const struct backend *backend = words->backend;
     if (!backend)
         return;
     words->place = backend->place;
-    if (backend->scheduler.use)
-        words->scheduler = backend->scheduler.use;
-    if (backend->runtime.use)
-        words->runtime = backend->runtime.use;
-    if (backend->registry.use)
-        words->registry = backend->registry.use;
+    take_choice(&backend->scheduler, &words->scheduler, &words->scheduler_place);
+    take_choice(&backend->runtime, &words->runtime, &words->runtime_place);
+    take_choice(&backend->registry, &words->registry, &words->registry_place);
 }
 
 /* The original's `launcher: nersc` ran the stages one by one through shifter; `local` through docker. */
@@ -75,16 +82,21 @@ static void words_from_launcher(const struct plan_builder *builder, struct backe
         words->runtime = "docker";
 }
 
+static void override_word(const struct plan_builder *builder, const char *key, const char **word, struct place *place)
+{
+    struct place said = {0};
+    const char *above = word_above_pipeline(builder->layers, key, &said);
+    if (!above)
+        return;
+    *word = above;
+    *place = said;
+}
+
 static void words_override(const struct plan_builder *builder, struct backend_words *words)
 {
-    struct place place;
-    const char *word;
-    if ((word = word_above_pipeline(builder->layers, "scheduler", &place)))
-        words->scheduler = word;
-    if ((word = word_above_pipeline(builder->layers, "runtime", &place)))
-        words->runtime = word;
-    if ((word = word_above_pipeline(builder->layers, "registry", &place)))
-        words->registry = word;
+    override_word(builder, "scheduler", &words->scheduler, &words->scheduler_place);
+    override_word(builder, "runtime", &words->runtime, &words->runtime_place);
+    override_word(builder, "registry", &words->registry, &words->registry_place);
 }
 
 static bool is_scheduler(const struct plan_builder *builder, const char *name)
@@ -113,14 +125,15 @@ static void problem_no_backend(const struct plan_builder *builder, const char *n
                 name);
 }
 
-bool plan_choose_words(const struct plan_builder *builder, symbol word, struct backend_words *words)
+bool plan_choose_words(const struct plan_builder *builder, symbol word, struct spot said, struct backend_words *words)
 {
     *words = (struct backend_words){.name = "default",
                                     .scheduler = FALLBACK_SCHEDULER,
                                     .runtime = FALLBACK_RUNTIME,
                                     .registry = FALLBACK_REGISTRY,
                                     .place = {.file = builder->pipeline->file}};
-    struct place place = {.file = builder->pipeline->file};
+    words->scheduler_place = words->runtime_place = words->registry_place = words->place;
+    struct place place = {.file = builder->pipeline->file, .line = said.line, .column = said.column};
     const char *name = word ? pipeline_text(builder->pipeline, word) : default_backend_name(builder, &place);
     if (!name) {
         if (builder->pipeline->launcher)
@@ -148,6 +161,66 @@ bool plan_choose_words(const struct plan_builder *builder, symbol word, struct b
     if (!word)
         words_override(builder, words);
     return true;
+}
+
+/* The registries that descpipe itself knows by name: their plugin is asked for only when an image needs it. */
+static const char *const known_registries[] = {"dockerhub", "ecr", "oci", NULL};
+
+static bool is_known_registry(const char *name)
+{
+    for (size_t i = 0; known_registries[i]; i++) {
+        if (text_equal(known_registries[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* The first one missing is kept as the error, for its exit status; all others are problems beside it. */
+static void check_word(struct plan_builder *builder, const char *kind, const char *name, struct place place)
+{
+    cleanup(error_clear) struct error missing = ERROR_INIT;
+    if (plugin_catalogue_find(builder->catalogue, kind, name, &missing))
+        return;
+    if (text_equal(kind, "registry") && is_known_registry(name))
+        return;
+    const char *nearest = text_equal(kind, "registry") ? text_nearest(name, known_registries) : NULL;
+    if (nearest)
+        error_hint(&missing, "did you mean '%s'?", nearest);
+    else if (text_equal(kind, "registry"))
+        error_hint(&missing, "descpipe comes with dockerhub, ecr and oci");
+    error_place(&missing, place.file, place.line, place.column);
+    bool only_plugins = builder->problems->errors == builder->errors_before;
+    if (only_plugins && builder->error.kind == ERROR_NONE)
+        error_move(&builder->error, &missing);
+    else
+        problem_from_error(builder->problems, &missing);
+}
+
+/* True when an earlier backend has the same word at the same place. */
+static bool checked_before(const struct plan_builder *builder, size_t number, const struct place *place, size_t offset)
+{
+    for (size_t i = 0; i < number; i++) {
+        const struct place *other = (const void *)((const char *)&builder->words.items[i] + offset);
+        if (place->line == other->line && place->column == other->column && text_equal(place->file, other->file))
+            return true;
+    }
+    return false;
+}
+
+bool plan_check_words(struct plan_builder *builder)
+{
+    size_t errors = builder->problems->errors;
+    for (size_t i = 0; i < builder->words.count; i++) {
+        const struct backend_words *words = &builder->words.items[i];
+        if (!checked_before(builder, i, &words->scheduler_place, offsetof(struct backend_words, scheduler_place)))
+            check_word(builder, "scheduler", words->scheduler, words->scheduler_place);
+        if (!text_equal(words->runtime, "auto") &&
+            !checked_before(builder, i, &words->runtime_place, offsetof(struct backend_words, runtime_place)))
+            check_word(builder, "runtime", words->runtime, words->runtime_place);
+        if (!checked_before(builder, i, &words->registry_place, offsetof(struct backend_words, registry_place)))
+            check_word(builder, "registry", words->registry, words->registry_place);
+    }
+    return builder->problems->errors == errors && builder->error.kind == ERROR_NONE;
 }
 
 static void settings_from_backend(struct plan_builder *builder, const struct backend_words *words, const char *kind,

@@ -35,9 +35,16 @@ uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend
     return 0;
 }
 
+struct place plan_stage_place(const struct plan_builder *builder, const struct stage *stage, struct spot said)
+{
+    return (struct place){.file = builder->pipeline->file,
+                          .line = said.line ? said.line : stage->line,
+                          .column = said.line ? said.column : stage->column};
+}
+
 static struct place stage_place(const struct plan_builder *builder, const struct stage *stage)
 {
-    return (struct place){.file = builder->pipeline->file, .line = stage->line, .column = stage->column};
+    return plan_stage_place(builder, stage, (struct spot){0});
 }
 
 static void check_parallel(struct plan_builder *builder, const struct stage *stage, const struct plan_backend *backend,
@@ -62,8 +69,8 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
     check_parallel(builder, stage, backend, resources, scheduler_can);
     if (resources->gpus > 0 && (!(runtime_can & DESCPIPE_RUNTIME_GPUS) || !(scheduler_can & DESCPIPE_SCHEDULER_GPUS)))
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage), "take a backend that has GPUs",
-                    "stage '%s' asks for %u GPUs; %s '%s' cannot give any", name, resources->gpus,
-                    runtime_can & DESCPIPE_RUNTIME_GPUS ? "scheduler" : "runtime",
+                    "stage '%s' asks for %u GPU%s; %s '%s' cannot give any", name, resources->gpus,
+                    resources->gpus == 1 ? "" : "s", runtime_can & DESCPIPE_RUNTIME_GPUS ? "scheduler" : "runtime",
                     runtime_can & DESCPIPE_RUNTIME_GPUS ? backend->scheduler_name : backend->runtime_name);
     if (!stage->extras)
         return;

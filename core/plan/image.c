@@ -8,7 +8,9 @@
  */
 #include "plan/build.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pipeline/image_name.h"
 
@@ -24,7 +26,7 @@ static uint32_t pull_policy(const struct pipeline *pipeline, const struct stage 
 
 static struct place stage_place(const struct plan_builder *builder, const struct stage *stage)
 {
-    return (struct place){.file = builder->pipeline->file, .line = stage->line, .column = stage->column};
+    return plan_stage_place(builder, stage, stage->extras ? stage->extras->image_at : (struct spot){0});
 }
 
 static const char *this_platform(void)
@@ -63,6 +65,30 @@ static bool image_fits_runtime(struct plan_builder *builder, const struct stage 
     return false;
 }
 
+/* An image that is a file or a folder of this machine is there or not, whatever the runtime says of it. */
+static bool image_is_here(struct plan_builder *builder, const struct stage *stage, const struct plan_backend *backend,
+                          const struct image_name *name, const char *reference)
+{
+    bool folder = name->source == DESCPIPE_SOURCE_ROOTFS || name->source == DESCPIPE_SOURCE_OCI_LAYOUT;
+    const char *stage_name = pipeline_text(builder->pipeline, stage->name);
+    struct stat status;
+    if (!name->path || !(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS))
+        return true;
+    if (stat(name->path, &status) != 0) {
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    errno == ENOENT ? "relative paths count from the working directory (or --base)" : NULL,
+                    "stage '%s': cannot find the image '%s': %s", stage_name, reference, strerror(errno));
+        return false;
+    }
+    if (folder ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode))
+        return true;
+    problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                folder ? "name an archive as docker-archive:FILE or oci-archive:FILE"
+                       : "name a folder as rootfs:FOLDER or oci:FOLDER",
+                "stage '%s': the image '%s' is not a %s", stage_name, reference, folder ? "folder" : "file");
+    return false;
+}
+
 static uint32_t find_or_add_image(struct plan_builder *builder, const struct stage *stage, uint32_t backend_number,
                                   const char *reference)
 {
@@ -78,7 +104,9 @@ static uint32_t find_or_add_image(struct plan_builder *builder, const struct sta
                     pipeline_text(builder->pipeline, stage->name), error.message);
         return UINT32_MAX;
     }
-    if (!image_fits_runtime(builder, stage, &builder->plan->backends[backend_number], name.source, reference))
+    const struct plan_backend *backend = &builder->plan->backends[backend_number];
+    if (!image_fits_runtime(builder, stage, backend, name.source, reference) ||
+        !image_is_here(builder, stage, backend, &name, reference))
         return UINT32_MAX;
     struct plan_image *image = add_image(builder->plan);
     image->reference = memory_copy_text(reference);
@@ -124,6 +152,17 @@ struct asked_image {
 
 static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));
 
+/* Of the first stage that uses it. */
+static struct place image_place(const struct plan_builder *builder, const struct plan_image *image)
+{
+    const struct plan *plan = builder->plan;
+    for (size_t i = 0; i < plan->pipeline->stages.count; i++) {
+        if (plan->stages[i].image == (uint32_t)(image - plan->images))
+            return stage_place(builder, &plan->pipeline->stages.items[i]);
+    }
+    return (struct place){.file = plan->pipeline->file};
+}
+
 static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct call_result *result)
 {
     bool missing = result->failure == DESCPIPE_FAILED_NOT_FOUND;
@@ -131,9 +170,12 @@ static void image_failed(struct plan_builder *builder, const struct plan_image *
         return;
     const struct plan_backend *backend = &builder->plan->backends[image->backend];
     if (missing || image->image.source != DESCPIPE_SOURCE_REGISTRY) {
-        problem_add(builder->problems, PROBLEM_ERROR, (struct place){.file = builder->pipeline->file},
-                    missing && !result->hint ? "build or pull it first, or remove 'pull: never'" : result->hint,
-                    "image '%s': %s", image->reference, result->message);
+        bool never = missing && image->image.pull == DESCPIPE_PULL_NEVER;
+        bool named = strstr(result->message, image->reference) != NULL;
+        problem_add(builder->problems, PROBLEM_ERROR, image_place(builder, image),
+                    never && !result->hint ? "build or pull it first, or remove 'pull: never'" : result->hint,
+                    "%s%s%s%s", named ? "" : "image '", named ? "" : image->reference,
+                    named ? "" : "': ", result->message);
     } else if (builder->error.kind == ERROR_NONE) {
         call_error(backend->runtime, "identify", result, &builder->error);
     }

@@ -98,18 +98,19 @@ static void check_and_number(struct plan_builder *builder)
     }
 }
 
-static void backends_are_open(struct plan_builder *builder)
+static void stages_are_checked(struct plan_builder *builder)
 {
-    check_and_number(builder);
-    if (went_wrong(builder)) {
-        finish(builder);
-        return;
-    }
     plan_collect_images(builder);
     if (went_wrong(builder) || builder->choices.combination_only)
         finish(builder);
     else
         plan_identify_images(builder, finish);
+}
+
+static void backends_are_open(struct plan_builder *builder)
+{
+    check_and_number(builder);
+    plan_check_here(builder, stages_are_checked);
 }
 
 /* Opens the runtime of the backend at hand; false when that failed (settings or plugin). */
@@ -257,7 +258,7 @@ static bool number_backends(struct plan_builder *builder)
     bool fine = true;
     struct backend_words words;
     list_add(&known, (symbol)0);
-    fine = plan_choose_words(builder, 0, &words) && fine;
+    fine = plan_choose_words(builder, 0, (struct spot){0}, &words) && fine;
     list_add(&builder->words, words);
     for (size_t i = 0; i < pipeline->stages.count; i++) {
         const struct stage_extras *extras = pipeline->stages.items[i].extras;
@@ -266,7 +267,7 @@ static bool number_backends(struct plan_builder *builder)
         while (number < known.count && known.items[number] != word)
             number++;
         if (number == known.count && plan->stages[i].selected) {
-            fine = plan_choose_words(builder, word, &words) && fine;
+            fine = plan_choose_words(builder, word, extras ? extras->backend_at : (struct spot){0}, &words) && fine;
             list_add(&known, word);
             list_add(&builder->words, words);
         }
@@ -275,7 +276,7 @@ static bool number_backends(struct plan_builder *builder)
     plan->backends_count = known.count;
     plan->backends = memory_allocate(known.count * sizeof(*plan->backends));
     list_clear(&known);
-    return fine;
+    return plan_check_words(builder) && fine;
 }
 
 void plan_build(const struct plan_request *request,

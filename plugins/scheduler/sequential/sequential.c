@@ -12,6 +12,7 @@
  *     refused to start because the run is stopping.
  * So each accepted job ends either by the host's `ended` or by one ENDED change.
  */
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <descpipe/plugin.h>
 
 #include "heap.h"
+#include "machine.h"
 
 struct sequential {
     const struct descpipe_host *host;
@@ -130,6 +132,13 @@ static void sequential_close(void *context)
 static void sequential_probe(void *context, struct descpipe_call *call)
 {
     struct sequential *self = context;
+    struct machine machine;
+    char text[32];
+    machine_read("", machine_affinity(), &machine);
+    snprintf(text, sizeof text, "%" PRIu64, machine.cpus);
+    self->host->answer->fact(call, "cpus", text);
+    snprintf(text, sizeof text, "%" PRIu64 " MiB", machine.memory >> 20);
+    self->host->answer->fact(call, "memory", machine.memory > 0 ? text : "not known");
     self->host->answer->fact(call, "at-a-time", "1");
     self->host->call->succeed(call);
 }

@@ -7,8 +7,8 @@
 #include "plan_fixture.h"
 
 #define BACKENDS                                                                                                       \
-    "backends:\n  default: {scheduler: local, runtime: native, images: \"rootfs:/\"}\n  bare: {scheduler: local, "     \
-    "runtime: host}\n"
+    "backends:\n  default: {scheduler: {use: local, cpus: 64}, runtime: native, images: \"rootfs:/\"}\n"               \
+    "  bare: {scheduler: {use: local, cpus: 64}, runtime: host}\n"
 
 static const struct descpipe_stage *launch(struct planned *planned, struct arena *arena, uint32_t task)
 {
@@ -45,7 +45,7 @@ START_TEST(a_container_has_the_original_projects_folders)
     cleanup(planned_clear) struct planned planned = {0};
     cleanup(arena_free) struct arena *arena = arena_new();
     planned_make(&planned, "pipeline: {name: p, stages: [a]}\na: {outputs: {}, openmp: 4, env: {LEVEL: 3}, mounts: "
-                           "[\"/cvmfs:/data:ro\"]}\n" BACKENDS);
+                           "[\"/usr:/data:ro\"]}\n" BACKENDS);
     const struct descpipe_stage *stage = launch(&planned, arena, 0);
     cleanup(text_clear) struct text text = TEXT_INIT;
     joined(stage->command, &text);
@@ -69,7 +69,7 @@ START_TEST(a_container_has_the_original_projects_folders)
     } mounts[] = {{"/w/input", "/opt/input", DESCPIPE_MOUNT_READ_ONLY},
                   {"/w/output", "/opt/output", 0},
                   {"/w/config", "/opt/config", DESCPIPE_MOUNT_READ_ONLY},
-                  {"/cvmfs", "/data", DESCPIPE_MOUNT_READ_ONLY}};
+                  {"/usr", "/data", DESCPIPE_MOUNT_READ_ONLY}};
     for (size_t i = 0; i < 4; i++) {
         ck_assert_str_eq(stage->mounts[i]->source, mounts[i].source);
         ck_assert_str_eq(stage->mounts[i]->target, mounts[i].target);
@@ -140,7 +140,9 @@ END_TEST
 
 START_TEST(secrets_are_named_and_never_written)
 {
-    cleanup(planned_clear) struct planned planned = {0};
+    cleanup(memory_free) char *user = temporary_path("config.yaml");
+    put_file(user, "secrets: {earthdata: {env: PATH}}\n");
+    cleanup(planned_clear) struct planned planned = {.search = {.user_file = user}};
     cleanup(arena_free) struct arena *arena = arena_new();
     planned_make(
         &planned,

@@ -31,6 +31,8 @@ static inline void planned_done(void *context, struct plan *plan, const struct e
         error_set(&planned->error, error->kind, "%s", error->message);
         if (error->hint)
             error_hint(&planned->error, "%s", error->hint);
+        if (error->file)
+            error_place(&planned->error, error->file, error->line, error->column);
     }
     loop_stop(planned->loop);
 }

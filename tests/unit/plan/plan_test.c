@@ -59,7 +59,7 @@ static const struct refusal_case refusals[] = {
      2, "stage 'a' asks for 2 nodes; scheduler 'sequential' has one",
      "run it on a backend whose scheduler spans nodes, or lower 'nodes' to 1"},
     {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], gpus: 1}\n" BACKENDS, NULL, 2,
-     "stage 'a' asks for 1 GPUs; runtime 'host' cannot give any", "take a backend that has GPUs"},
+     "stage 'a' asks for 1 GPU; runtime 'host' cannot give any", "take a backend that has GPUs"},
     {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], network: false}\n" BACKENDS, NULL, 2,
      "stage 'a' wants no network; runtime 'host' cannot take it away",
      "remove 'network: false' or take another runtime"},
@@ -88,6 +88,71 @@ START_TEST(refuses_what_does_not_go_together_at_its_place)
     ck_assert_ptr_nonnull(problem->hint);
     ck_assert_str_eq(problem->hint, refusal->hint);
     ck_assert_uint_eq(problem->line, refusal->line);
+}
+END_TEST
+
+#define HERE "backends: {default: {scheduler: {use: local, cpus: 4, memory: 8GiB}, runtime: host}}\n"
+
+static const struct refusal_case refusals_here[] = {
+    {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], cpus: 5}\n" HERE, NULL, 2,
+     "stage 'a' asks for 5 cpus; this machine has 4",
+     "lower what it asks for, or run it on a backend with larger machines"},
+    {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], memory: 9GiB}\n" HERE, NULL, 2,
+     "stage 'a' asks for 9 GiB of memory; this machine has 8 GiB",
+     "lower what it asks for, or run it on a backend with larger machines"},
+    {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], env: {T: {secret: nosuch}}}\n" HERE, NULL, 2,
+     "stage 'a' is given the secret 'nosuch', which is not known here",
+     "name it under 'secrets:' of the user's or the site's configuration"},
+    {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], env: {T: {secret: lost}}}\n" HERE, NULL, 2,
+     "stage 'a' is given the secret 'lost': the environment has no 'DESCPIPE_NOT_SET'", NULL},
+    {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], env: {T: {secret: gone}}}\n" HERE, NULL, 2,
+     "stage 'a' is given the secret 'gone': cannot read '/nonexistent': No such file or directory", NULL},
+    {"pipeline: {name: p, stages: [a]}\na:\n  command: [\"true\"]\n  mounts: [\"/nope:/nope\"]\n" HERE, NULL, 4,
+     "stage 'a' mounts '/nope', which cannot be found: No such file or directory", NULL},
+    {"pipeline: {name: p, stages: [a]}\na: {image: \"rootfs:/bin/sh\", command: [\"true\"]}\n" BACKENDS, "box", 2,
+     "stage 'a': the image 'rootfs:/bin/sh' is not a folder",
+     "name an archive as docker-archive:FILE or oci-archive:FILE"},
+    {"pipeline: {name: p, stages: [a]}\na:\n  command: [\"true\"]\n  backend: bax\n" BACKENDS, NULL, 4,
+     "there is no backend and no scheduler 'bax'", "did you mean 'box'?"},
+    {"pipeline: {name: p, stages: [a]}\nruntime: {backend: bax}\na: {command: [\"true\"]}\n" BACKENDS, NULL, 2,
+     "there is no backend and no scheduler 'bax'", "did you mean 'box'?"},
+};
+
+START_TEST(refuses_what_this_machine_has_not)
+{
+    const struct refusal_case *refusal = &refusals_here[_i];
+    cleanup(memory_free) char *user = temporary_path("config.yaml");
+    put_file(user, "secrets: {lost: {env: DESCPIPE_NOT_SET}, gone: {file: /nonexistent}}\n");
+    cleanup(planned_clear) struct planned planned = {.search = {.backend = refusal->backend, .user_file = user}};
+    planned_make(&planned, refusal->yaml);
+    ck_assert_ptr_null(planned.plan);
+    const struct problem *problem = planned_problem(&planned);
+    ck_assert_str_eq(problem->message, refusal->message);
+    ck_assert_pstr_eq(problem->hint, refusal->hint);
+    ck_assert_uint_eq(problem->line, refusal->line);
+    ck_assert_uint_eq(planned.problems.errors, 1);
+}
+END_TEST
+
+START_TEST(missing_plugins_are_told_at_their_words_and_together)
+{
+    cleanup(planned_clear) struct planned planned = {0};
+    planned_make(&planned, "pipeline: {name: p, stages: [a, b]}\na: {command: [\"true\"]}\n"
+                           "b: {command: [\"true\"], backend: other}\n"
+                           "backends:\n  default: {scheduler: lokal, runtime: host, registry: dokcerhub}\n"
+                           "  other: {scheduler: local, runtime: hots, registry: ecr}\n");
+    ck_assert_ptr_null(planned.plan);
+    ck_assert_int_eq(planned.error.kind, ERROR_PLUGIN);
+    ck_assert_str_eq(planned.error.file, planned.pipeline->file);
+    ck_assert_uint_eq(planned.error.line, 5);
+    ck_assert_uint_eq(planned.error.column, 24);
+    ck_assert_ptr_nonnull(strstr(planned.error.message, "there is no plugin scheduler/lokal: "));
+    ck_assert_uint_eq(planned.problems.errors, 2);
+    ck_assert_uint_eq(planned.problems.items[0].line, 5);
+    ck_assert_ptr_nonnull(strstr(planned.problems.items[0].message, "there is no plugin registry/dokcerhub: "));
+    ck_assert_str_eq(planned.problems.items[0].hint, "did you mean 'dockerhub'?");
+    ck_assert_uint_eq(planned.problems.items[1].line, 6);
+    ck_assert_ptr_nonnull(strstr(planned.problems.items[1].message, "there is no plugin runtime/hots: "));
 }
 END_TEST
 
@@ -177,9 +242,12 @@ START_TEST(says_when_an_image_file_is_not_there)
         &planned,
         "pipeline: {name: p, stages: [a]}\na: {image: \"docker-archive:no.tar\", command: [\"true\"]}\n" BACKENDS);
     ck_assert_ptr_null(planned.plan);
-    const char *message = planned_problem(&planned)->message;
-    ck_assert_msg(text_starts_with(message, "image 'docker-archive:no.tar': ") && strstr(message, "no.tar"), "%s",
-                  message);
+    const struct problem *problem = planned_problem(&planned);
+    ck_assert_str_eq(problem->message,
+                     "stage 'a': cannot find the image 'docker-archive:no.tar': No such file or directory");
+    ck_assert_str_eq(problem->hint, "relative paths count from the working directory (or --base)");
+    ck_assert_uint_eq(problem->line, 2);
+    ck_assert_uint_eq(problem->column, 12);
 }
 END_TEST
 
@@ -238,6 +306,9 @@ int main(void)
                         (int)(sizeof(choices) / sizeof(choices[0])));
     tcase_add_loop_test(cases, refuses_what_does_not_go_together_at_its_place, 0,
                         (int)(sizeof(refusals) / sizeof(refusals[0])));
+    tcase_add_loop_test(cases, refuses_what_this_machine_has_not, 0,
+                        (int)(sizeof(refusals_here) / sizeof(refusals_here[0])));
+    tcase_add_test(cases, missing_plugins_are_told_at_their_words_and_together);
     tcase_add_test(cases, says_which_plugin_is_missing);
     tcase_add_test(cases, auto_takes_the_first_that_works_and_says_so);
     tcase_add_loop_test(cases, selects_stages, 0, (int)(sizeof(selections) / sizeof(selections[0])));

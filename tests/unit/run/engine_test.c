@@ -468,12 +468,20 @@ START_TEST(secrets_reach_the_stage_and_nothing_else)
 }
 END_TEST
 
-START_TEST(a_secret_nobody_knows_is_a_verdict)
+START_TEST(a_secret_that_goes_away_is_a_verdict)
 {
-    write_pipeline("a", "a: {command: ['true'], env: {TOKEN: {secret: nonesuch}}}\n");
+    cleanup(memory_free) char *secret = path_join(base, "secret");
+    cleanup(memory_free) char *user = memory_format("secrets: {archive: {file: '%s'}}\n", secret);
+    cleanup(memory_free) char *sections = memory_format(
+        "a: {command: [rm, '%s']}\nb: {command: ['true'], depends-on: [a], env: {TOKEN: {secret: archive}}}\n", secret);
+    write_pipeline("a, b", sections);
+    ck_assert(file_write(secret, "hush-hush\n", 10, 0600, NULL));
+    ck_assert(file_write("user.yaml", user, strlen(user), 0600, NULL));
     char *folder = NULL;
-    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
-    expect_verdict(folder, "a", "STAGE_IN", "it could not be started: no secret 'nonesuch' is known here");
+    ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local", .user_file = "user.yaml"}, &folder), 5);
+    cleanup(memory_free) char *why =
+        memory_format("it could not be started: secret 'archive': cannot open '%s': No such file or directory", secret);
+    expect_verdict(folder, "b", "STAGE_IN", why);
     memory_free(folder);
 }
 END_TEST
@@ -566,7 +574,7 @@ static void add_tests(TCase *cases)
     tcase_add_test(cases, a_stage_without_container_cannot_change_the_data);
     tcase_add_test(cases, a_container_sees_its_files_where_the_original_had_them);
     tcase_add_test(cases, secrets_reach_the_stage_and_nothing_else);
-    tcase_add_test(cases, a_secret_nobody_knows_is_a_verdict);
+    tcase_add_test(cases, a_secret_that_goes_away_is_a_verdict);
     tcase_add_test(cases, long_chains_need_no_stack);
     tcase_add_test(cases, second_run_in_a_working_folder_is_refused_while_the_first_goes_on);
     tcase_add_test(cases, no_stage_finds_what_another_left);
