@@ -209,7 +209,10 @@ static bool read_config(const json_t *root, struct oci_config *config, struct fa
         if (!oci_digest_valid(config->diff_ids[i]))
             return failure_set(failure, DESCPIPE_FAILED_REFUSED, "'%.100s' is not a sha256 digest",
                                config->diff_ids[i]);
-    return true;
+    const json_t *settings = json_object_get(root, "config"); /* may be missing or null, as its members may */
+    return !json_is_array(json_object_get(settings, "Env")) ||
+           document_texts(settings, "Env", OCI_ENVIRONMENT_LIMIT, &config->environment, &config->environment_count,
+                          failure);
 }
 
 bool oci_config_read(struct oci_config *config, const char *bytes, size_t length, struct failure *failure)
@@ -226,6 +229,7 @@ void oci_config_clear(struct oci_config *config)
 {
     free(config->platform);
     document_texts_free(config->diff_ids, config->diff_ids_count);
+    document_texts_free(config->environment, config->environment_count);
     *config = (struct oci_config){0};
 }
 

@@ -17,6 +17,7 @@
 
 #define OCI_DOCUMENT_LIMIT (4u * 1024 * 1024) /* bytes of one document, as registries have it */
 #define OCI_LAYERS_LIMIT 1024
+#define OCI_ENVIRONMENT_LIMIT 10000 /* variables */
 #define OCI_MANIFESTS_LIMIT 4096
 #define OCI_INDEX_DEPTH_LIMIT 4
 #define OCI_DIGEST_LENGTH 71 /* "sha256:" and 64 hexadecimal digits */
@@ -65,6 +66,8 @@ struct oci_config {
     char *platform;
     char **diff_ids; /* of the uncompressed layers, the lowest first */
     size_t diff_ids_count;
+    char **environment; /* "NAME=value", as the image's author set it */
+    size_t environment_count;
     int64_t created_at_ms;
 };
 bool oci_config_read(struct oci_config *config, const char *bytes, size_t length, struct failure *failure);

@@ -214,21 +214,44 @@ static bool is_for_loader(const char *variable)
     return strncmp(variable, "LD_", 3) == 0 || strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
 }
 
-static void add_environment(const struct descpipe_stage *stage, struct arguments *arguments,
-                            struct arguments *environment)
+static void add_variable(const char *variable, struct arguments *arguments, struct arguments *environment)
 {
-    bool has_path = false;
-    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++) {
-        const char *variable = stage->environment[i], *value = strchr(variable, '=');
-        has_path = has_path || strncmp(variable, "PATH=", 5) == 0;
-        if (value == NULL || !is_for_loader(variable)) {
-            arguments_add(environment, variable);
-            continue;
-        }
-        arguments_add(arguments, "--setenv");
-        arguments_add(arguments, arguments_format(arguments, "%.*s", (int)(value - variable), variable));
-        arguments_add(arguments, value + 1);
+    const char *value = strchr(variable, '=');
+    if (value == NULL || !is_for_loader(variable)) {
+        arguments_add(environment, variable);
+        return;
     }
+    arguments_add(arguments, "--setenv");
+    arguments_add(arguments, arguments_format(arguments, "%.*s", (int)(value - variable), variable));
+    arguments_add(arguments, value + 1);
+}
+
+/* "NAME=" of a variable among the stage's own. */
+static bool stage_says(const struct descpipe_stage *stage, const char *variable)
+{
+    size_t length = strcspn(variable, "=") + 1;
+    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++)
+        if (strncmp(stage->environment[i], variable, length) == 0)
+            return true;
+    for (size_t i = 0; stage->late_names != NULL && stage->late_names[i] != NULL; i++)
+        if (strlen(stage->late_names[i]) + 1 == length && strncmp(stage->late_names[i], variable, length - 1) == 0)
+            return true;
+    return false;
+}
+
+static void add_environment(const struct launch *launch, struct arguments *arguments, struct arguments *environment)
+{
+    const struct descpipe_stage *stage = launch->stage;
+    bool has_path = stage_says(stage, "PATH=");
+    const char *image = launch->image_environment;
+    for (size_t at = 0; image != NULL && at < launch->image_environment_length; at += strlen(image + at) + 1) {
+        if (stage_says(stage, image + at))
+            continue;
+        has_path = has_path || strncmp(image + at, "PATH=", 5) == 0;
+        add_variable(image + at, arguments, environment);
+    }
+    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++)
+        add_variable(stage->environment[i], arguments, environment);
     if (!has_path)
         arguments_add(environment, DEFAULT_PATH);
 }
@@ -262,7 +285,7 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
         !mounts_write(&mounts, failure))
         return false;
     add_namespaces(launch, arguments);
-    add_environment(stage, arguments, environment);
+    add_environment(launch, arguments, environment);
     arguments_add(arguments, "--chdir");
     arguments_add(arguments, directory);
     arguments_add(arguments, "--");

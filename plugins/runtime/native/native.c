@@ -19,6 +19,7 @@
 #include "registry/ownership.h"
 
 #include "launch.h"
+#include "store/environment.h"
 
 static void native_close(void *self)
 {
@@ -100,6 +101,14 @@ static bool wants_network(const struct native *native, const struct descpipe_sta
     return config->boolean(native->host->settings, "network") != 0;
 }
 
+/* An image that we unpacked; a folder of the user's own (rootfs:) has no environment. */
+static bool is_of_store(const struct native *native, const char *handle)
+{
+    size_t length = strlen(native->store);
+    return handle != NULL && strncmp(handle, native->store, length) == 0 &&
+           strncmp(handle + length, "/images/", 8) == 0;
+}
+
 void native_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
 {
     static const char *const nothing[] = {NULL};
@@ -121,7 +130,11 @@ void native_launch(void *self, struct descpipe_call *call, const struct descpipe
                             .accounts_folder = accounts,
                             .network = wants_network(native, stage),
                             .stage = stage};
-    if (!launch_write(&launch, &arguments, &environment, &failure)) {
+    cleanup(memory_free) char *image = NULL;
+    if (is_of_store(native, stage->image_handle))
+        image = environment_read(stage->image_handle, &launch.image_environment_length, &failure);
+    launch.image_environment = image;
+    if (failure.kind != 0 || !launch_write(&launch, &arguments, &environment, &failure)) {
         failure_finish(&failure, host, call);
         return;
     }

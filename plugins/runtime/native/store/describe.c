@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/document.h"
 #include "registry/manifest.h"
 #include "registry/ownership.h"
 
@@ -36,6 +37,7 @@ void description_clear(struct description *description)
         free(description->layers[i].diff_id);
     }
     free(description->layers);
+    document_texts_free(description->environment, description->environment_count);
     *description = (struct description){0};
 }
 
@@ -98,6 +100,9 @@ static bool use_config(struct description *description, const char *bytes, size_
     for (size_t i = 0; i < description->layers_count; i++)
         description->layers[i].diff_id = steal(&config.diff_ids[i]);
     description->platform = steal(&config.platform);
+    description->environment_count = config.environment_count;
+    description->environment = steal(&config.environment);
+    config.environment_count = 0;
     description->created_at_ms = config.created_at_ms;
     return true;
 }

@@ -22,6 +22,8 @@ struct description {
     int64_t created_at_ms;
     struct described_layer *layers; /* the lowest first */
     size_t layers_count;
+    char **environment; /* of the image's own, "NAME=value" */
+    size_t environment_count;
 };
 
 bool description_read(struct description *description, const struct source *source, const struct descpipe_image *image,

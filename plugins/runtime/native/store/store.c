@@ -17,6 +17,7 @@
 #include "registry/ownership.h"
 
 #include "assemble.h"
+#include "environment.h"
 #include "layer.h"
 #include "tree.h"
 
@@ -233,7 +234,8 @@ static bool assemble(const struct store *store, const struct description *descri
             !assemble_layer(layer.place, root, geteuid() == 0, failure))
             return false;
     }
-    return assemble_mount_points(root, failure);
+    return assemble_mount_points(root, failure) &&
+           environment_write(folder, description->environment, description->environment_count, failure);
 }
 
 static char *root_of(const struct thing *thing, struct failure *failure)

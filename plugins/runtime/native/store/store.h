@@ -4,6 +4,7 @@
  *
  *     STORE/layers/sha256/DIFF_ID/{tree,whiteouts}   a layer, unpacked once
  *     STORE/images/sha256/CONFIG/root                an image: its layers laid over each other, files by hard link
+ *     STORE/images/sha256/CONFIG/environment         what its author set, see environment.h
  *     STORE/temporary/KIND-HEX.XXXXXX                something being made
  *     STORE/locks/KIND-HEX                           taken (flock) while that thing is being made
  *
