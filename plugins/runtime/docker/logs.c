@@ -6,7 +6,8 @@
  * end. When the connection breaks in between, the log is asked for again from the same beginning, and as many bytes of
  * each stream as are written already are passed over: nothing is lost or doubled, and nothing is kept in memory. The
  * Engine also ends a followed log when it shuts down; so after every end, an inspection says whether the container
- * lives.
+ * lives. A log that was followed to a container's end may still lack what came last (seen with 20.10 on a busy machine), so
+ * what is kept is read once more, and only what is new is written.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +36,7 @@ struct follow {
     uint64_t skip[2];
     uint64_t pause_ms;
     bool to_the_end;
+    bool last_read; /* the container has ended: what is kept is read once more, without following */
     bool terminal;
     bool whole;  /* the last stream ended as a stream should */
     bool unsure; /* something went wrong since the last stream: it does not prove that it was all */
@@ -188,8 +190,12 @@ static void inspected(void *context, const struct docker_reply *reply)
         } else {
             finish_failed(follow, docker_failure(reply), reply->hint, words);
         }
-    } else if (follow->whole && !follow->unsure && !facts.alive) {
+    } else if (follow->whole && !follow->unsure && !facts.alive && follow->last_read) {
         finish_done(follow);
+    } else if (follow->whole && !follow->unsure && !facts.alive) {
+        follow->last_read = true; /* the Engine may end a followed log before it has sent all that it keeps */
+        follow->terminal = facts.terminal;
+        read_log(follow);
     } else if (follow->whole && !follow->unsure) {
         look_later(follow, NULL); /* a log that ended before its container: the Engine went, or is a moment behind */
     } else {
@@ -266,7 +272,8 @@ static void read_log(struct follow *follow)
                  follow->since_ms % 1000);
     }
     ask(follow, &request,
-        container_path(follow->name, "/logs?stdout=1&stderr=1&follow=%d%s", follow->to_the_end ? 1 : 0, since));
+        container_path(follow->name, "/logs?stdout=1&stderr=1&follow=%d%s",
+                       follow->to_the_end && !follow->last_read ? 1 : 0, since));
 }
 
 static void follow_cancelled(void *context)
