@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "machine.h"
+#include "this-machine/machine.h"
 
 static char root[64];
 

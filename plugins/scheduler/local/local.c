@@ -6,13 +6,9 @@
  * fit are given to the host's stage service; what they need is booked until the host says that they ended. A later job
  * that fits may overtake one that does not, for a while only.
  *
- * What is reported through the sink. The host itself starts the stages, so that RUNNING and the end of a started stage
- * are known to it and never come from here. What comes:
- *   - QUEUED with a reason for the first job that waits, when what it waits for has changed, at most once a second:
- *     a few lines for a person, never one per job;
- *   - ENDED with the flags CANCELLED and NOT_STARTED for a job that was cancelled while it waited, or that the host
- *     refused to start because the run is stopping.
- * So each accepted job ends either by the host's `ended` or by one ENDED change.
+ * What is reported through the sink (this-machine/observer.h): QUEUED for the first job that waits, when what it waits
+ * for has changed, at most once a second, which is a few lines for a person and never one per job; ENDED for a job that
+ * was cancelled while it waited, or that the host refused to start because the run is stopping.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,8 +18,9 @@
 
 #include <descpipe/plugin.h>
 
-#include "machine.h"
 #include "queue.h"
+#include "this-machine/machine.h"
+#include "this-machine/observer.h"
 
 enum { MESSAGE_LIMIT = 512, SIZE_TEXT = 32, REPORT_EVERY_MS = 1000 };
 
@@ -39,8 +36,7 @@ struct local {
     struct queue queue;
     struct running *running; /* a ring without a head */
     uint64_t running_count;
-    struct descpipe_call *observing;
-    struct descpipe_sink *sink;
+    struct observer observer;
     uint32_t reported_class_index;
     enum wait_reason reported_reason;
     int64_t reported_at_ms;
@@ -77,28 +73,6 @@ static const char *write_size(uint64_t bytes, char *text)
     return text;
 }
 
-static void report_not_started(struct local *self, const struct queued_job *job, uint32_t flags, const char *reason)
-{
-    if (self->sink == NULL) {
-        return;
-    }
-    struct descpipe_ending ending = {
-        .size = sizeof(ending),
-        .flags = flags | DESCPIPE_ENDED_NOT_STARTED,
-        .witness = "local",
-        .reason = reason,
-    };
-    struct descpipe_change change = {
-        .size = sizeof(change),
-        .state = DESCPIPE_JOB_ENDED,
-        .job = job->job,
-        .attempt = job->attempt,
-        .reason = reason,
-        .ending = &ending,
-    };
-    self->host->observe->changed(self->sink, &change);
-}
-
 static enum wait_reason write_reason(const struct local *self, const struct needs *needs, char *reason)
 {
     char used[SIZE_TEXT], total[SIZE_TEXT], asked[SIZE_TEXT];
@@ -126,7 +100,7 @@ static enum wait_reason write_reason(const struct local *self, const struct need
 static void report_waiting(struct local *self, const struct queue_pick *pick, int64_t now)
 {
     char reason[MESSAGE_LIMIT];
-    if (self->sink == NULL || !pick->someone_waits) {
+    if (self->observer.sink == NULL || !pick->someone_waits) {
         return;
     }
     if (self->reported_reason != WAIT_NOTHING && now - self->reported_at_ms < REPORT_EVERY_MS) {
@@ -139,14 +113,7 @@ static void report_waiting(struct local *self, const struct queue_pick *pick, in
     self->reported_reason = why;
     self->reported_class_index = pick->waiting_class;
     self->reported_at_ms = now;
-    struct descpipe_change change = {
-        .size = sizeof(change),
-        .state = DESCPIPE_JOB_QUEUED,
-        .job = pick->first_waiting.job,
-        .attempt = pick->first_waiting.attempt,
-        .reason = reason,
-    };
-    self->host->observe->changed(self->sink, &change);
+    observer_tell_waiting(&self->observer, &pick->first_waiting, reason);
 }
 
 static void book(struct local *self, struct running *running)
@@ -212,7 +179,7 @@ static void start_job(struct local *self, const struct queue_pick *pick)
     struct running *running = calloc(1, sizeof(*running) + ((size_t)pick->needs.gpus + 1) * sizeof(*running->gpus));
     if (running == NULL) {
         queue_member_ended(&self->queue, pick->group);
-        report_not_started(self, &pick->job, 0, "not enough memory to start it");
+        observer_tell_not_started(&self->observer, &pick->job, 0, "not enough memory to start it");
         return;
     }
     running->local = self;
@@ -226,7 +193,7 @@ static void start_job(struct local *self, const struct queue_pick *pick)
     }
     if (self->host->stage->start(self->host, running->job, &placement, stage_ended, running) == 0) {
         unbook(running);
-        report_not_started(self, &pick->job, DESCPIPE_ENDED_CANCELLED, "the run is stopping");
+        observer_tell_not_started(&self->observer, &pick->job, DESCPIPE_ENDED_CANCELLED, "the run is stopping");
     }
 }
 
@@ -306,6 +273,7 @@ static int32_t local_open(const struct descpipe_host *host, void **self_out, cha
         return 1;
     }
     self->host = host;
+    self->observer = (struct observer){.host = host, .witness = "local"};
     self->grace_ms = (uint64_t)host->config->integer(host->settings, "grace");
     machine_read("", machine_affinity(), &machine);
     int64_t cpus = host->config->integer(host->settings, "cpus");
@@ -431,26 +399,12 @@ static void local_submit(void *context, struct descpipe_call *call, const struct
     pump(self);
 }
 
-static void observe_cancelled(void *context)
-{
-    struct local *self = context;
-    struct descpipe_call *call = self->observing;
-    self->observing = NULL;
-    self->sink = NULL;
-    self->host->call->succeed(call);
-}
-
 static void local_observe(void *context, struct descpipe_call *call, struct descpipe_sink *sink)
 {
     struct local *self = context;
-    if (self->observing != NULL) {
-        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, "the jobs are being observed already", NULL);
-        return;
+    if (observer_open(&self->observer, call, sink)) {
+        self->reported_reason = WAIT_NOTHING;
     }
-    self->observing = call;
-    self->sink = sink;
-    self->reported_reason = WAIT_NOTHING;
-    self->host->call->on_cancel(call, observe_cancelled, self);
 }
 
 static void local_find(void *context, struct descpipe_call *call, const char *run)
@@ -482,7 +436,8 @@ static void local_cancel(void *context, struct descpipe_call *call, const uint64
     }
     job_set_clear(&set);
     for (size_t i = 0; i < removed.count; i++) {
-        report_not_started(self, &removed.items[i], DESCPIPE_ENDED_CANCELLED, "cancelled while it was waiting");
+        observer_tell_not_started(&self->observer, &removed.items[i], DESCPIPE_ENDED_CANCELLED,
+                                  "cancelled while it was waiting");
     }
     for (size_t i = 0; i < stopped.count; i++) {
         self->host->stage->stop(self->host, stopped.items[i].job, self->grace_ms);
@@ -535,16 +490,6 @@ static const struct descpipe_option gpus_option = {
     .type = DESCPIPE_OPTION_LIST,
     .key = "gpus",
     .help = "Ids of the gpus to hand out; without it CUDA_VISIBLE_DEVICES or the devices of this machine.",
-};
-static const struct descpipe_option grace_option = {
-    .size = sizeof(struct descpipe_option),
-    .type = DESCPIPE_OPTION_DURATION,
-    .flags = DESCPIPE_OPTION_RANGED,
-    .key = "grace",
-    .default_value = "10s",
-    .help = "What a cancelled stage gets from SIGTERM to SIGKILL.",
-    .minimum = 0,
-    .maximum = 3600000,
 };
 static const struct descpipe_option *const local_options[] = {&jobs_option, &cpus_option,  &memory_option,
                                                               &gpus_option, &grace_option, NULL};

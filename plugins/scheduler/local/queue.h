@@ -12,7 +12,7 @@
 #ifndef DESCPIPE_SCHEDULER_QUEUE_H
 #define DESCPIPE_SCHEDULER_QUEUE_H
 
-#include "heap.h"
+#include "this-machine/heap.h"
 
 enum {
     QUEUE_OVERTAKEN_LIMIT = 32,

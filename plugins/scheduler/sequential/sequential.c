@@ -5,12 +5,9 @@
  * How it works: submitted jobs wait in a binary heap. Whenever nothing runs, the first one is given to the host's
  * stage service, which launches it and says when it ended.
  *
- * What is reported through the sink. The host itself starts the stages, so that RUNNING and the end of a started stage
- * are known to it and never come from here. What comes:
- *   - QUEUED once in the life of the sink, for the first job that has to wait, with the reason;
- *   - ENDED with the flags CANCELLED and NOT_STARTED for a job that was cancelled while it waited, or that the host
- *     refused to start because the run is stopping.
- * So each accepted job ends either by the host's `ended` or by one ENDED change.
+ * What is reported through the sink (this-machine/observer.h): QUEUED once in the life of the sink, for the first job
+ * that has to wait; ENDED for a job that was cancelled while it waited, or that the host refused to start because the
+ * run is stopping.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -19,15 +16,15 @@
 
 #include <descpipe/plugin.h>
 
-#include "heap.h"
-#include "machine.h"
+#include "this-machine/heap.h"
+#include "this-machine/machine.h"
+#include "this-machine/observer.h"
 
 struct sequential {
     const struct descpipe_host *host;
     uint64_t grace_ms;
     struct heap queue;
-    struct descpipe_call *observing;
-    struct descpipe_sink *sink;
+    struct observer observer;
     uint64_t running_job;
     bool running;
     bool pumping; /* `pump` is on the stack: a nested call only leaves a note */
@@ -35,42 +32,14 @@ struct sequential {
     bool told_waiting;
 };
 
-static void report_not_started(struct sequential *self, const struct queued_job *job, const char *reason)
-{
-    if (self->sink == NULL) {
-        return;
-    }
-    struct descpipe_ending ending = {
-        .size = sizeof(ending),
-        .flags = DESCPIPE_ENDED_CANCELLED | DESCPIPE_ENDED_NOT_STARTED,
-        .witness = "sequential",
-        .reason = reason,
-    };
-    struct descpipe_change change = {
-        .size = sizeof(change),
-        .state = DESCPIPE_JOB_ENDED,
-        .job = job->job,
-        .attempt = job->attempt,
-        .reason = reason,
-        .ending = &ending,
-    };
-    self->host->observe->changed(self->sink, &change);
-}
-
 static void report_waiting(struct sequential *self)
 {
-    if (self->told_waiting || self->sink == NULL || self->queue.count == 0) {
+    if (self->told_waiting || self->observer.sink == NULL || self->queue.count == 0) {
         return;
     }
     self->told_waiting = true;
-    struct descpipe_change change = {
-        .size = sizeof(change),
-        .state = DESCPIPE_JOB_QUEUED,
-        .job = self->queue.items[0].job,
-        .attempt = self->queue.items[0].attempt,
-        .reason = "waiting for its turn: sequential runs one stage at a time",
-    };
-    self->host->observe->changed(self->sink, &change);
+    observer_tell_waiting(&self->observer, &self->queue.items[0],
+                          "waiting for its turn: sequential runs one stage at a time");
 }
 
 static void pump(struct sequential *self);
@@ -101,7 +70,7 @@ static void pump(struct sequential *self)
             self->running_job = job.job;
             if (self->host->stage->start(self->host, job.job, &placement, stage_ended, self) == 0) {
                 self->running = false;
-                report_not_started(self, &job, "the run is stopping");
+                observer_tell_not_started(&self->observer, &job, DESCPIPE_ENDED_CANCELLED, "the run is stopping");
             }
         }
         report_waiting(self);
@@ -117,6 +86,7 @@ static int32_t sequential_open(const struct descpipe_host *host, void **self_out
         return 1;
     }
     self->host = host;
+    self->observer = (struct observer){.host = host, .witness = "sequential"};
     self->grace_ms = (uint64_t)host->config->integer(host->settings, "grace");
     *self_out = self;
     return 0;
@@ -158,26 +128,12 @@ static void sequential_submit(void *context, struct descpipe_call *call, const s
     pump(self);
 }
 
-static void observe_cancelled(void *context)
-{
-    struct sequential *self = context;
-    struct descpipe_call *call = self->observing;
-    self->observing = NULL;
-    self->sink = NULL;
-    self->host->call->succeed(call);
-}
-
 static void sequential_observe(void *context, struct descpipe_call *call, struct descpipe_sink *sink)
 {
     struct sequential *self = context;
-    if (self->observing != NULL) {
-        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, "the jobs are being observed already", NULL);
-        return;
+    if (observer_open(&self->observer, call, sink)) {
+        self->told_waiting = false;
     }
-    self->observing = call;
-    self->sink = sink;
-    self->told_waiting = false;
-    self->host->call->on_cancel(call, observe_cancelled, self);
 }
 
 static void sequential_find(void *context, struct descpipe_call *call, const char *run)
@@ -201,7 +157,8 @@ static void sequential_cancel(void *context, struct descpipe_call *call, const u
     bool stop = self->running && job_set_has(self->running_job, &set);
     job_set_clear(&set);
     for (size_t i = 0; i < removed.count; i++) {
-        report_not_started(self, &removed.items[i], "cancelled while it was waiting");
+        observer_tell_not_started(&self->observer, &removed.items[i], DESCPIPE_ENDED_CANCELLED,
+                                  "cancelled while it was waiting");
     }
     heap_clear(&removed);
     if (stop) {
@@ -217,16 +174,6 @@ static void sequential_release(void *context, struct descpipe_call *call, const 
     self->host->call->succeed(call);
 }
 
-static const struct descpipe_option grace_option = {
-    .size = sizeof(struct descpipe_option),
-    .type = DESCPIPE_OPTION_DURATION,
-    .flags = DESCPIPE_OPTION_RANGED,
-    .key = "grace",
-    .default_value = "10s",
-    .help = "What a cancelled stage gets from SIGTERM to SIGKILL.",
-    .minimum = 0,
-    .maximum = 3600000,
-};
 static const struct descpipe_option *const sequential_options[] = {&grace_option, NULL};
 
 static const uint32_t sequential_forms[] = {DESCPIPE_FORM_MANAGED, DESCPIPE_FORM_COMMAND, 0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The heap of queued jobs and the sorted set of job numbers: the two data structures of a local queue. */
-#include "heap.h"
+#include "this-machine/heap.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  * the own cgroup is often mounted as the root of the hierarchy, so that the path in /proc/self/cgroup does not exist
  * below the mount point: folders that are not there are passed over.
  */
-#include "machine.h"
+#include "this-machine/machine.h"
 
 #include <dirent.h>
 #include <fcntl.h>
