@@ -243,13 +243,18 @@ void answer_credential(struct answers *answers, const struct descpipe_credential
         take_struct(answers, credential, sizeof(*copy), ABI_SIZE_CREDENTIAL, "descpipe_credential");
     if (!copy)
         return;
-    if (!copy->password) {
-        answers_fault(answers, "answered a credential without password or token");
+    if (copy->username && !copy->password) {
+        answers_fault(answers, "answered a user's name without a password");
         return;
     }
-    answers->password = secret_copy(copy->password);
+    answers->password = copy->password ? secret_copy(copy->password) : NULL;
     copy->password = answers->password;
     copy->username = answers_copy(answers, copy->username);
     copy->origin = answers_copy(answers, copy->origin);
+    copy->endpoint = answers_copy(answers, copy->endpoint);
+    copy->ca_file = answers_copy(answers, copy->ca_file);
+    copy->client_certificate = answers_copy(answers, copy->client_certificate);
+    copy->client_key = answers_copy(answers, copy->client_key);
+    copy->proxy = answers_copy(answers, copy->proxy);
     answers->credential = copy;
 }

@@ -2,6 +2,7 @@
 /* Runs the child and makes a page of its lines, fit to be pasted into an issue. */
 #include "plugin/conformance.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -172,11 +173,17 @@ bool conformance_check(const struct conformance_request *request, struct text *r
     cleanup(page_clear) struct page page = {0};
     const char *const argv[] = {request->program ? request->program : "/proc/self/exe", CONFORMANCE_ARGUMENT,
                                 request->path, NULL};
+    const char *folders = secure_getenv("PATH");
+    cleanup(memory_free) char *path = memory_format("PATH=%s", folders ? folders : "/usr/bin:/bin");
+    /* No home: a login that is tried must not land in the real one. */
+    const char *const environment[] = {path, "HOME=/nonexistent/home", "LANG=C.UTF-8", NULL};
     *ran = false;
-    tool_start(
-        request->loop,
-        &(struct tool_request){
-            .argv = argv, .timeout_ms = CHILD_TIMEOUT_MS, .line = child_line, .ended = child_ended, .context = &page});
+    tool_start(request->loop, &(struct tool_request){.argv = argv,
+                                                     .environment = environment,
+                                                     .timeout_ms = CHILD_TIMEOUT_MS,
+                                                     .line = child_line,
+                                                     .ended = child_ended,
+                                                     .context = &page});
     loop_run(request->loop, still_running, &page);
     if (!page.end.started)
         return error_set(error, ERROR_SYSTEM, "cannot start the process that checks the plugin: %s",

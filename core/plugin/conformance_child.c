@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "io/secret.h"
 #include "plugin/abi.h"
 #include "plugin/call.h"
 #include "plugin/conformance.h"
@@ -289,6 +290,12 @@ static const struct descpipe_submission submission = {.size = sizeof(submission)
                                                       .folder = "/nowhere",
                                                       .jobs = jobs};
 static const uint64_t job_numbers[] = {1, 999};
+static struct descpipe_push push = {.size = sizeof(push), .image = &image, .target = &image};
+static const char *const built[] = {"localhost/example/none:1.0", NULL};
+static struct descpipe_build build = {
+    .size = sizeof(build), .folder = "/nowhere", .file = "/nowhere/Dockerfile", .references = built};
+static const struct descpipe_prune prune = {.size = sizeof(prune), .flags = DESCPIPE_PRUNE_ONLY_SAY};
+static struct descpipe_login login = {.size = sizeof(login), .host = "localhost:5000", .username = "nobody"};
 static struct descpipe_logs logs = {.size = sizeof(logs), .container = &container};
 
 enum {
@@ -318,12 +325,17 @@ STEP(runtime_stop, &stop, options)
 STEP(runtime_find, "20261121-0001", options)
 STEP(runtime_release, &container, options)
 STEP(runtime_changes, &container, options)
+STEP(runtime_build, &build, options)
+STEP(runtime_push, &push, options)
+STEP(runtime_prune, &prune, options)
 STEP(registry_probe, options)
 STEP(registry_normalize, "example/none:1.0", options)
 STEP(registry_resolve, &lookup, options)
 STEP(registry_credentials, &lookup, options)
 STEP(registry_ensure_repository, &lookup, options)
 STEP(registry_list_tags, &lookup, options)
+STEP(registry_login, &login, options)
+STEP(registry_logout, "localhost:5000", options)
 STEP(scheduler_probe, options)
 STEP(scheduler_paths, "/tmp", options)
 STEP(scheduler_submit, &submission, options)
@@ -348,12 +360,17 @@ static const struct step steps[] = {
     {"runtime", "find", step_runtime_find, STEP_MANAGED},
     {"runtime", "release", step_runtime_release, STEP_MANAGED},
     {"runtime", "changes", step_runtime_changes, 0},
+    {"runtime", "build", step_runtime_build, 0},
+    {"runtime", "push", step_runtime_push, 0},
+    {"runtime", "prune", step_runtime_prune, 0},
     {"registry", "probe", step_registry_probe, 0},
     {"registry", "normalize", step_registry_normalize, 0},
     {"registry", "resolve", step_registry_resolve, 0},
     {"registry", "credentials", step_registry_credentials, 0},
     {"registry", "ensure_repository", step_registry_ensure_repository, 0},
     {"registry", "list_tags", step_registry_list_tags, 0},
+    {"registry", "login", step_registry_login, 0},
+    {"registry", "logout", step_registry_logout, 0},
     {"scheduler", "probe", step_scheduler_probe, 0},
     {"scheduler", "paths", step_scheduler_paths, 0},
     {"scheduler", "observe", step_scheduler_observe, 0},
@@ -533,7 +550,9 @@ int conformance_child_main(const char *path)
         fprintf(stderr, "cannot check the plugin: %s\n", error.message ? error.message : "no /dev/null");
         return 6;
     }
-    logs.output_descriptor = logs.error_descriptor = child.null;
+    logs.output_descriptor = logs.error_descriptor = build.log_descriptor = child.null;
+    struct descpipe_secret *password = secret_make("pretended", 9);
+    login.password = password;
     memory_free(child.host->cache_root);
     child.host->cache_root = memory_copy_text(folder);
     child.host->fault = note_fault;
@@ -547,6 +566,7 @@ int conformance_child_main(const char *path)
     plugin_host_free(child.host);
     finish(&child, NULL);
     loop_free(child.loop);
+    secret_release(password);
     settings_free(child.settings);
     memory_free(child.check);
     text_clear(&child.faults);

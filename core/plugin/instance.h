@@ -137,6 +137,9 @@ struct plugin_call *runtime_exec(struct plugin_instance *runtime, const struct d
 struct plugin_call *runtime_commit(struct plugin_instance *runtime, const struct descpipe_commit *commit, struct call_options options);
 struct plugin_call *runtime_changes(struct plugin_instance *runtime, const struct descpipe_container *container, struct call_options options);
 struct plugin_call *runtime_copy_out(struct plugin_instance *runtime, const struct descpipe_copy *copy, struct call_options options);
+struct plugin_call *runtime_build(struct plugin_instance *runtime, const struct descpipe_build *build, struct call_options options);
+struct plugin_call *runtime_push(struct plugin_instance *runtime, const struct descpipe_push *push, struct call_options options);
+struct plugin_call *runtime_prune(struct plugin_instance *runtime, const struct descpipe_prune *prune, struct call_options options);
 bool registry_accepts(struct plugin_instance *registry, const char *reference);
 struct plugin_call *registry_normalize(struct plugin_instance *registry, const char *name, struct call_options options);
 struct plugin_call *registry_resolve(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
@@ -144,6 +147,8 @@ struct plugin_call *registry_credentials(struct plugin_instance *registry, const
 struct plugin_call *registry_probe(struct plugin_instance *registry, struct call_options options);
 struct plugin_call *registry_ensure_repository(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
 struct plugin_call *registry_list_tags(struct plugin_instance *registry, const struct descpipe_lookup *lookup, struct call_options options);
+struct plugin_call *registry_login(struct plugin_instance *registry, const struct descpipe_login *login, struct call_options options);
+struct plugin_call *registry_logout(struct plugin_instance *registry, const char *host, struct call_options options);
 struct plugin_call *scheduler_probe(struct plugin_instance *scheduler, struct call_options options);
 struct plugin_call *scheduler_submit(struct plugin_instance *scheduler, const struct descpipe_submission *submission, struct call_options options);
 struct plugin_call *scheduler_observe(struct plugin_instance *scheduler, struct call_options options); /* changes go to callbacks.changed */

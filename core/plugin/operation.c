@@ -152,6 +152,33 @@ struct plugin_call *runtime_copy_out(struct plugin_instance *runtime, const stru
     return call_leave(call);
 }
 
+struct plugin_call *runtime_build(struct plugin_instance *runtime, const struct descpipe_build *build,
+                                  struct call_options options)
+{
+    const struct descpipe_runtime *table = plugin_runtime(runtime);
+    OPEN_CALL(table, runtime, build, ANSWER_IDENTITY, ANSWER_IDENTITY);
+    table->build(runtime->self, call_handle(call), build);
+    return call_leave(call);
+}
+
+struct plugin_call *runtime_push(struct plugin_instance *runtime, const struct descpipe_push *push,
+                                 struct call_options options)
+{
+    const struct descpipe_runtime *table = plugin_runtime(runtime);
+    OPEN_CALL(table, runtime, push, ANSWER_IDENTITY, ANSWER_IDENTITY);
+    table->push(runtime->self, call_handle(call), push);
+    return call_leave(call);
+}
+
+struct plugin_call *runtime_prune(struct plugin_instance *runtime, const struct descpipe_prune *prune,
+                                  struct call_options options)
+{
+    const struct descpipe_runtime *table = plugin_runtime(runtime);
+    OPEN_CALL(table, runtime, prune, ANSWER_TEXT | ANSWER_FACT, 0);
+    table->prune(runtime->self, call_handle(call), prune);
+    return call_leave(call);
+}
+
 bool registry_accepts(struct plugin_instance *registry, const char *reference)
 {
     const struct descpipe_registry *table = plugin_registry(registry);
@@ -207,6 +234,23 @@ struct plugin_call *registry_list_tags(struct plugin_instance *registry, const s
     const struct descpipe_registry *table = plugin_registry(registry);
     OPEN_CALL(table, registry, list_tags, ANSWER_TEXT, 0);
     table->list_tags(registry->self, call_handle(call), lookup);
+    return call_leave(call);
+}
+
+struct plugin_call *registry_login(struct plugin_instance *registry, const struct descpipe_login *login,
+                                   struct call_options options)
+{
+    const struct descpipe_registry *table = plugin_registry(registry);
+    OPEN_CALL(table, registry, login, ANSWER_TEXT, 0);
+    table->login(registry->self, call_handle(call), login);
+    return call_leave(call);
+}
+
+struct plugin_call *registry_logout(struct plugin_instance *registry, const char *host, struct call_options options)
+{
+    const struct descpipe_registry *table = plugin_registry(registry);
+    OPEN_CALL(table, registry, logout, ANSWER_TEXT, 0);
+    table->logout(registry->self, call_handle(call), host);
     return call_leave(call);
 }
 

@@ -9,6 +9,11 @@
 #include "plugin/call.h"
 #include "plugin/host.h"
 
+static const char *copy_text(struct arena *arena, const char *text)
+{
+    return text ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
 /* A question for a login. The answer may come at once or later; the plugin hears it from the loop in both cases. */
 struct question {
     struct service_item item; /* first */
@@ -16,7 +21,8 @@ struct question {
     void *context;
     bool answered, has_credential;
     struct descpipe_credential credential;
-    char *username, *origin, *message;
+    char *message;
+    struct arena *texts; /* the credential's */
     struct descpipe_secret *password;
 };
 
@@ -26,8 +32,7 @@ static void question_tell(void *context)
     question->got(question->context, question->has_credential ? &question->credential : NULL, question->message);
     service_item_close(&question->item);
     secret_release(question->password);
-    memory_free(question->username);
-    memory_free(question->origin);
+    arena_free(question->texts);
     memory_free(question->message);
     memory_free(question);
 }
@@ -40,15 +45,21 @@ static void question_answer(void *context, const struct descpipe_credential *cre
     question->answered = true;
     question->message = memory_copy_text(message);
     if (credential) {
+        struct arena *texts = question->texts = arena_new();
         question->has_credential = true;
-        question->password = secret_copy(credential->password);
-        question->username = memory_copy_text(credential->username);
-        question->origin = memory_copy_text(credential->origin);
-        question->credential = (struct descpipe_credential){.size = sizeof(question->credential),
-                                                            .username = question->username,
-                                                            .password = question->password,
-                                                            .expires_at_ms = credential->expires_at_ms,
-                                                            .origin = question->origin};
+        question->password = credential->password ? secret_copy(credential->password) : NULL;
+        question->credential =
+            (struct descpipe_credential){.size = sizeof(question->credential),
+                                         .access = credential->access,
+                                         .username = copy_text(texts, credential->username),
+                                         .password = question->password,
+                                         .expires_at_ms = credential->expires_at_ms,
+                                         .origin = copy_text(texts, credential->origin),
+                                         .endpoint = copy_text(texts, credential->endpoint),
+                                         .ca_file = copy_text(texts, credential->ca_file),
+                                         .client_certificate = copy_text(texts, credential->client_certificate),
+                                         .client_key = copy_text(texts, credential->client_key),
+                                         .proxy = copy_text(texts, credential->proxy)};
     }
     loop_post(question->item.instance->host->loop, question_tell, question);
 }
@@ -81,11 +92,6 @@ static struct queued_change *change_queue(struct plugin_call *call, struct arena
     *arena = queue->arena;
     host_schedule(host);
     return list_grow(&queue->items);
-}
-
-static const char *copy_text(struct arena *arena, const char *text)
-{
-    return text ? arena_copy(arena, text, strlen(text)) : NULL;
 }
 
 static void observe_changed(struct descpipe_sink *sink, const struct descpipe_change *given)

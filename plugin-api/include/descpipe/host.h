@@ -79,14 +79,24 @@ struct descpipe_found {
     int64_t index;           /* position in a submission of several jobs, else 0 */
 };
 
-/* A login. Answer of `credentials`. */
+enum {
+    DESCPIPE_ACCESS_PLAIN_HTTP = 1u << 0,    /* http instead of https: loopback, or a person said so */
+    DESCPIPE_ACCESS_UNVERIFIED_TLS = 1u << 1 /* only when a person said so */
+};
+
+/* A login, and how its host is reached. Answer of `credentials`. Neither username nor password: anonymous. */
 struct descpipe_credential {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t access;                       /* DESCPIPE_ACCESS_ */
     const char *username;                  /* NULL with a bearer token */
-    const struct descpipe_secret *password;/* or the token */
+    const struct descpipe_secret *password;/* or the token, or NULL */
     int64_t expires_at_ms;
     const char *origin;                    /* where it was found, for messages: "~/.docker/config.json" */
+    const char *endpoint;                  /* "https://registry-1.docker.io" when it is not the reference's host, or NULL */
+    const char *ca_file;                   /* PEM, or NULL: the system's */
+    const char *client_certificate;        /* PEM, or NULL */
+    const char *client_key;
+    const char *proxy;                     /* NULL: as the environment says */
 };
 
 /* Tools that end with us. No shell. The child gets exactly this environment. */

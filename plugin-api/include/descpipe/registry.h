@@ -21,6 +21,15 @@ struct descpipe_lookup {
     const char *platform;
 };
 
+/* A person's login, to be tried and kept. */
+struct descpipe_login {
+    uint32_t size;
+    uint32_t reserved;
+    const char *host;                       /* with its port */
+    const char *username;                   /* NULL with a bearer token */
+    const struct descpipe_secret *password; /* or the token */
+};
+
 struct descpipe_registry {
     uint32_t size;
     uint32_t capabilities;
@@ -34,12 +43,15 @@ struct descpipe_registry {
     void (*normalize)(void *self, struct descpipe_call *call, const char *name);
     /* Answers identity. */
     void (*resolve)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup);
-    /* Answers credential, or nothing for anonymous. */
+    /* Answers credential, or nothing for anonymous over verified https. Asked at the moment of use. */
     void (*credentials)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup);
     void (*probe)(void *self, struct descpipe_call *call);
     /* Optional. */
     void (*ensure_repository)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup);
     void (*list_tags)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup); /* answers text, one tag each */
+    /* Tries it on the host, then keeps it where `credentials` finds it again. Answers text: where. */
+    void (*login)(void *self, struct descpipe_call *call, const struct descpipe_login *login);
+    void (*logout)(void *self, struct descpipe_call *call, const char *host); /* NOT_FOUND when there was none */
 };
 
 #endif

@@ -92,6 +92,42 @@ struct descpipe_copy {
     int32_t reserved2;
 };
 
+enum {
+    DESCPIPE_BUILD_NO_CACHE = 1u << 0,
+    DESCPIPE_BUILD_PULL = 1u << 1 /* asks for newer base images */
+};
+
+/* An image made from a folder. */
+struct descpipe_build {
+    uint32_t size;
+    uint32_t flags;                /* DESCPIPE_BUILD_ */
+    const char *folder;            /* the context, absolute; its .dockerignore is obeyed */
+    const char *file;              /* the Dockerfile, absolute */
+    const char *const *references; /* what the image is called, at least one */
+    const char *const *arguments;  /* "NAME=value" */
+    const char *const *labels;     /* "name=value" */
+    const char *platform;          /* or NULL: this machine's */
+    int32_t log_descriptor;        /* the tool's output is appended here */
+    int32_t reserved;
+};
+
+/* An image of this machine, sent to a registry. */
+struct descpipe_push {
+    uint32_t size;
+    uint32_t reserved;
+    const struct descpipe_image *image;  /* as it is called here */
+    const char *image_handle;            /* from `identify` or `prepare` */
+    const struct descpipe_image *target; /* the full reference; the login is asked for it */
+};
+
+enum { DESCPIPE_PRUNE_ONLY_SAY = 1u << 0 };
+struct descpipe_prune {
+    uint32_t size;
+    uint32_t flags;      /* DESCPIPE_PRUNE_ */
+    uint64_t unused_ms;  /* what was not used for so long; 0: whatever age */
+    uint64_t keep_bytes; /* the least recently used go until this much is left; 0: does not matter */
+};
+
 struct descpipe_runtime {
     uint32_t size;
     uint32_t capabilities; /* DESCPIPE_RUNTIME_ */
@@ -132,6 +168,12 @@ struct descpipe_runtime {
     void (*commit)(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
     void (*changes)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers text, "A /path" ... */
     void (*copy_out)(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
+
+    /* Images. Optional, each may be NULL. The progress's text is the last line of output. */
+    void (*build)(void *self, struct descpipe_call *call, const struct descpipe_build *build); /* answers identity */
+    void (*push)(void *self, struct descpipe_call *call, const struct descpipe_push *push);    /* answers identity, with the manifest's digest */
+    /* Answers text: a line for each image that goes; fact "freed": bytes. Nothing that a running stage uses. */
+    void (*prune)(void *self, struct descpipe_call *call, const struct descpipe_prune *prune);
 };
 
 #endif

@@ -25,7 +25,7 @@
 #define DESCPIPE_ABI_MAJOR 0
 #endif
 #ifndef DESCPIPE_ABI_MINOR
-#define DESCPIPE_ABI_MINOR 1
+#define DESCPIPE_ABI_MINOR 2
 #endif
 
 /* True when the struct that `object` points to is large enough to hold `member` of `type`. */
