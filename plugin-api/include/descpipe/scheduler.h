@@ -36,6 +36,16 @@ struct descpipe_edge {
     uint64_t job;       /* a job of this submission or an earlier one */
 };
 
+/*
+ * What a `script` finds when the scheduler runs it (with /bin/sh, no argument, standard input empty, output and error at their
+ * paths), beside what the system itself sets:
+ *   DESCPIPE_INDEX     its position in the submission
+ *   DESCPIPE_RESTART   how often the system has started it before; 0 the first time
+ *   DESCPIPE_LAUNCHER  for nodes * ranks_per_node above 1: the path of a script that starts things over the job's nodes:
+ *       /bin/sh "$DESCPIPE_LAUNCHER" ranks ARGV...   ARGV once per rank, each with its DESCPIPE_RANK and DESCPIPE_SIZE
+ *       /bin/sh "$DESCPIPE_LAUNCHER" nodes ARGV...   ARGV once per node
+ * It ends with the stage's exit status. The system's signal before the end (time limit, cancel) is SIGTERM.
+ */
 struct descpipe_job {
     uint32_t size;
     uint32_t members_limit;       /* at most this many jobs with the same `group` at a time, 0: no limit */
@@ -47,13 +57,24 @@ struct descpipe_job {
     const char *group;            /* equal for the members of one stage */
     const struct descpipe_resources *resources;
     const struct descpipe_form *form;     /* NULL with HOST_STARTS */
-    const char *script;                   /* COMMAND elsewhere: absolute path of a POSIX script that does it all, or NULL */
+    const char *script;                   /* COMMAND elsewhere: absolute path of a POSIX script that does it all, or NULL; see below */
     const char *output_path;              /* where the job's standard output belongs; NULL with HOST_STARTS */
     const char *error_path;               /* likewise */
     const struct descpipe_edge *const *after; /* ends with NULL */
     const struct descpipe_settings *settings; /* the stage's `on: {NAME: ...}`, or NULL */
+    const char *native_id;                /* with ADOPT: what the system calls it; else NULL */
 };
 
+enum {
+    /* Nobody will watch: what the system can repeat by itself (a failed node, a preemption) it shall repeat, and a job whose
+     * `after` can never hold ends as cancelled. */
+    DESCPIPE_SUBMISSION_DETACHED = 1u << 0,
+    /* The system has these jobs already, from this or another process. Nothing is started; their changes come through the sink
+     * from now on, for jobs that are over too. Token, folder and the position of each job are as when it was submitted. */
+    DESCPIPE_SUBMISSION_ADOPT = 1u << 1
+};
+
+/* A job's position in `jobs` is part of its name: `find` answers it as `index`. */
 struct descpipe_submission {
     uint32_t size;
     uint32_t count;                     /* of jobs */
@@ -61,6 +82,8 @@ struct descpipe_submission {
     const char *run;
     const char *folder;                 /* submissions/<serial>, for the scheduler's own files; NULL with HOST_STARTS */
     const struct descpipe_job *const *jobs;
+    uint32_t flags;                     /* DESCPIPE_SUBMISSION_ */
+    uint32_t reserved;
 };
 
 enum {
@@ -95,7 +118,8 @@ struct descpipe_scheduler {
     /* Answers native_id for each job where the system gives one. All jobs or none. */
     void (*submit)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
     void (*observe)(void *self, struct descpipe_call *call, struct descpipe_sink *sink);
-    /* Answers found for every submission of the run that the system knows. One query. */
+    /* Answers found for every job of the run that the system knows, ended ones too. One query. A job that it does not name
+     * was not submitted. */
     void (*find)(void *self, struct descpipe_call *call, const char *run);
     /* `jobs` has `count` entries. Their end comes through the sink. */
     void (*cancel)(void *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
