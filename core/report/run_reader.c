@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "report/members.h"
 #include "report/plan_file.h"
 
 enum { MEMBERS_LIMIT = 1000000 };
@@ -64,13 +65,13 @@ static uint32_t add_task(struct run_reader *reader, symbol stage_name, symbol me
 
 /* The task a record names; one that the plan did not know is added, so that a run folder without plan.json can be read.
  */
-static uint32_t named_task(struct run_reader *reader, const json_t *record)
+static uint32_t named_task(struct run_reader *reader, const struct members *record)
 {
-    const char *stage = json_string_value(json_object_get(record, "stage"));
+    const char *stage = members_text(record, "stage");
     if (stage == NULL || stage[0] == '\0')
         return TASK_NONE;
     symbol stage_name = intern(reader, stage);
-    symbol member = intern(reader, json_string_value(json_object_get(record, "member")));
+    symbol member = intern(reader, members_text(record, "member"));
     uint32_t task = number_index_get(&reader->tasks, run_reader_task_key(stage_name, member));
     return task != UINT32_MAX ? task : add_task(reader, stage_name, member);
 }
@@ -129,9 +130,9 @@ void run_reader_plan(struct run_reader *reader)
 
 /* Records. Each function applies one kind and says in reader->change what happened (event 0: nothing to tell). */
 
-static void keep_text(char **place, const json_t *record, const char *member)
+static void keep_text(char **place, const struct members *record, const char *member)
 {
-    const char *value = json_string_value(json_object_get(record, member));
+    const char *value = members_text(record, member);
     if (value == NULL)
         return;
     memory_free(*place);
@@ -139,13 +140,13 @@ static void keep_text(char **place, const json_t *record, const char *member)
 }
 
 /* Times come in milliseconds; what does not say one happened when it was written. */
-static int64_t time_member(const json_t *record, const char *member, int64_t otherwise)
+static int64_t time_member(const struct members *record, const char *member, int64_t otherwise)
 {
-    const json_t *value = json_object_get(record, member);
-    return json_is_integer(value) && json_integer_value(value) > 0 ? json_integer_value(value) : otherwise;
+    int64_t value = members_number(record, member);
+    return value > 0 ? value : otherwise;
 }
 
-static void apply_writer(struct run_reader *reader, const json_t *record)
+static void apply_writer(struct run_reader *reader, const struct members *record)
 {
     struct run_view *view = &reader->view;
     keep_text(&view->host, record, "host");
@@ -161,25 +162,26 @@ static void apply_writer(struct run_reader *reader, const json_t *record)
     view->cancel_requested = false;
 }
 
-static void apply_run(struct run_reader *reader, const json_t *record)
+static void apply_run(struct run_reader *reader, const struct members *record)
 {
     struct run_view *view = &reader->view;
     keep_text(&view->run, record, "run");
     keep_text(&view->pipeline, record, "pipeline");
     keep_text(&view->name, record, "name");
     keep_text(&view->user, record, "user");
-    if (json_is_integer(json_object_get(record, "user"))) {
+    int64_t user;
+    if (members_integer(record, "user", &user)) {
         memory_free(view->user);
-        view->user = memory_format("%lld", (long long)json_integer_value(json_object_get(record, "user")));
+        view->user = memory_format("%lld", (long long)user);
     }
     keep_text(&view->output, record, "output");
     keep_text(&view->host, record, "host");
-    const json_t *backend = json_object_get(record, "backend");
-    if (json_is_object(backend))
-        keep_text(&view->backend, backend, "name");
+    struct members backend;
+    if (members_object(record, "backend", &backend))
+        keep_text(&view->backend, &backend, "name");
     else
         keep_text(&view->backend, record, "backend");
-    json_int_t tasks = json_integer_value(json_object_get(record, "tasks"));
+    int64_t tasks = members_number(record, "tasks");
     if (tasks > 0 && tasks < UINT32_MAX)
         view->announced_tasks = (uint32_t)tasks;
     if (view->started_at_ms == 0) {
@@ -196,20 +198,18 @@ static void tell(struct run_reader *reader)
         reader->changed(reader->context, &reader->view, &reader->change);
 }
 
-static void apply_intent(struct run_reader *reader, const json_t *record)
+static void apply_intent(struct run_reader *reader, const struct members *record)
 {
-    const json_t *jobs = json_object_get(record, "jobs");
-    size_t count = json_array_size(jobs);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *job = json_array_get(jobs, i);
-        json_int_t number = json_integer_value(json_object_get(job, "job"));
-        uint32_t task = named_task(reader, job);
+    struct members job;
+    for (struct elements jobs = members_elements(record, "jobs"); elements_next(&jobs, &job);) {
+        int64_t number = members_number(&job, "job");
+        uint32_t task = named_task(reader, &job);
         if (task == TASK_NONE || number <= 0)
             continue;
         number_index_put(&reader->jobs, (uint64_t)number, task);
         struct task_view *item = &reader->view.tasks.items[task];
         item->job = (uint64_t)number;
-        json_int_t attempt = json_integer_value(json_object_get(job, "attempt"));
+        int64_t attempt = members_number(&job, "attempt");
         item->attempt = attempt > 0 && attempt < UINT32_MAX ? (uint32_t)attempt : item->attempt + 1;
         item->started_at_ms = item->finished_at_ms = item->submitted_at_ms = 0;
         item->verdict = item->reason = item->native = item->host = 0;
@@ -223,62 +223,62 @@ static void apply_intent(struct run_reader *reader, const json_t *record)
     }
 }
 
-static uint32_t job_task(struct run_reader *reader, const json_t *record)
+static uint32_t job_task(struct run_reader *reader, const struct members *record)
 {
-    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    int64_t job = members_number(record, "job");
     return job > 0 ? number_index_get(&reader->jobs, (uint64_t)job) : TASK_NONE;
 }
 
 /* A word about an older attempt must not touch the task's newer one. */
-static struct task_view *current_attempt(struct run_reader *reader, const json_t *record)
+static struct task_view *current_attempt(struct run_reader *reader, const struct members *record)
 {
     uint32_t task = job_task(reader, record);
     if (task == TASK_NONE)
         return NULL;
     struct task_view *item = &reader->view.tasks.items[task];
-    if (item->job != (uint64_t)json_integer_value(json_object_get(record, "job")) || task_state_is_end(item->state))
+    if (item->job != (uint64_t)members_number(record, "job") || task_state_is_end(item->state))
         return NULL;
     reader->change.task = task;
     return item;
 }
 
-static void apply_submitted(struct run_reader *reader, const json_t *record)
+static void apply_submitted(struct run_reader *reader, const struct members *record)
 {
     struct task_view *item = current_attempt(reader, record);
     if (item == NULL)
         return;
     if (item->state < TASK_SUBMITTED)
         run_reader_set_state(reader, reader->change.task, TASK_SUBMITTED);
-    item->native = intern(reader, json_string_value(json_object_get(record, "native")));
+    item->native = intern(reader, members_text(record, "native"));
     item->submitted_at_ms = reader->change.at_ms;
     reader->change.event = RUN_EVENT_SUBMITTED;
 }
 
-static void apply_queued(struct run_reader *reader, const json_t *record)
+static void apply_queued(struct run_reader *reader, const struct members *record)
 {
     struct task_view *item = current_attempt(reader, record);
     if (item == NULL)
         return;
-    item->reason = intern(reader, json_string_value(json_object_get(record, "reason")));
+    item->reason = intern(reader, members_text(record, "reason"));
     run_reader_set_state(reader, reader->change.task, TASK_QUEUED);
     reader->change.event = RUN_EVENT_TASK_STATE;
 }
 
-static void apply_started(struct run_reader *reader, const json_t *record)
+static void apply_started(struct run_reader *reader, const struct members *record)
 {
     struct task_view *item = current_attempt(reader, record);
     if (item == NULL)
         return;
-    const char *native = json_string_value(json_object_get(record, "native"));
-    const char *host = json_string_value(json_object_get(record, "host"));
+    const char *native = members_text(record, "native");
+    const char *host = members_text(record, "host");
     if (native != NULL)
         item->native = intern(reader, native);
     if (host == NULL && item->host == 0) /* a stage of ours on the run's own machine */
         host = reader->view.host;
     if (host != NULL)
         item->host = intern(reader, host);
-    json_int_t session = json_integer_value(json_object_get(record, "pid"));
-    json_int_t session_start = json_integer_value(json_object_get(record, "session_start"));
+    int64_t session = members_number(record, "pid");
+    int64_t session_start = members_number(record, "session_start");
     if (session > 0 && session <= INT32_MAX && session_start > 0) {
         item->session = (int32_t)session;
         item->session_start = (uint64_t)session_start;
@@ -289,10 +289,10 @@ static void apply_started(struct run_reader *reader, const json_t *record)
 }
 
 /* What an attempt used is known at its end or with its verdict. */
-static void take_usage(struct task_view *item, const json_t *record)
+static void take_usage(struct task_view *item, const struct members *record)
 {
-    json_int_t cpu_ms = json_integer_value(json_object_get(record, "cpu_ms"));
-    json_int_t peak_memory = json_integer_value(json_object_get(record, "peak_memory"));
+    int64_t cpu_ms = members_number(record, "cpu_ms");
+    int64_t peak_memory = members_number(record, "peak_memory");
     if (cpu_ms > 0)
         item->cpu_ms = cpu_ms;
     if (peak_memory > 0)
@@ -300,11 +300,11 @@ static void take_usage(struct task_view *item, const json_t *record)
 }
 
 /* Where it ran, by the first witness that knows. */
-static void take_host(struct run_reader *reader, struct task_view *item, const json_t *evidence)
+static void take_host(struct run_reader *reader, struct task_view *item, const struct members *record)
 {
-    size_t count = json_array_size(evidence);
-    for (size_t i = 0; i < count; i++) {
-        const char *host = json_string_value(json_object_get(json_array_get(evidence, i), "host"));
+    struct members ending;
+    for (struct elements all = members_elements(record, "evidence"); elements_next(&all, &ending);) {
+        const char *host = members_text(&ending, "host");
         if (host != NULL && host[0] != '\0') {
             item->host = intern(reader, host);
             return;
@@ -312,24 +312,32 @@ static void take_host(struct run_reader *reader, struct task_view *item, const j
     }
 }
 
-static void apply_ended(struct run_reader *reader, const json_t *record)
+/* It is printed as it is: what is not JSON after all must not be kept. */
+static void keep_evidence(struct task_view *item, const struct members *record)
+{
+    json_t *evidence = members_json(record, "evidence");
+    if (json_is_array(evidence)) {
+        memory_free(item->evidence);
+        item->evidence = json_dumps(evidence, JSON_COMPACT);
+    }
+    json_decref(evidence);
+}
+
+static void apply_ended(struct run_reader *reader, const struct members *record)
 {
     struct task_view *item = current_attempt(reader, record);
     if (item == NULL)
         return;
-    const json_t *exit_code = json_object_get(record, "exit");
-    if (json_is_integer(exit_code))
-        item->exit_code = (int32_t)json_integer_value(exit_code);
-    item->signal = (int32_t)json_integer_value(json_object_get(record, "signal"));
+    int64_t exit_code;
+    if (members_integer(record, "exit", &exit_code))
+        item->exit_code = (int32_t)exit_code;
+    item->signal = (int32_t)members_number(record, "signal");
     take_usage(item, record);
     item->started_at_ms = time_member(record, "started_at", item->started_at_ms);
     item->finished_at_ms = time_member(record, "finished_at", reader->change.at_ms);
-    const json_t *evidence = json_object_get(record, "evidence");
-    take_host(reader, item, evidence);
-    if ((reader->options & RUN_VIEW_EVIDENCE) && json_is_array(evidence)) {
-        memory_free(item->evidence);
-        item->evidence = json_dumps(evidence, JSON_COMPACT);
-    }
+    take_host(reader, item, record);
+    if (reader->options & RUN_VIEW_EVIDENCE)
+        keep_evidence(item, record);
 }
 
 static enum task_state verdict_state(const char *verdict)
@@ -343,44 +351,44 @@ static enum task_state verdict_state(const char *verdict)
     return TASK_FAILED;
 }
 
-static void apply_verdict(struct run_reader *reader, const json_t *record)
+static void apply_verdict(struct run_reader *reader, const struct members *record)
 {
-    const char *verdict = json_string_value(json_object_get(record, "verdict"));
+    const char *verdict = members_text(record, "verdict");
     uint32_t task = job_task(reader, record);
     if (task == TASK_NONE)
         task = named_task(reader, record);
     if (task == TASK_NONE || verdict == NULL)
         return;
     struct task_view *item = &reader->view.tasks.items[task];
-    json_int_t job = json_integer_value(json_object_get(record, "job"));
+    int64_t job = members_number(record, "job");
     if (job > 0 && item->job != (uint64_t)job)
         return;
-    const char *reason = json_string_value(json_object_get(record, "reason"));
+    const char *reason = members_text(record, "reason");
     item->verdict = intern(reader, verdict);
     item->reason = intern(reader, reason);
     take_usage(item, record);
     if (item->finished_at_ms == 0)
         item->finished_at_ms = reader->change.at_ms;
     reader->change.task = task;
-    const json_t *retry = json_object_get(record, "retry");
-    if (json_is_object(retry)) {
+    struct members retry;
+    if (members_object(record, "retry", &retry)) {
         run_reader_set_state(reader, task, TASK_PLANNED);
         reader->change.event = RUN_EVENT_TASK_RETRY;
-        reader->change.text = json_string_value(json_object_get(retry, "reason"));
-        reader->change.retry_at_ms = json_integer_value(json_object_get(retry, "at"));
+        reader->change.text = members_text(&retry, "reason");
+        reader->change.retry_at_ms = members_number(&retry, "at");
         return;
     }
     run_reader_set_state(reader, task, verdict_state(verdict));
     reader->change.event = RUN_EVENT_TASK_ENDED;
 }
 
-static void apply_state(struct run_reader *reader, const json_t *record)
+static void apply_state(struct run_reader *reader, const struct members *record)
 {
     enum task_state state;
     uint32_t task = named_task(reader, record);
-    if (task == TASK_NONE || !state_from_name(json_string_value(json_object_get(record, "state")), &state))
+    if (task == TASK_NONE || !state_from_name(members_text(record, "state"), &state))
         return;
-    const char *reason = json_string_value(json_object_get(record, "reason"));
+    const char *reason = members_text(record, "reason");
     if (reason != NULL)
         reader->view.tasks.items[task].reason = intern(reader, reason);
     run_reader_set_state(reader, task, state);
@@ -388,39 +396,39 @@ static void apply_state(struct run_reader *reader, const json_t *record)
     reader->change.event = RUN_EVENT_TASK_STATE;
 }
 
-static void apply_image(struct run_reader *reader, const json_t *record)
+static void apply_image(struct run_reader *reader, const struct members *record)
 {
     reader->change.event = RUN_EVENT_IMAGE;
-    reader->change.text = json_string_value(json_object_get(record, "reference"));
+    reader->change.text = members_text(record, "reference");
     if (reader->change.text == NULL)
-        reader->change.text = json_string_value(json_object_get(record, "image"));
-    reader->change.failure = json_string_value(json_object_get(record, "failure"));
+        reader->change.text = members_text(record, "image");
+    reader->change.failure = members_text(record, "failure");
 }
 
 /* Records without a state only tell how far it is. */
-static void apply_fetch(struct run_reader *reader, const json_t *record)
+static void apply_fetch(struct run_reader *reader, const struct members *record)
 {
-    const char *state = json_string_value(json_object_get(record, "state"));
-    json_int_t bytes = json_integer_value(json_object_get(record, "done"));
+    const char *state = members_text(record, "state");
+    int64_t bytes = members_number(record, "done");
     if (state == NULL)
         return;
     reader->change.event = RUN_EVENT_INPUT;
-    reader->change.text = json_string_value(json_object_get(record, "tag"));
-    reader->change.url = json_string_value(json_object_get(record, "url"));
+    reader->change.text = members_text(record, "tag");
+    reader->change.url = members_text(record, "url");
     reader->change.state = state;
-    reader->change.failure = json_string_value(json_object_get(record, "reason"));
+    reader->change.failure = members_text(record, "reason");
     reader->change.bytes = bytes > 0 ? (uint64_t)bytes : 0;
 }
 
-static void apply_blind(struct run_reader *reader, const json_t *record)
+static void apply_blind(struct run_reader *reader, const struct members *record)
 {
     reader->change.event = RUN_EVENT_BLIND;
-    reader->change.failure = json_string_value(json_object_get(record, "reason"));
+    reader->change.failure = members_text(record, "reason");
 }
 
-static void apply_request(struct run_reader *reader, const json_t *record)
+static void apply_request(struct run_reader *reader, const struct members *record)
 {
-    if (!json_is_true(json_object_get(record, "cancel")))
+    if (!members_true(record, "cancel"))
         return;
     reader->view.cancel_requested = true;
     keep_text(&reader->view.cancel_by, record, "by");
@@ -428,9 +436,9 @@ static void apply_request(struct run_reader *reader, const json_t *record)
     reader->change.text = reader->view.cancel_by;
 }
 
-static void apply_end(struct run_reader *reader, const json_t *record)
+static void apply_end(struct run_reader *reader, const struct members *record)
 {
-    const char *state = json_string_value(json_object_get(record, "state"));
+    const char *state = members_text(record, "state");
     memory_free(reader->view.end_state);
     reader->view.end_state = memory_copy_text(state != NULL ? state : "ended");
     reader->view.finished_at_ms = reader->change.at_ms;
@@ -439,7 +447,7 @@ static void apply_end(struct run_reader *reader, const json_t *record)
 
 static const struct {
     const char *kind;
-    void (*apply)(struct run_reader *reader, const json_t *record);
+    void (*apply)(struct run_reader *reader, const struct members *record);
 } kinds[] = {
     {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
     {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
@@ -453,16 +461,12 @@ void run_reader_apply(struct run_reader *reader, const struct journal_record *re
     while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].kind, record->kind) != 0)
         kind++;
     reader->view.last_at_ms = record->at_ms;
-    if (kind < sizeof kinds / sizeof kinds[0]) {
-        json_error_t fault;
-        json_t *json = json_loadb(record->line, record->length, 0, &fault);
-        if (json != NULL) {
-            reader->change =
-                (struct run_change){.at_ms = record->at_ms, .sequence = record->sequence, .task = TASK_NONE};
-            kinds[kind].apply(reader, json);
-            tell(reader);
-            json_decref(json);
-        }
+    struct members members;
+    arena_reset(reader->texts);
+    if (kind < sizeof kinds / sizeof kinds[0] && members_find(&members, reader->texts, record->line, record->length)) {
+        reader->change = (struct run_change){.at_ms = record->at_ms, .sequence = record->sequence, .task = TASK_NONE};
+        kinds[kind].apply(reader, &members);
+        tell(reader);
     }
     reader->view.records++;
 }

@@ -17,6 +17,7 @@ struct run_reader {
     void (*changed)(void *context, const struct run_view *view, const struct run_change *change);
     void *context;
     struct run_change change; /* of the record being applied */
+    struct arena *texts;      /* of that record */
 };
 
 static inline uint64_t run_reader_task_key(symbol stage, symbol member)

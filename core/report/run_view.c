@@ -30,6 +30,7 @@ struct run_view *run_view_open(const char *run_folder, unsigned options, struct 
         return NULL;
     struct run_reader *reader = memory_allocate(sizeof *reader);
     reader->options = options;
+    reader->texts = arena_new();
     reader->view.folder = steal(&folder);
     reader->view.symbols = symbols_new();
     run_reader_plan(reader);
@@ -42,6 +43,7 @@ void run_view_free(struct run_view *view)
         return;
     struct run_reader *reader = (struct run_reader *)view;
     journal_reader_close(reader->journal);
+    arena_free(reader->texts);
     number_index_clear(&reader->jobs);
     number_index_clear(&reader->tasks);
     number_index_clear(&reader->stages);
