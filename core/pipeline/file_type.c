@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The first bytes of a file against its suffix. Binary types have magic bytes (FITS 4.0 section 4.4.1, HDF5 file format
- * III.A, NPY format version 1, PNG specification 5.2, ISO 32000 7.5.2, RFC 1952, the ZIP application note 4.3); JSON,
- * YAML and CSV are text and are looked at only as far as their first bytes can tell.
- */
+/* Files against their suffix: which type it names, and how much of the file is read to tell. */
 #include "pipeline/file_type.h"
 
 #include <errno.h>
@@ -11,35 +7,33 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "pipeline/file_content.h"
 
-enum { HEAD_LIMIT = 64 * 1024 + 4096 };
+/* Reading stays bounded, for the engine waits meanwhile: a mebibyte of JSON or CSV and a quarter of YAML take it some
+ * ten milliseconds. Of what is larger, the beginning is parsed and the end is looked at. */
+enum {
+    OWN_LIMIT = 65000 + 4096, /* the largest `offset:`, and its magic bytes */
+    BINARY_LIMIT = 64 * 1024,
+    TEXT_LIMIT = 1024 * 1024,
+    YAML_LIMIT = 256 * 1024
+};
 
 struct known_type {
     const char *suffix, *name;
-    const char *magic;
-    size_t length;
-    bool text;
+    file_content_check check;
+    size_t limit;
 };
 
 static const struct known_type known_types[] = {
-    {"fits", "FITS", "SIMPLE  =", 9, false},
-    {"fit", "FITS", "SIMPLE  =", 9, false},
-    {"fits.gz", "gzip", "\x1F\x8B", 2, false},
-    {"hdf5", "HDF5", "\x89HDF\r\n\x1A\n", 8, false},
-    {"hdf", "HDF5", "\x89HDF\r\n\x1A\n", 8, false},
-    {"h5", "HDF5", "\x89HDF\r\n\x1A\n", 8, false},
-    {"npy", "NPY", "\x93NUMPY", 6, false},
-    {"npz", "zip", "PK", 2, false},
-    {"png", "PNG", "\x89PNG\r\n\x1A\n", 8, false},
-    {"pdf", "PDF", "%PDF-", 5, false},
-    {"gz", "gzip", "\x1F\x8B", 2, false},
-    {"tar.gz", "gzip", "\x1F\x8B", 2, false},
-    {"tgz", "gzip", "\x1F\x8B", 2, false},
-    {"zip", "zip", "PK", 2, false},
-    {"json", "JSON", NULL, 0, true},
-    {"yaml", "YAML", NULL, 0, true},
-    {"yml", "YAML", NULL, 0, true},
-    {"csv", "CSV", NULL, 0, true},
+    {"fits", "FITS", file_content_fits, BINARY_LIMIT},    {"fit", "FITS", file_content_fits, BINARY_LIMIT},
+    {"fits.gz", "gzip", file_content_gzip, BINARY_LIMIT}, {"hdf5", "HDF5", file_content_hdf5, BINARY_LIMIT},
+    {"hdf", "HDF5", file_content_hdf5, BINARY_LIMIT},     {"h5", "HDF5", file_content_hdf5, BINARY_LIMIT},
+    {"npy", "NPY", file_content_npy, BINARY_LIMIT},       {"npz", "zip", file_content_zip, BINARY_LIMIT},
+    {"png", "PNG", file_content_png, BINARY_LIMIT},       {"pdf", "PDF", file_content_pdf, BINARY_LIMIT},
+    {"gz", "gzip", file_content_gzip, BINARY_LIMIT},      {"tar.gz", "gzip", file_content_gzip, BINARY_LIMIT},
+    {"tgz", "gzip", file_content_gzip, BINARY_LIMIT},     {"zip", "zip", file_content_zip, BINARY_LIMIT},
+    {"json", "JSON", file_content_json, TEXT_LIMIT},      {"yaml", "YAML", file_content_yaml, YAML_LIMIT},
+    {"yml", "YAML", file_content_yaml, YAML_LIMIT},       {"csv", "CSV", file_content_csv, TEXT_LIMIT},
 };
 
 static const struct known_type *find_known(const char *suffix)
@@ -64,140 +58,75 @@ static const struct file_type *find_own(const struct pipeline *pipeline, const c
     return NULL;
 }
 
-static bool refuse(const char *path, const char *name, const char *why, struct error *error)
+/* `limit` bytes from `start`, or what there is of them. */
+static bool read_part(int descriptor, uint64_t start, size_t limit, char **bytes, size_t *length, const char *path,
+                      struct error *error)
 {
-    return error_set(error, ERROR_INPUT, "'%s' is not %s: %s", path, name, why);
-}
-
-/* An HDF5 file may have a user block in front: the signature then stands at 512, 1024, 2048 ... */
-static bool hdf5_fits(const char *bytes, size_t length)
-{
-    const struct known_type *type = find_known("hdf5");
-    for (size_t at = 0; at + type->length <= length; at = at == 0 ? 512 : at * 2)
-        if (memcmp(bytes + at, type->magic, type->length) == 0)
-            return true;
-    return false;
-}
-
-static bool zip_fits(const char *bytes, size_t length)
-{
-    return length >= 4 && bytes[0] == 'P' && bytes[1] == 'K' &&
-           ((bytes[2] == 3 && bytes[3] == 4) || (bytes[2] == 5 && bytes[3] == 6) || (bytes[2] == 7 && bytes[3] == 8));
-}
-
-/* The cut may fall into a character. */
-static bool is_text(const char *bytes, size_t length, bool cut)
-{
-    for (size_t missing = 0; missing <= (cut && length >= 3 ? 3u : 0u); missing++)
-        if (text_is_utf8(bytes, length - missing))
-            return memchr(bytes, '\0', length) == NULL;
-    return false;
-}
-
-static bool json_begins(const char *bytes, size_t length)
-{
-    size_t at = 0;
-    while (at < length && memchr(" \t\r\n", bytes[at], 4) != NULL)
-        at++;
-    return at < length && memchr("{[\"-0123456789tfn", bytes[at], 17) != NULL;
-}
-
-/* Every whole line of the head has as many commas (or semicolons, or tabs) outside of quotes as the first. */
-static bool csv_fits(const char *bytes, size_t length, bool cut)
-{
-    size_t first[3] = {0}, counts[3] = {0};
-    bool quoted = false, have_first = false, same[3] = {true, true, true}, any = false;
-    for (size_t i = 0; i <= length; i++) {
-        char c = i < length ? bytes[i] : '\n';
-        if (i == length && (cut || (length > 0 && bytes[length - 1] == '\n')))
-            break;
-        if (c == '"')
-            quoted = !quoted;
-        const char *found = quoted ? NULL : memchr(",;\t", c, 3);
-        if (found != NULL)
-            counts[c == ',' ? 0 : c == ';' ? 1 : 2]++;
-        if (c != '\n' || quoted)
-            continue;
-        for (size_t k = 0; k < 3; k++) {
-            same[k] = same[k] && (!have_first || counts[k] == first[k]);
-            first[k] = have_first ? first[k] : counts[k];
-            counts[k] = 0;
-        }
-        have_first = any = true;
-    }
-    bool separated = first[0] > 0 || first[1] > 0 || first[2] > 0;
-    for (size_t k = 0; any && separated && k < 3; k++)
-        if (first[k] > 0 && same[k])
-            return true;
-    return !any || !separated;
-}
-
-static bool check_text(const struct known_type *type, const char *path, const char *bytes, size_t length, bool cut,
-                       struct error *error)
-{
-    if (!is_text(bytes, length, cut))
-        return refuse(path, type->name, "it is not UTF-8 text", error);
-    if (strcmp(type->name, "JSON") == 0 && !json_begins(bytes, length))
-        return refuse(path, type->name, "its first character begins no value", error);
-    if (strcmp(type->name, "CSV") == 0 && !csv_fits(bytes, length, cut))
-        return refuse(path, type->name, "its lines have different numbers of fields", error);
-    return true;
-}
-
-static bool check_known(const struct known_type *type, const char *path, const char *bytes, size_t length, bool cut,
-                        struct error *error)
-{
-    if (length == 0)
-        return refuse(path, type->name, "it is empty", error);
-    if (type->text)
-        return check_text(type, path, bytes, length, cut, error);
-    bool fits = length >= type->length && memcmp(bytes, type->magic, type->length) == 0;
-    if (strcmp(type->name, "HDF5") == 0)
-        fits = hdf5_fits(bytes, length);
-    if (strcmp(type->name, "zip") == 0)
-        fits = zip_fits(bytes, length);
-    return fits || refuse(path, type->name, "its first bytes are others", error);
-}
-
-static bool check_own(const struct file_type *type, const char *suffix, const char *path, const char *bytes,
-                      size_t length, struct error *error)
-{
-    if (length >= type->magic_offset + (size_t)type->magic_length &&
-        memcmp(bytes + type->magic_offset, type->magic, type->magic_length) == 0)
-        return true;
-    return error_set(error, ERROR_INPUT, "'%s' is not what 'types' says of '%s': its bytes at offset %u are others",
-                     path, suffix, type->magic_offset);
-}
-
-bool file_type_check(const struct pipeline *pipeline, const char *suffix, const char *path, struct error *error)
-{
-    size_t suffix_length = strlen(suffix);
-    struct stat status;
-    if (suffix_length > 0 && suffix[suffix_length - 1] == '/') {
-        if (stat(path, &status) != 0)
-            return error_system(error, "cannot look at '%s'", path);
-        return S_ISDIR(status.st_mode) || error_set(error, ERROR_INPUT, "'%s' is not a folder", path);
-    }
-    cleanup(descriptor_close) int descriptor = file_open(path, &status, error);
-    if (descriptor < 0)
-        return false;
-    const struct file_type *own = find_own(pipeline, suffix);
-    const struct known_type *known = own == NULL ? find_known(suffix) : NULL;
-    if (own == NULL && known == NULL)
-        return true;
-    cleanup(memory_free) char *head = memory_resize(NULL, HEAD_LIMIT);
-    size_t length = 0;
-    while (length < HEAD_LIMIT) {
-        ssize_t got = read(descriptor, head + length, HEAD_LIMIT - length);
+    *bytes = memory_resize(NULL, limit);
+    for (*length = 0; *length < limit;) {
+        ssize_t got = pread(descriptor, *bytes + *length, limit - *length, (off_t)(start + *length));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return error_system(error, "cannot read '%s'", path);
         if (got == 0)
             break;
-        length += (size_t)got;
+        *length += (size_t)got;
     }
-    bool cut = (uint64_t)status.st_size > length;
-    return own != NULL ? check_own(own, suffix, path, head, length, error)
-                       : check_known(known, path, head, length, cut, error);
+    return true;
+}
+
+static bool check_known(const struct known_type *type, const char *shown, const struct file_content *content,
+                        struct error *error)
+{
+    cleanup(text_clear) struct text why = TEXT_INIT;
+    if (content->head_length == 0)
+        text_append(&why, "it is empty");
+    else if (type->check(content, &why))
+        return true;
+    return error_set(error, ERROR_INPUT, "%s is not %s: %s", shown, type->name, text_bytes(&why));
+}
+
+static bool check_own(const struct file_type *type, const char *suffix, const char *shown,
+                      const struct file_content *content, struct error *error)
+{
+    if (content->head_length >= type->magic_offset + (size_t)type->magic_length &&
+        memcmp(content->head + type->magic_offset, type->magic, type->magic_length) == 0)
+        return true;
+    return error_set(error, ERROR_INPUT, "%s is not what 'types' says of '%s': its bytes at offset %u are others",
+                     shown, suffix, type->magic_offset);
+}
+
+bool file_type_check(const struct pipeline *pipeline, const char *suffix, struct file_named file, struct error *error)
+{
+    size_t suffix_length = strlen(suffix);
+    struct stat status;
+    if (suffix_length > 0 && suffix[suffix_length - 1] == '/') {
+        if (stat(file.path, &status) != 0)
+            return error_system(error, "cannot look at '%s'", file.path);
+        return S_ISDIR(status.st_mode) || error_set(error, ERROR_INPUT, "%s is not a folder", file.shown);
+    }
+    cleanup(descriptor_close) int descriptor = file_open(file.path, &status, error);
+    if (descriptor < 0)
+        return false;
+    const struct file_type *own = find_own(pipeline, suffix);
+    const struct known_type *known = own == NULL ? find_known(suffix) : NULL;
+    if (own == NULL && known == NULL)
+        return true;
+    struct file_content content = {.descriptor = descriptor, .size = (uint64_t)status.st_size};
+    cleanup(memory_free) char *head = NULL, *tail = NULL;
+    size_t limit = own != NULL ? OWN_LIMIT : known->limit;
+    if (!read_part(descriptor, 0, limit, &head, &content.head_length, file.path, error))
+        return false;
+    content.head = content.tail = head;
+    content.tail_length = content.head_length;
+    if (own != NULL)
+        return check_own(own, suffix, file.shown, &content, error);
+    if (file_content_is_cut(&content)) {
+        uint64_t start = content.size > FILE_CONTENT_TAIL ? content.size - FILE_CONTENT_TAIL : 0;
+        if (!read_part(descriptor, start, FILE_CONTENT_TAIL, &tail, &content.tail_length, file.path, error))
+            return false;
+        content.tail = tail;
+    }
+    return check_known(known, file.shown, &content, error);
 }

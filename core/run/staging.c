@@ -45,8 +45,8 @@ static bool check_type(const struct pipeline *pipeline, const struct staging_fil
 {
     if (file->suffix == NULL)
         return true;
-    bool fits = file_type_check(pipeline, file->suffix, path, error);
-    return fits || error_wrap(error, "its input '%s' is not what it should be", file->name);
+    cleanup(memory_free) char *shown = memory_format("its input '%s' (from '%s')", file->name, path);
+    return file_type_check(pipeline, file->suffix, (struct file_named){.path = path, .shown = shown}, error);
 }
 
 static bool bring_files(const struct pipeline *pipeline, const char *folder, const struct staging_file *files,
@@ -117,8 +117,9 @@ static bool look_at(const struct staging_out *out, struct staging_output *output
         return false;
     }
     cleanup(error_clear) struct error error = ERROR_INIT;
-    if (!file_type_check(out->pipeline, output->suffix, path, &error)) {
-        text_format(reason, "its output '%s' is not what it should be: %s", output->name, error.message);
+    cleanup(memory_free) char *shown = memory_format("its output '%s' is there, but", output->name);
+    if (!file_type_check(out->pipeline, output->suffix, (struct file_named){.path = path, .shown = shown}, &error)) {
+        text_append(reason, error.message);
         return false;
     }
     output->bytes = wants_folder ? 0 : (uint64_t)status.st_size;

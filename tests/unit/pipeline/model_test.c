@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the model holds after a file was read. */
-#include "pipeline/file_type.h"
 #include "pipeline/image_name.h"
 #include "pipeline_fixture.h"
 
@@ -494,62 +493,6 @@ START_TEST(takes_image_references_apart)
 }
 END_TEST
 
-static const struct {
-    const char *suffix, *bytes, *message;
-} types[] = {
-    {"fits", "SIMPLE  =                    T", NULL},
-    {"fits", "simple", "'@/f' is not FITS: its first bytes are others"},
-    {"fits", "", "'@/f' is not FITS: it is empty"},
-    {"hdf5", "\x89HDF\r\n\x1A\n", NULL},
-    {"h5", "HDF", "'@/f' is not HDF5: its first bytes are others"},
-    {"npy", "\x93NUMPY", NULL},
-    {"png", "\x89PNG\r\n\x1A\n", NULL},
-    {"pdf", "%PDF-1.4", NULL},
-    {"gz", "\x1F\x8B", NULL},
-    {"zip", "PK\x03\x04", NULL},
-    {"zip", "PK12", "'@/f' is not zip: its first bytes are others"},
-    {"json", " {\"a\": 1}", NULL},
-    {"json", "<html>", "'@/f' is not JSON: its first character begins no value"},
-    {"yaml", "a: \xFF", "'@/f' is not YAML: it is not UTF-8 text"},
-    {"csv", "a,b\n1,\"2,3\"\n", NULL},
-    {"csv", "a,b\n1,2,3\n", "'@/f' is not CSV: its lines have different numbers of fields"},
-    {"whatever", "", NULL},
-    {"sac", "xxSAC", NULL},
-    {"sac", "SAC", "'@/f' is not what 'types' says of 'sac': its bytes at offset 2 are others"},
-    {"/", "", "'@/f' is not a folder"},
-};
-
-START_TEST(looks_at_the_first_bytes_of_known_types)
-{
-    cleanup(fixture_end) struct fixture fixture = fixture_start();
-    cleanup(problems_clear) struct problems problems = {0};
-    cleanup(error_clear) struct error error = ERROR_INIT;
-    fixture_write(&fixture, "f", types[_i].bytes, 0644);
-    cleanup(pipeline_free) struct pipeline *pipeline =
-        fixture_read(&fixture, "pipeline: {stages: [a]}\na: {command: [x]}\ntypes: {sac: {hex: '534143', offset: 2}}\n",
-                     NULL, &problems);
-    cleanup(memory_free) char *path = path_join(fixture.folder, "f");
-    bool good = file_type_check(pipeline, types[_i].suffix, path, &error);
-    ck_assert_int_eq(good, types[_i].message == NULL);
-    if (good)
-        return;
-    const char *found = strstr(error.message, fixture.folder);
-    ck_assert_ptr_nonnull(found);
-    cleanup(memory_free) char *message =
-        memory_format("%.*s@%s", (int)(found - error.message), error.message, found + strlen(fixture.folder));
-    ck_assert_str_eq(message, types[_i].message);
-}
-END_TEST
-
-START_TEST(a_folder_fits_a_slash)
-{
-    cleanup(fixture_end) struct fixture fixture = fixture_start();
-    ck_assert(file_type_check(NULL, "/", fixture.folder, NULL));
-    ck_assert(file_type_check(NULL, "zarr/", fixture.folder, NULL));
-    ck_assert(!file_type_check(NULL, "fits", fixture.folder, NULL));
-}
-END_TEST
-
 START_TEST(a_missing_file_is_named)
 {
     cleanup(fixture_end) struct fixture fixture = fixture_start();
@@ -583,8 +526,6 @@ int main(void)
     tcase_add_test(model, nodes_without_parallel_means_mpi);
     tcase_add_test(model, a_long_chain_needs_no_stack);
     tcase_add_loop_test(model, takes_image_references_apart, 0, sizeof images / sizeof images[0]);
-    tcase_add_loop_test(model, looks_at_the_first_bytes_of_known_types, 0, sizeof types / sizeof types[0]);
-    tcase_add_test(model, a_folder_fits_a_slash);
     tcase_add_test(model, a_missing_file_is_named);
     suite_add_tcase(suite, model);
     SRunner *runner = srunner_create(suite);

@@ -242,16 +242,14 @@ END_TEST
 
 START_TEST(an_input_of_the_wrong_type_is_a_verdict)
 {
-    write_pipeline("a, b, c",
-                   "a: {command: [sh, -c, 'printf \"SIMPLE  =\" > $DESC_OUTPUT/x.fits'], outputs: {x: fits}, "
-                   "foreach: {band: [g, r]}}\n"
-                   "b: {command: [sh, -c, 'echo no > ../../../../../data/x/r.fits'], depends-on: [a]}\n"
-                   "c: {command: ['true'], inputs: {x: fits}, depends-on: [b]}\n");
+    write_pipeline("a, b, c", "a: {command: [sh, -c, 'echo [] > $DESC_OUTPUT/x.json'], outputs: {x: json}, "
+                              "foreach: {band: [g, r]}}\n"
+                              "b: {command: [sh, -c, 'echo no > ../../../../../data/x/r.json'], depends-on: [a]}\n"
+                              "c: {command: ['true'], inputs: {x: json}, depends-on: [b]}\n");
     char *folder = NULL;
     ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "local"}, &folder), 5);
     cleanup(memory_free) char *reason = memory_format(
-        "its input 'x/r.fits' is not what it should be: '%s/work/data/x/r.fits' is not FITS: its first bytes "
-        "are others",
+        "its input 'x/r.json' (from '%s/work/data/x/r.json') is not JSON: line 1, column 2: invalid token near 'no'",
         base);
     char *record = NULL;
     ck_assert_uint_eq(count_records(folder, "verdict", "\"verdict\":\"STAGE_IN\"", &record), 1);
