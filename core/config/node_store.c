@@ -2,7 +2,7 @@
 /* The memory of nodes: chunks that are filled from the front and rewound to a mark, entry by entry. */
 #include "config/node.h"
 
-enum { CHUNK_FIRST = 2048, CHUNK_LARGEST = 256 * 1024, CHUNKS_KEPT = 8 };
+enum { CHUNK_FIRST = 2048, CHUNK_LARGEST = 64 * 1024, CHUNKS_KEPT = 8 };
 
 struct node_store *node_store_new(void)
 {
