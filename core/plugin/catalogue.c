@@ -4,7 +4,8 @@
  *
  * How it works: every place is read once, in order; an entry whose identity was met before is shadowed. A place that
  * the site does not allow (user-plugins: false) is an error when it was asked for, and is left out with a note in
- * `refused` when it is only there (the home folder).
+ * `refused` when it is only there (the home folder). A folder that cannot be read ends the search only when it was
+ * asked for by --plugin-dir: elsewhere it is one place less, said once.
  */
 #include "plugin/catalogue.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/path.h"
 #include "base/program.h"
 #include "base/text.h"
@@ -77,6 +79,32 @@ static bool folder_known(const struct plugin_catalogue *catalogue, const char *f
     return false;
 }
 
+/* With errno: `folder` cannot be opened or read to its end. */
+static bool cannot_look(enum plugin_source source, const char *folder, struct error *error)
+{
+    if (source == PLUGIN_FROM_OPTION)
+        return error_system(error, "cannot look for plugins in '%s' (%s)", folder, plugin_source_name(source));
+    log_warning("cannot look for plugins in '%s' (%s): %s", folder, plugin_source_name(source), strerror(errno));
+    return true;
+}
+
+static bool add_files(struct plugin_catalogue *catalogue, enum plugin_source source, const char *folder, DIR *directory,
+                      struct error *error)
+{
+    for (size_t count = 0; count <= CATALOGUE_FILES_LIMIT;) {
+        errno = 0;
+        const struct dirent *file = readdir(directory);
+        if (!file)
+            return errno == 0 || cannot_look(source, folder, error);
+        char *kind = NULL, *name = NULL;
+        if (!identity_from_file(file->d_name, &kind, &name))
+            continue;
+        add_entry(catalogue, source, kind, name, path_join(folder, file->d_name));
+        count++;
+    }
+    return error_set(error, ERROR_INPUT, "'%s' has more than %d plugins", folder, CATALOGUE_FILES_LIMIT);
+}
+
 static bool add_folder(struct plugin_catalogue *catalogue, enum plugin_source source, const char *folder,
                        struct error *error)
 {
@@ -86,31 +114,11 @@ static bool add_folder(struct plugin_catalogue *catalogue, enum plugin_source so
         return error_set(error, ERROR_INPUT, "more than %d plugin folders", CATALOGUE_FOLDERS_LIMIT);
     words_add(&catalogue->places, folder);
     DIR *directory = opendir(folder);
-    if (!directory) {
-        bool missing = errno == ENOENT || errno == ENOTDIR;
-        if (missing && source != PLUGIN_FROM_OPTION)
-            return true;
-        return error_system(error, "cannot look for plugins in '%s' (%s)", folder, plugin_source_name(source));
-    }
-    bool good = true;
-    size_t count = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *file = readdir(directory);
-        if (!file) {
-            if (errno != 0)
-                good = error_system(error, "cannot look for plugins in '%s' (%s)", folder, plugin_source_name(source));
-            break;
-        }
-        char *kind = NULL, *name = NULL;
-        if (!identity_from_file(file->d_name, &kind, &name))
-            continue;
-        add_entry(catalogue, source, kind, name, path_join(folder, file->d_name));
-        if (++count > CATALOGUE_FILES_LIMIT) {
-            good = error_set(error, ERROR_INPUT, "'%s' has more than %d plugins", folder, CATALOGUE_FILES_LIMIT);
-            break;
-        }
-    }
+    if (!directory && (errno == ENOENT || errno == ENOTDIR) && source != PLUGIN_FROM_OPTION)
+        return true;
+    if (!directory)
+        return cannot_look(source, folder, error);
+    bool good = add_files(catalogue, source, folder, directory, error);
     closedir(directory);
     return good;
 }

@@ -3,10 +3,13 @@
 #include "plugin/catalogue.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/path.h"
 
 static char *folder, *option, *environment, *home, *user, *system_folder;
@@ -118,6 +121,36 @@ START_TEST(missing_places_are_fine_unless_asked_for)
 }
 END_TEST
 
+/* A name that is too long is what even root cannot open. */
+START_TEST(places_that_cannot_be_read_are_warned_of_unless_asked_for)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    char name[300];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    cleanup(memory_free) char *bad = path_join(folder, name), *log = path_join(folder, "log");
+    cleanup(memory_free) char *environment_list = memory_format("%s:%s:%s", bad, environment, bad);
+    put(environment, "runtime-there.so");
+    struct plugin_search search = {.environment = environment_list, .system_folder = system_folder};
+    int descriptor = open(log, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    log_to(descriptor);
+    cleanup(plugin_catalogue_free) struct plugin_catalogue *catalogue = plugin_catalogue_new(&search, policy, &error);
+    log_to(STDERR_FILENO);
+    close(descriptor);
+    ck_assert_ptr_nonnull(catalogue);
+    ck_assert_ptr_nonnull(plugin_catalogue_find(catalogue, "runtime", "there", NULL));
+    cleanup(text_clear) struct text said = TEXT_INIT;
+    ck_assert(file_read(log, 4096, &said, NULL));
+    cleanup(memory_free) char *expected = memory_format(
+        "descpipe: warning: cannot look for plugins in '%s' (DESCPIPE_PLUGIN_PATH): File name too long\n", bad);
+    ck_assert_str_eq(text_bytes(&said), expected);
+    const char *folders[] = {bad, NULL};
+    search = (struct plugin_search){.plugin_dirs = folders, .system_folder = system_folder};
+    ck_assert_ptr_null(plugin_catalogue_new(&search, policy, &error));
+    ck_assert_int_eq(error.kind, ERROR_SYSTEM);
+}
+END_TEST
+
 START_TEST(a_relative_entry_of_the_environment_is_an_error)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -186,6 +219,7 @@ int main(void)
     tcase_add_test(cases, other_files_are_not_plugins);
     tcase_add_test(cases, a_name_may_hold_dashes_and_digits);
     tcase_add_test(cases, missing_places_are_fine_unless_asked_for);
+    tcase_add_test(cases, places_that_cannot_be_read_are_warned_of_unless_asked_for);
     tcase_add_test(cases, a_relative_entry_of_the_environment_is_an_error);
     tcase_add_loop_test(cases, users_places_that_are_asked_for_are_refused_by_the_site, 0, 2);
     tcase_add_test(cases, plugins_at_home_are_left_out_and_named_when_missed);
