@@ -5,33 +5,11 @@
  * How it works: one slot per option of the plugin's table, in the table's order. A slot holds what a person said; what
  * nobody said is answered from the table's default when asked.
  */
-#include "config/settings.h"
+#include "config/settings_value.h"
 
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/list.h"
 #include "base/path.h"
-#include "config/node.h"
-
-struct value {
-    bool given, locked;
-    enum layer layer;
-    char *text;         /* TEXT, CHOICE, PATH; SECRET: its name */
-    int64_t number;     /* INTEGER, DURATION, BYTES, BOOLEAN */
-    struct words words; /* LIST, MAP */
-    char *file;         /* of the place that said it */
-    uint32_t line, column;
-    char *locked_file;
-    uint32_t locked_line, locked_column;
-};
-
-struct settings {
-    const struct descpipe_option *const *options;
-    size_t count;
-    char *owner;
-    struct value *values;
-};
 
 const char *layer_name(enum layer layer)
 {
@@ -40,7 +18,7 @@ const char *layer_name(enum layer layer)
 }
 
 /* Lists and maps are the only defaults that need memory of their own. */
-static void read_default(const struct descpipe_option *option, struct value *value)
+static void read_default(const struct descpipe_option *option, struct settings_value *value)
 {
     if (option->default_value == NULL || (option->type != DESCPIPE_OPTION_LIST && option->type != DESCPIPE_OPTION_MAP))
         return;
@@ -72,21 +50,12 @@ struct settings *settings_new(const struct descpipe_option *const *options, cons
     return settings;
 }
 
-static void value_clear(struct value *value)
-{
-    memory_free(value->text);
-    words_clear(&value->words);
-    memory_free(value->file);
-    value->text = value->file = NULL;
-    value->given = false;
-}
-
 void settings_free(struct settings *settings)
 {
     if (settings == NULL)
         return;
     for (size_t i = 0; i < settings->count; i++) {
-        value_clear(&settings->values[i]);
+        settings_value_clear(&settings->values[i]);
         memory_free(settings->values[i].locked_file);
     }
     memory_free(settings->values);
@@ -94,7 +63,7 @@ void settings_free(struct settings *settings)
     memory_free(settings);
 }
 
-static size_t settings_find(const struct settings *settings, const char *key)
+size_t settings_find(const struct settings *settings, const char *key)
 {
     size_t i = 0;
     while (i < settings->count && strcmp(settings->options[i]->key, key) != 0)
@@ -126,198 +95,6 @@ static void refuse_unknown(const struct settings *settings, const char *key, str
     problem_add(problems, PROBLEM_ERROR, place, text_bytes(&hint), "%s has no option '%.100s'", settings->owner, key);
 }
 
-/* One value on its way from a node into a slot. */
-struct reading {
-    const struct settings *settings;
-    const struct descpipe_option *option;
-    const struct document *document;
-    const struct node *node;
-    const char *what; /* "option 'qos' of scheduler/slurm" */
-    struct problems *problems;
-};
-
-static bool refuse(const struct reading *reading, const char *hint, const char *wanted)
-{
-    if (node_is_broken(reading->node))
-        return false;
-    cleanup(text_clear) struct text shown = TEXT_INIT;
-    problem_add(reading->problems, PROBLEM_ERROR, node_place(reading->document, reading->node), hint,
-                "%s must be %s, not %s", reading->what, wanted, node_describe(reading->node, &shown));
-    return false;
-}
-
-static bool read_choice(const struct reading *reading, struct value *value)
-{
-    const char *text;
-    if (!node_to_text(reading->document, reading->node, reading->what, &text, reading->problems))
-        return false;
-    cleanup(text_clear) struct text wanted = TEXT_INIT;
-    const char *const *choices = reading->option->choices;
-    for (size_t i = 0; choices != NULL && choices[i] != NULL; i++) {
-        if (strcmp(choices[i], text) == 0) {
-            value->text = memory_copy_text(text);
-            return true;
-        }
-        text_format(&wanted, "%s'%s'", i == 0 ? "" : choices[i + 1] == NULL ? " or " : ", ", choices[i]);
-    }
-    cleanup(text_clear) struct text hint = TEXT_INIT;
-    const char *nearest = choices != NULL ? text_nearest(text, choices) : NULL;
-    if (nearest != NULL)
-        text_format(&hint, "did you mean '%s'?", nearest);
-    return refuse(reading, nearest != NULL ? text_bytes(&hint) : NULL, text_bytes(&wanted));
-}
-
-static void append_amount(struct text *out, uint32_t type, int64_t amount)
-{
-    if (type == DESCPIPE_OPTION_DURATION)
-        clock_append_length(out, amount);
-    else if (type == DESCPIPE_OPTION_BYTES)
-        bytes_append(out, (uint64_t)amount);
-    else
-        text_append_signed(out, amount);
-}
-
-static bool check_range(const struct reading *reading, int64_t number)
-{
-    const struct descpipe_option *option = reading->option;
-    if (!(option->flags & DESCPIPE_OPTION_RANGED) || (number >= option->minimum && number <= option->maximum))
-        return true;
-    cleanup(text_clear) struct text wanted = TEXT_INIT;
-    text_append(&wanted, option->maximum == INT64_MAX ? "at least " : "from ");
-    append_amount(&wanted, option->type, option->minimum);
-    if (option->maximum != INT64_MAX) {
-        text_append(&wanted, " to ");
-        append_amount(&wanted, option->type, option->maximum);
-    }
-    return refuse(reading, NULL, text_bytes(&wanted));
-}
-
-static bool read_number(const struct reading *reading, struct value *value)
-{
-    uint64_t bytes;
-    bool boolean;
-    const char *text;
-    switch (reading->option->type) {
-    case DESCPIPE_OPTION_BOOLEAN:
-        if (!node_to_boolean(reading->document, reading->node, reading->what, &boolean, reading->problems))
-            return false;
-        value->number = boolean;
-        return true;
-    case DESCPIPE_OPTION_DURATION:
-        if (!node_to_length(reading->document, reading->node, reading->what, &value->number, reading->problems))
-            return false;
-        break;
-    case DESCPIPE_OPTION_BYTES:
-        if (!node_to_bytes(reading->document, reading->node, reading->what, &bytes, reading->problems))
-            return false;
-        if (bytes > INT64_MAX)
-            return refuse(reading, NULL, "less than 8 EiB");
-        value->number = (int64_t)bytes;
-        break;
-    default:
-        text = node_text(reading->node);
-        if (node_kind(reading->node) != NODE_SCALAR || node_is_null(reading->node) ||
-            !text_to_signed(text, &value->number))
-            return refuse(reading, NULL, "a whole number");
-    }
-    return check_range(reading, value->number);
-}
-
-static bool read_path(const struct reading *reading, struct value *value)
-{
-    const char *text;
-    if (!node_to_text(reading->document, reading->node, reading->what, &text, reading->problems))
-        return false;
-    if (text[0] == '\0')
-        return refuse(reading, NULL, "a path");
-    if (text[0] == '~' && (text[1] == '\0' || text[1] == '/'))
-        return refuse(reading, "write ${HOME} for your home folder", "a path without '~'");
-    value->text = memory_copy_text(text);
-    return true;
-}
-
-static bool read_list(const struct reading *reading, struct value *value)
-{
-    if (node_kind(reading->node) == NODE_SCALAR && !node_is_null(reading->node)) {
-        words_add(&value->words, node_text(reading->node)); /* one is a list of one */
-        return true;
-    }
-    if (node_kind(reading->node) != NODE_SEQUENCE)
-        return refuse(reading, NULL, "a list of texts");
-    cleanup(text_clear) struct text what = TEXT_INIT;
-    text_format(&what, "an entry of %s", reading->what);
-    bool good = true;
-    for (const struct node *child = node_first(reading->node); child != NULL; child = node_next(child)) {
-        const char *text;
-        if (node_to_text(reading->document, child, text_bytes(&what), &text, reading->problems))
-            words_add(&value->words, text);
-        else
-            good = false;
-    }
-    return good;
-}
-
-static bool read_map(const struct reading *reading, struct value *value)
-{
-    if (node_kind(reading->node) != NODE_MAPPING)
-        return refuse(reading, NULL, "a mapping of names to texts");
-    bool good = true;
-    for (const struct node *child = node_first(reading->node); child != NULL; child = node_next(child)) {
-        cleanup(text_clear) struct text what = TEXT_INIT;
-        text_format(&what, "'%.100s' in %s", node_key(child), reading->what);
-        const char *text;
-        if (node_to_text(reading->document, child, text_bytes(&what), &text, reading->problems)) {
-            words_add(&value->words, node_key(child));
-            words_add(&value->words, text);
-        } else {
-            good = false;
-        }
-    }
-    return good;
-}
-
-/* What was written instead may be the secret itself: it is not shown. */
-static bool read_secret(const struct reading *reading, struct value *value)
-{
-    const struct node *name = node_get(reading->node, "secret");
-    if (node_kind(reading->node) == NODE_MAPPING && node_count(reading->node) == 1 && name != NULL &&
-        node_kind(name) == NODE_SCALAR && node_length(name) > 0) {
-        value->text = memory_copy_text(node_text(name));
-        return true;
-    }
-    if (!node_is_broken(reading->node))
-        problem_add(
-            reading->problems, PROBLEM_ERROR, node_place(reading->document, reading->node),
-            "name it under 'secrets:' in your own configuration, as {env: VARIABLE}, {file: PATH} or {command: [TOOL]}",
-            "%s must be a reference, {secret: NAME}, never the secret itself", reading->what);
-    return false;
-}
-
-static bool read_value(const struct reading *reading, struct value *value)
-{
-    switch (reading->option->type) {
-    case DESCPIPE_OPTION_TEXT: {
-        const char *text;
-        if (!node_to_text(reading->document, reading->node, reading->what, &text, reading->problems))
-            return false;
-        value->text = memory_copy_text(text);
-        return true;
-    }
-    case DESCPIPE_OPTION_PATH:
-        return read_path(reading, value);
-    case DESCPIPE_OPTION_CHOICE:
-        return read_choice(reading, value);
-    case DESCPIPE_OPTION_LIST:
-        return read_list(reading, value);
-    case DESCPIPE_OPTION_MAP:
-        return read_map(reading, value);
-    case DESCPIPE_OPTION_SECRET:
-        return read_secret(reading, value);
-    default:
-        return read_number(reading, value);
-    }
-}
-
 static void append_place(struct text *out, const char *file, uint32_t line, uint32_t column)
 {
     text_append(out, file != NULL ? file : "the site");
@@ -325,8 +102,8 @@ static void append_place(struct text *out, const char *file, uint32_t line, uint
         text_format(out, ":%u:%u", line, column);
 }
 
-static bool is_locked(const struct settings *settings, const struct value *value, const char *key, struct place place,
-                      enum layer layer, struct problems *problems)
+static bool is_locked(const struct settings *settings, const struct settings_value *value, const char *key,
+                      struct place place, enum layer layer, struct problems *problems)
 {
     if (!value->locked || layer <= LAYER_SITE)
         return false;
@@ -337,7 +114,7 @@ static bool is_locked(const struct settings *settings, const struct value *value
     return true;
 }
 
-static void keep_value(struct value *slot, struct value *read, struct place said, enum layer layer)
+static void keep_value(struct settings_value *slot, struct settings_value *read, struct place said, enum layer layer)
 {
     memory_free(slot->text);
     words_clear(&slot->words);
@@ -354,7 +131,7 @@ static void keep_value(struct value *slot, struct value *read, struct place said
 
 /* A deprecated key also sets the one that replaces it, when that takes the same type and nobody at this layer or above
  * said it. */
-static void follow_deprecated(struct settings *settings, const struct reading *reading, struct place key_place,
+static void follow_deprecated(struct settings *settings, const struct settings_reading *reading, struct place key_place,
                               enum layer layer)
 {
     const struct descpipe_option *option = reading->option;
@@ -369,7 +146,7 @@ static void follow_deprecated(struct settings *settings, const struct reading *r
     if (other >= settings->count || settings->options[other]->type != option->type ||
         (settings->options[other]->flags & DESCPIPE_OPTION_DEPRECATED))
         return;
-    const struct value *slot = &settings->values[other];
+    const struct settings_value *slot = &settings->values[other];
     if (!slot->given || slot->layer < layer)
         settings_set_node(settings, option->replaced_by, key_place, reading->node, reading->document, layer,
                           reading->problems);
@@ -383,20 +160,19 @@ void settings_set_node(struct settings *settings, const char *key, struct place 
         refuse_unknown(settings, key, key_place, problems);
         return;
     }
-    struct value *slot = &settings->values[at];
+    struct settings_value *slot = &settings->values[at];
     if (is_locked(settings, slot, key, key_place, layer, problems) || (slot->given && slot->layer > layer))
         return;
     cleanup(text_clear) struct text what = TEXT_INIT;
     text_format(&what, "option '%s' of %s", key, settings->owner);
-    struct reading reading = {.settings = settings,
-                              .option = settings->options[at],
-                              .document = document,
-                              .node = value,
-                              .what = text_bytes(&what),
-                              .problems = problems};
-    struct value read = {0};
-    if (!read_value(&reading, &read)) {
-        value_clear(&read);
+    struct settings_reading reading = {.option = settings->options[at],
+                                       .document = document,
+                                       .node = value,
+                                       .what = text_bytes(&what),
+                                       .problems = problems};
+    struct settings_value read = {0};
+    if (!settings_value_read(&reading, &read)) {
+        settings_value_clear(&read);
         return;
     }
     keep_value(slot, &read, key_place, layer);
@@ -466,7 +242,7 @@ void settings_lock(struct settings *settings, const char *key, struct place by)
     size_t at = settings_find(settings, key);
     if (at >= settings->count || settings->values[at].locked)
         return;
-    struct value *value = &settings->values[at];
+    struct settings_value *value = &settings->values[at];
     value->locked = true;
     value->locked_file = memory_copy_text(by.file);
     value->locked_line = by.line;
@@ -477,7 +253,7 @@ void settings_finish(struct settings *settings, struct place place, const char *
 {
     for (size_t i = 0; i < settings->count; i++) {
         const struct descpipe_option *option = settings->options[i];
-        struct value *value = &settings->values[i];
+        struct settings_value *value = &settings->values[i];
         if ((option->flags & DESCPIPE_OPTION_REQUIRED) && !value->given && option->default_value == NULL)
             problem_add(problems, PROBLEM_ERROR, place, option->help, "%s needs the option '%s'", settings->owner,
                         option->key);
@@ -490,160 +266,4 @@ void settings_finish(struct settings *settings, struct place place, const char *
         memory_free(value->text);
         value->text = absolute;
     }
-}
-
-static const struct value *asked(const struct settings *settings, const char *key,
-                                 const struct descpipe_option **option)
-{
-    if (settings == NULL)
-        return NULL;
-    size_t at = settings_find(settings, key);
-    if (at >= settings->count)
-        return NULL;
-    *option = settings->options[at];
-    return &settings->values[at];
-}
-
-bool settings_given(const struct settings *settings, const char *key)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    return value != NULL && value->given;
-}
-
-const char *settings_text(const struct settings *settings, const char *key)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    if (value == NULL || (option->type != DESCPIPE_OPTION_TEXT && option->type != DESCPIPE_OPTION_PATH &&
-                          option->type != DESCPIPE_OPTION_CHOICE))
-        return NULL;
-    return value->text != NULL ? value->text : option->default_value;
-}
-
-static int64_t default_number(const struct descpipe_option *option)
-{
-    int64_t number = 0;
-    uint64_t bytes = 0;
-    if (option->default_value == NULL)
-        return 0;
-    if (option->type == DESCPIPE_OPTION_DURATION)
-        return clock_parse_length(option->default_value, &number) ? number : 0;
-    if (option->type == DESCPIPE_OPTION_BYTES)
-        return bytes_parse(option->default_value, &bytes) && bytes <= INT64_MAX ? (int64_t)bytes : 0;
-    if (option->type == DESCPIPE_OPTION_BOOLEAN)
-        return strcmp(option->default_value, "true") == 0;
-    return text_to_signed(option->default_value, &number) ? number : 0;
-}
-
-int64_t settings_integer(const struct settings *settings, const char *key)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    if (value == NULL || (option->type != DESCPIPE_OPTION_INTEGER && option->type != DESCPIPE_OPTION_DURATION &&
-                          option->type != DESCPIPE_OPTION_BYTES))
-        return 0;
-    return value->given ? value->number : default_number(option);
-}
-
-bool settings_boolean(const struct settings *settings, const char *key)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    if (value == NULL || option->type != DESCPIPE_OPTION_BOOLEAN)
-        return false;
-    return (value->given ? value->number : default_number(option)) != 0;
-}
-
-static const char *const *asked_words(const struct settings *settings, const char *key, uint32_t type)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    if (value == NULL || option->type != type || (!value->given && option->default_value == NULL))
-        return NULL;
-    return words_list(&value->words);
-}
-
-const char *const *settings_list(const struct settings *settings, const char *key)
-{
-    return asked_words(settings, key, DESCPIPE_OPTION_LIST);
-}
-
-const char *const *settings_map(const struct settings *settings, const char *key)
-{
-    return asked_words(settings, key, DESCPIPE_OPTION_MAP);
-}
-
-const char *settings_secret_name(const struct settings *settings, const char *key)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    return value != NULL && option->type == DESCPIPE_OPTION_SECRET ? value->text : NULL;
-}
-
-bool settings_origin(const struct settings *settings, const char *key, enum layer *layer, struct place *place)
-{
-    const struct descpipe_option *option;
-    const struct value *value = asked(settings, key, &option);
-    if (value == NULL)
-        return false;
-    *layer = value->given ? value->layer : LAYER_DEFAULT;
-    *place = (struct place){.file = value->file, .line = value->line, .column = value->column};
-    return true;
-}
-
-static void print_words(const struct value *value, bool is_map, struct text *out)
-{
-    const char *const *words = words_list(&value->words);
-    text_append_character(out, is_map ? '{' : '[');
-    for (size_t i = 0; words[i] != NULL; i += is_map ? 2 : 1) {
-        text_append(out, i > 0 ? ", " : "");
-        text_append_json(out, words[i]);
-        if (is_map) {
-            text_append(out, ": ");
-            text_append_json(out, words[i + 1]);
-        }
-    }
-    text_append_character(out, is_map ? '}' : ']');
-}
-
-static void print_value(const struct descpipe_option *option, const struct value *value, struct text *out)
-{
-    switch (option->type) {
-    case DESCPIPE_OPTION_BOOLEAN:
-        text_append(out, value->number != 0 ? "true" : "false");
-        break;
-    case DESCPIPE_OPTION_INTEGER:
-    case DESCPIPE_OPTION_DURATION:
-    case DESCPIPE_OPTION_BYTES:
-        text_append_signed(out, value->number);
-        break;
-    case DESCPIPE_OPTION_LIST:
-    case DESCPIPE_OPTION_MAP:
-        print_words(value, option->type == DESCPIPE_OPTION_MAP, out);
-        break;
-    case DESCPIPE_OPTION_SECRET:
-        text_append(out, "{\"secret\": ");
-        text_append_json(out, value->text);
-        text_append_character(out, '}');
-        break;
-    default:
-        text_append_json(out, value->text);
-    }
-}
-
-void settings_print_json(const struct settings *settings, struct text *out)
-{
-    bool first = true;
-    text_append_character(out, '{');
-    for (size_t i = 0; i < settings->count; i++) {
-        if (!settings->values[i].given)
-            continue;
-        text_append(out, first ? "" : ", ");
-        text_append_json(out, settings->options[i]->key);
-        text_append(out, ": ");
-        print_value(settings->options[i], &settings->values[i], out);
-        first = false;
-    }
-    text_append_character(out, '}');
 }
