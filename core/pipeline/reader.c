@@ -252,6 +252,7 @@ static void reader_clear(struct pipeline_reader *reader)
     list_clear(&reader->sets);
     list_clear(&reader->sections_seen);
     list_clear(&reader->section_configs);
+    list_clear(&reader->depends_spots);
     memory_free(reader->resource_slots);
     memory_free(reader->config_folder);
 }

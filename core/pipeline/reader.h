@@ -14,6 +14,12 @@ struct section_config { /* `config: {tag: file}` of a section, whose meaning dep
     uint32_t line, column;
 };
 
+struct depends_spot { /* where an entry of `depends-on` stands: wanted until the stages are known */
+    uint32_t at;      /* in pipeline->symbols_array */
+    uint32_t line, column;
+    uint8_t from; /* enum metadata_source */
+};
+
 struct early_section { /* stood before `pipeline:`, so that nobody knew yet what it was */
     char *name;
     struct place place; /* file is the pipeline's */
@@ -47,8 +53,9 @@ struct pipeline_reader {
     LIST(struct unlisted_section) unlisted;
     size_t comparisons; /* made for hints so far: they must not make a large file slow */
     LIST(struct section_config) section_configs;
-    LIST(struct stage_set) sets; /* sorted by stage */
-    uint32_t *resource_slots;    /* hash index of pipeline->resources: index + 1 */
+    LIST(struct depends_spot) depends_spots; /* sorted by `at`; none for what --set says */
+    LIST(struct stage_set) sets;             /* sorted by stage */
+    uint32_t *resource_slots;                /* hash index of pipeline->resources: index + 1 */
     size_t resource_slots_count;
     struct slice ranks;  /* symbols "0", "1", ... shared by all stages with `size` */
     char *config_folder; /* runtime.config as a folder, absolute; or NULL */

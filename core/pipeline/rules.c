@@ -143,13 +143,36 @@ static bool takes_data(const struct pipeline *pipeline, const struct stage *stag
     return false;
 }
 
-static void check_depends_on(struct pipeline_reader *reader, uint32_t number, symbol name)
+/* Where the entry stands; the stage when --set says it. *path, when it gets one, holds the name of the file. */
+static struct place depends_place(const struct pipeline_reader *reader, const struct stage *stage, uint32_t at,
+                                  char **path)
+{
+    size_t low = 0, high = reader->depends_spots.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (reader->depends_spots.items[middle].at < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == reader->depends_spots.count || reader->depends_spots.items[low].at != at)
+        return reader_place(reader, stage->line, stage->column);
+    const struct depends_spot *spot = &reader->depends_spots.items[low];
+    *path = stage_metadata_file(reader->pipeline, stage, (enum metadata_source)spot->from);
+    return (struct place){.file = *path, .line = spot->line, .column = spot->column};
+}
+
+static void check_depends_on(struct pipeline_reader *reader, uint32_t number, uint32_t at)
 {
     const struct pipeline *pipeline = reader->pipeline;
     const struct stage *stage = &pipeline->stages.items[number];
+    symbol name = pipeline->symbols_array.items[at];
     const char *own = pipeline_text(pipeline, stage->name), *other = pipeline_text(pipeline, name);
-    struct place place = reader_place(reader, stage->line, stage->column);
+    cleanup(memory_free) char *path = NULL;
     uint32_t other_number = name < pipeline->stage_numbers.count ? pipeline->stage_numbers.items[name] : 0;
+    if (other_number != 0 && other_number - 1 != number && takes_data(pipeline, stage, other_number - 1))
+        return;
+    struct place place = depends_place(reader, stage, at, &path);
     if (other_number == 0) {
         cleanup(text_clear) struct text hint = TEXT_INIT;
         reader_hint_stage(reader, other, &hint);
@@ -157,7 +180,7 @@ static void check_depends_on(struct pipeline_reader *reader, uint32_t number, sy
                     "stage '%s' depends on '%.100s', which is no stage of this pipeline", own, other);
     } else if (other_number - 1 == number) {
         problem_add(reader->problems, PROBLEM_ERROR, place, NULL, "stage '%s' depends on itself", own);
-    } else if (!takes_data(pipeline, stage, other_number - 1)) {
+    } else {
         problem_add(reader->problems, PROBLEM_NOTE, place, "remove it unless the order matters: it costs parallelism",
                     "stage '%s' depends on '%s' but takes no data from it", own, other);
     }
@@ -287,7 +310,7 @@ void rules_check(struct pipeline_reader *reader)
         for (uint32_t j = 0; j < stage->inputs.count; j++)
             check_input(reader, i, &pipeline->files.items[stage->inputs.at + j], suffixes);
         for (uint32_t j = 0; j < stage->depends_on.count; j++)
-            check_depends_on(reader, i, pipeline->symbols_array.items[stage->depends_on.at + j]);
+            check_depends_on(reader, i, stage->depends_on.at + j);
         check_stage_configs(reader, stage);
         check_limit(reader, stage);
     }

@@ -349,7 +349,7 @@ void stage_draft_key(struct stage_draft *draft, const char *name, struct place k
     switch (key) {
     case KEY_DEPENDS_ON:
         if (!node_is_null(node))
-            draft_words(draft, node, "'depends-on'", &draft->stage.depends_on);
+            draft_depends_on(draft, node);
         break;
     case KEY_INPUTS:
         draft->stage.inputs_from = (uint8_t)draft->source;

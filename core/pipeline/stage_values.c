@@ -82,6 +82,24 @@ void draft_words(struct stage_draft *draft, const struct node *node, const char 
     result->count = (uint32_t)pipeline->symbols_array.count - result->at;
 }
 
+void draft_depends_on(struct stage_draft *draft, const struct node *node)
+{
+    struct pipeline_reader *reader = draft->reader;
+    size_t before = reader->pipeline->symbols_array.count;
+    draft_words(draft, node, "'depends-on'", &draft->stage.depends_on);
+    bool set =
+        draft->source == FROM_SECTION && !text_equal(node_place(draft->document, node).file, reader->pipeline->file);
+    if (set || reader->pipeline->symbols_array.count - before != node_count(node)) /* one was no text, and is told */
+        return;
+    uint32_t at = draft->stage.depends_on.at;
+    for (const struct node *child = node_first(node); child != NULL; child = node_next(child)) {
+        struct place place = node_place(draft->document, child);
+        struct depends_spot spot = {
+            .at = at++, .line = place.line, .column = place.column, .from = (uint8_t)draft->source};
+        list_add(&reader->depends_spots, spot);
+    }
+}
+
 /* {tag: suffix} */
 void draft_files(struct stage_draft *draft, const struct node *node, const char *what, struct slice *result)
 {

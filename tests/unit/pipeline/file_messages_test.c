@@ -333,37 +333,52 @@ const struct message_case message_cases[] = {
      "b: {command: [x], depends-on: [a]}\n"
      "c: {command: [x], depends-on: [d]}\n"
      "d: {command: [x], depends-on: [c]}\n",
-     "p.yaml:2:1: note: stage 'a' depends on 'b' but takes no data from it\n"
-     "  hint: remove it unless the order matters: it costs parallelism\n"
      "p.yaml:2:1: error: stages wait for each other in a circle: a → b → a\n"
      "  hint: each waits for the one before it, by a tag it takes or by depends-on\n"
-     "p.yaml:3:1: note: stage 'b' depends on 'a' but takes no data from it\n"
+     "p.yaml:2:32: note: stage 'a' depends on 'b' but takes no data from it\n"
      "  hint: remove it unless the order matters: it costs parallelism\n"
-     "p.yaml:4:1: note: stage 'c' depends on 'd' but takes no data from it\n"
+     "p.yaml:3:32: note: stage 'b' depends on 'a' but takes no data from it\n"
      "  hint: remove it unless the order matters: it costs parallelism\n"
      "p.yaml:4:1: error: stages wait for each other in a circle: c → d → c\n"
      "  hint: each waits for the one before it, by a tag it takes or by depends-on\n"
-     "p.yaml:5:1: note: stage 'd' depends on 'c' but takes no data from it\n"
+     "p.yaml:4:32: note: stage 'c' depends on 'd' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n"
+     "p.yaml:5:32: note: stage 'd' depends on 'c' but takes no data from it\n"
      "  hint: remove it unless the order matters: it costs parallelism\n",
      false},
     {"depends_on_no_stage",
      "pipeline: {stages: [tomography, b]}\n"
      "tomography: {command: [x]}\n"
      "b: {command: [x], depends-on: [tomografy]}\n",
-     "p.yaml:3:1: error: stage 'b' depends on 'tomografy', which is no stage of this pipeline\n"
+     "p.yaml:3:32: error: stage 'b' depends on 'tomografy', which is no stage of this pipeline\n"
      "  hint: did you mean 'tomography'?\n",
      false},
     {"depends_on_itself",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], depends-on: [a]}\n",
-     "p.yaml:2:1: error: stage 'a' depends on itself\n", false},
+     "p.yaml:2:32: error: stage 'a' depends on itself\n", false},
     {"depends_on_without_data",
      "pipeline: {name: p, stages: [a, b]}\n"
      "a: {command: [x]}\n"
      "b: {command: [x], depends-on: [a]}\n",
-     "p.yaml:3:1: note: stage 'b' depends on 'a' but takes no data from it\n"
+     "p.yaml:3:32: note: stage 'b' depends on 'a' but takes no data from it\n"
      "  hint: remove it unless the order matters: it costs parallelism\n",
      true},
+    {"depends_on_line_by_line",
+     "pipeline: {name: p, stages: [a, b, c]}\n"
+     "a: {command: [x], outputs: {t: txt}}\n"
+     "b: {command: [x]}\n"
+     "c:\n"
+     "  command: [x]\n"
+     "  inputs: {t: txt}\n"
+     "  depends-on:\n"
+     "    - a\n"
+     "    - b\n"
+     "    - d\n",
+     "p.yaml:9:7: note: stage 'c' depends on 'b' but takes no data from it\n"
+     "  hint: remove it unless the order matters: it costs parallelism\n"
+     "p.yaml:10:7: error: stage 'c' depends on 'd', which is no stage of this pipeline\n",
+     false},
     {"section_not_listed",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x]}\n"
