@@ -1,92 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Calls: one end each, deadlines, cancel, and what happens to a plugin that breaks the rules. */
-#include "workshop.h"
-
-#include <check.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-
-static struct workshop workshop;
-static struct plugin_instance *instance;
-
-struct outcome {
-    bool done;
-    unsigned times;
-    bool ok, plugin_fault;
-    uint32_t failure;
-    char message[200], hint[200], handle[100];
-    unsigned progress_times;
-    uint64_t progress_done, progress_total;
-    char progress_text[50];
-    struct plugin_call *cancel; /* cancel this one from `progress` */
-};
-
-static void keep(char *into, size_t size, const char *text)
-{
-    snprintf(into, size, "%s", text ? text : "(null)");
-}
-
-static void done(void *context, const struct call_result *result)
-{
-    struct outcome *outcome = context;
-    outcome->done = true;
-    outcome->times++;
-    outcome->ok = result->ok;
-    outcome->plugin_fault = result->plugin_fault;
-    outcome->failure = result->failure;
-    keep(outcome->message, sizeof(outcome->message), result->message);
-    keep(outcome->hint, sizeof(outcome->hint), result->hint);
-    keep(outcome->handle, sizeof(outcome->handle), result->identity ? result->identity->handle : NULL);
-}
-
-static void progress(void *context, uint64_t now, uint64_t total, const char *text)
-{
-    struct outcome *outcome = context;
-    outcome->progress_times++;
-    outcome->progress_done = now;
-    outcome->progress_total = total;
-    keep(outcome->progress_text, sizeof(outcome->progress_text), text);
-}
-
-static struct call_options options_for(struct outcome *outcome)
-{
-    *outcome = (struct outcome){0};
-    return (struct call_options){.done = done, .progress = progress, .context = outcome};
-}
-
-static struct descpipe_image image_of(const char *reference)
-{
-    return (struct descpipe_image){
-        .size = sizeof(struct descpipe_image), .source = DESCPIPE_SOURCE_REGISTRY, .reference = reference};
-}
-
-static void set_up(void)
-{
-    workshop_open(&workshop);
-    workshop_install(&workshop, "runtime-unruly");
-    workshop_install(&workshop, "scheduler-unruly");
-    workshop_start(&workshop);
-    instance = workshop_instance(&workshop, "runtime", "unruly");
-}
-
-static void tear_down(void)
-{
-    plugin_close(instance);
-    workshop_close(&workshop);
-}
-
-static void identify(const char *how, struct outcome *outcome)
-{
-    struct descpipe_image image = image_of(how);
-    runtime_identify(instance, &image, options_for(outcome));
-    workshop_run_until(&workshop, &outcome->done);
-    ck_assert_uint_eq(outcome->times, 1);
-}
+#include "call_fixture.h"
 
 START_TEST(a_call_finished_inside_ends_before_the_function_returns)
 {
@@ -404,128 +322,6 @@ START_TEST(a_launch_costs_microseconds)
 }
 END_TEST
 
-/* The scheduler's side. */
-
-static uint64_t started[4], stopped[4];
-static size_t started_count, stopped_count;
-static void (*stage_ended)(void *, uint64_t);
-static void *stage_context;
-static struct text seen;
-
-static bool start_stage(void *context, uint64_t job, const struct descpipe_placement *placement,
-                        void (*ended)(void *, uint64_t), void *scheduler)
-{
-    (void)context;
-    ck_assert_str_eq(placement->gpus[1], "3");
-    if (job == 13)
-        return false;
-    started[started_count++] = job;
-    stage_ended = ended;
-    stage_context = scheduler;
-    return true;
-}
-
-static void stop_stage(void *context, uint64_t job, uint64_t grace_ms)
-{
-    (void)context;
-    ck_assert_uint_eq(grace_ms, 1500);
-    stopped[stopped_count++] = job;
-}
-
-static void changed(void *context, const struct descpipe_change *change)
-{
-    (void)context;
-    text_format(&seen, "job %" PRIu64 " state %u id %s exit %d;", change->job, change->state,
-                change->native_id ? change->native_id : "-", change->ending ? change->ending->exit_code : -1);
-}
-
-static void blind(void *context, const char *message)
-{
-    (void)context;
-    text_format(&seen, "blind %s;", message ? message : "no more");
-}
-
-START_TEST(a_scheduler_starts_observes_and_stops)
-{
-    struct plugin_callbacks callbacks = {
-        .stage_start = start_stage, .stage_stop = stop_stage, .changed = changed, .blind = blind};
-    plugin_host_set_callbacks(workshop.host, &callbacks);
-    struct plugin_instance *scheduler = workshop_instance(&workshop, "scheduler", "unruly");
-    ck_assert_uint_eq(plugin_scheduler_room(scheduler), 5);
-    ck_assert_uint_eq(plugin_scheduler_room(instance), UINT64_MAX);
-    struct outcome observing, submitting;
-    struct call_options forever = options_for(&observing);
-    forever.deadline_ms = INT64_MAX;
-    struct plugin_call *observe = scheduler_observe(scheduler, forever);
-    struct descpipe_job job = {.size = sizeof(job), .job = 7, .stage = "a"};
-    const struct descpipe_job *jobs[] = {&job};
-    struct descpipe_submission submission = {.size = sizeof(submission), .count = 1, .token = "r-1", .jobs = jobs};
-    ck_assert_ptr_null(scheduler_submit(scheduler, &submission, options_for(&submitting)));
-    ck_assert(submitting.ok);
-    ck_assert_uint_eq(started[0], 7);
-    stage_ended(stage_context, 7);
-    ck_assert_str_eq(text_bytes(&seen), ""); /* nothing on the plugin's stack */
-    uint64_t cancelled[] = {7};
-    struct outcome cancelling;
-    scheduler_cancel(scheduler, cancelled, 1, options_for(&cancelling));
-    ck_assert(cancelling.ok);
-    ck_assert_uint_eq(stopped[0], 7);
-    call_cancel(observe);
-    workshop_run_until(&workshop, &observing.done);
-    ck_assert(observing.ok);
-    ck_assert_str_eq(text_bytes(&seen), "blind the queue does not answer;job 7 state 3 id n1 exit 3;blind no more;");
-    ck_assert_str_eq(text_bytes(&workshop.faults),
-                     "scheduler/unruly: observe: a change is too small or has no state; dropped\n"
-                     "scheduler/unruly: observe: said 'changed' after the call's end; dropped\n");
-    job.job = 13;
-    scheduler_submit(scheduler, &submission, options_for(&submitting));
-    ck_assert_uint_eq(submitting.failure, DESCPIPE_FAILED_REFUSED);
-    plugin_close(scheduler);
-    text_clear(&seen);
-}
-END_TEST
-
-START_TEST(a_stage_that_ends_after_its_scheduler_was_closed_tells_nobody)
-{
-    struct plugin_callbacks callbacks = {.stage_start = start_stage, .changed = changed};
-    plugin_host_set_callbacks(workshop.host, &callbacks);
-    struct plugin_instance *scheduler = workshop_instance(&workshop, "scheduler", "unruly");
-    struct descpipe_job job = {.size = sizeof(job), .job = 7, .stage = "a"};
-    const struct descpipe_job *jobs[] = {&job};
-    struct descpipe_submission submission = {.size = sizeof(submission), .count = 1, .token = "r-1", .jobs = jobs};
-    struct outcome observing, submitting;
-    scheduler_observe(scheduler, options_for(&observing));
-    scheduler_submit(scheduler, &submission, options_for(&submitting));
-    ck_assert(submitting.ok);
-    void *first_context = stage_context;
-    plugin_close(scheduler); /* it does not wait for the stage */
-    ck_assert(observing.done);
-    text_clear(&workshop.faults);
-    stage_ended(first_context, 7);
-
-    /* The place of the first is used again; its number is not. */
-    scheduler = workshop_instance(&workshop, "scheduler", "unruly");
-    struct call_options forever = options_for(&observing);
-    forever.deadline_ms = INT64_MAX;
-    struct plugin_call *observe = scheduler_observe(scheduler, forever);
-    scheduler_submit(scheduler, &submission, options_for(&submitting));
-    ck_assert(submitting.ok);
-    ck_assert_ptr_ne(stage_context, first_context);
-    stage_ended(first_context, 7);
-    ck_assert_str_eq(text_bytes(&workshop.faults), "");
-    stage_ended(stage_context, 7);
-    ck_assert_str_ne(text_bytes(&workshop.faults), ""); /* the plugin heard it, and was unruly about it */
-    stage_ended(stage_context, 7);
-    call_cancel(observe);
-    workshop_run_until(&workshop, &observing.done);
-    const char *told = strstr(text_bytes(&seen), "job 7");
-    ck_assert_ptr_nonnull(told);
-    ck_assert_ptr_null(strstr(told + 1, "job 7"));
-    plugin_close(scheduler);
-    text_clear(&seen);
-}
-END_TEST
-
 static void check_found(void *context, const struct call_result *result)
 {
     ck_assert_uint_eq(result->found_count, 2);
@@ -569,12 +365,8 @@ START_TEST(call_error_says_plugin_operation_and_message)
 }
 END_TEST
 
-int main(void)
+static void add_tests(TCase *cases)
 {
-    Suite *suite = suite_create("call");
-    TCase *cases = tcase_create("call");
-    tcase_set_timeout(cases, 60);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_call_finished_inside_ends_before_the_function_returns);
     tcase_add_test(cases, a_call_finished_later_ends_from_the_loop);
     tcase_add_test(cases, a_failure_keeps_kind_message_and_hint_in_one_line);
@@ -597,14 +389,11 @@ int main(void)
     tcase_add_test(cases, a_form_is_copied_in_depth);
     tcase_add_loop_test(cases, a_form_that_cannot_be_started_is_a_fault, 0, 2);
     tcase_add_test(cases, a_launch_costs_microseconds);
-    tcase_add_test(cases, a_scheduler_starts_observes_and_stops);
-    tcase_add_test(cases, a_stage_that_ends_after_its_scheduler_was_closed_tells_nobody);
     tcase_add_test(cases, find_answers_each_submission);
     tcase_add_loop_test(cases, call_error_says_plugin_operation_and_message, 0, 5);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+    return run_cases("call", add_tests);
 }

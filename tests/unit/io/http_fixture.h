@@ -12,7 +12,7 @@
 
 static struct loop *loop;
 static struct http *http;
-static struct server server, other;
+static struct server server;
 
 /* What came of one exchange. */
 struct result {

@@ -4,6 +4,8 @@
 
 #include "http_fixture.h"
 
+static struct server other;
+
 /* Redirects: "/to?URL" answers 307 to URL. The context is the status to use instead. */
 static bool redirect(struct server *at, int connection, const struct server_request *request)
 {

@@ -389,6 +389,20 @@ START_TEST(start_times_name_a_process_for_good)
 }
 END_TEST
 
+START_TEST(a_start_time_taken_from_the_clock_is_that_of_proc)
+{
+    enum { CHILDREN = 100 };
+    static struct child children[CHILDREN];
+    for (int i = 0; i < CHILDREN; i++) {
+        struct process_request request = request_for(&children[i], SHELL("exit 0"));
+        start(&children[i], &request);
+        ck_assert_uint_gt(process_started(children[i].process), 0);
+        ck_assert_uint_eq(process_started(children[i].process), process_start_time(children[i].pid));
+    }
+    loop_run(loop, NULL, NULL);
+}
+END_TEST
+
 START_TEST(finds_tools_on_our_path)
 {
     ck_assert_int_eq(setenv("PATH", "/nowhere:/usr/bin:/bin", 1), 0);
@@ -540,6 +554,7 @@ int main(void)
     tcase_add_test(tests, a_signal_reaches_the_whole_group_of_a_session);
     tcase_add_test(tests, a_session_is_reached_beyond_its_groups);
     tcase_add_test(tests, start_times_name_a_process_for_good);
+    tcase_add_test(tests, a_start_time_taken_from_the_clock_is_that_of_proc);
     tcase_add_test(tests, finds_tools_on_our_path);
     tcase_add_test(tests, strangers_are_reaped_and_told_of);
     tcase_add_test(tests, an_adopted_child_is_like_a_started_one_even_when_it_ended_before);
