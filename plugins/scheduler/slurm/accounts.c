@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Looking for how jobs ended; accounts.h. */
+#include "accounts.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "parts/answer.h"
+#include "parts/ending.h"
+#include "parts/log.h"
+#include "parts/script.h"
+#include "slurm.h"
+
+enum {
+    IDS_AT_A_TIME = 50,     /* of sacct: longer lists have broken it */
+    MEMBERS_AT_A_TIME = 20, /* of one array: above that the whole array is asked for */
+    ASKED_LIMIT = 2000,     /* jobs of one question */
+    QUESTION_LIMIT_MS = 60000,
+    FIRST_DELAY_MS = 500,
+    LONGEST_DELAY_MS = 30000,
+    FAILED_LIMIT = 2, /* accounting that cannot be asked so often: the controller then, while it knows */
+    LOG_LIMIT = 256 << 10,
+    DAY_MS = 86400000
+};
+
+static void pump(void *context);
+
+static void pump_after(struct slurm *self, int64_t delay_ms)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    if (accounts->timer != NULL) {
+        self->host->timer->stop(accounts->timer);
+    }
+    accounts->timer = self->host->timer->start(self->host, delay_ms > 0 ? (uint64_t)delay_ms : 0, pump, self);
+}
+
+/* At the time of the one that is due first. */
+static void plan_next(struct slurm *self)
+{
+    int64_t first = INT64_MAX, now = slurm_now_ms();
+    size_t place = 0;
+    const struct watched *watched = jobs_next(&self->jobs, &place, NULL);
+    for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
+        if (watched->search != NULL && watched->search->at_ms < first) {
+            first = watched->search->at_ms;
+        }
+    }
+    if (first != INT64_MAX && self->watch.sink != NULL && self->watch.accounts.tool == NULL) {
+        pump_after(self, first - now);
+    }
+}
+
+void accounts_open(struct slurm *self)
+{
+    self->watch.accounts = (struct accounts){.fields = ACCOUNT_ALL};
+}
+
+void accounts_close(struct slurm *self)
+{
+    free(self->watch.accounts.asked);
+    self->watch.accounts.asked = NULL;
+}
+
+void accounts_stop(struct slurm *self)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    self->host->timer->stop(accounts->timer);
+    accounts->timer = NULL;
+    tool_stop(accounts->tool);
+}
+
+void accounts_search(struct slurm *self, struct watched *watched, const struct record *record)
+{
+    struct search *search = watched->search;
+    if (search == NULL) {
+        search = watched->search = calloc(1, sizeof(*search));
+        if (search == NULL) {
+            return; /* the next answer of squeue asks again */
+        }
+        search->at_ms = slurm_now_ms();
+    }
+    if (record != NULL) {
+        search->last = *record;
+    }
+    if (self->watch.accounts.tool == NULL) {
+        pump_after(self, 0);
+    }
+}
+
+/* What slurmstepd and our batch script wrote, as far as it is there yet. */
+struct log_file {
+    const struct batch *batch;
+    struct buffer text;
+};
+
+static void read_log(struct log_file *log, const struct batch *batch)
+{
+    char path[PATH_MAX], block[8192];
+    struct stat status;
+    if (log->batch == batch) {
+        return;
+    }
+    buffer_clear(&log->text);
+    log->batch = batch;
+    int length = snprintf(path, sizeof(path), "%s/" SCRIPT_LOG_NAME, batch->folder);
+    int descriptor = batch->folder[0] != '\0' && length > 0 && (size_t)length < sizeof(path)
+                         ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+                         : -1;
+    if (descriptor < 0) {
+        return;
+    }
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+        off_t place = status.st_size > LOG_LIMIT ? status.st_size - LOG_LIMIT : 0;
+        ssize_t got;
+        while (log->text.length < LOG_LIMIT && (got = pread(descriptor, block, sizeof(block), place)) > 0) {
+            buffer_add(&log->text, block, (size_t)got);
+            place += got;
+        }
+    }
+    close(descriptor);
+}
+
+static void finish(struct slurm *self, struct watched *watched, const struct record *job, const char *witness,
+                   struct log_file *log)
+{
+    const struct search *search = watched->search;
+    char words[ENDING_REASON];
+    struct evidence evidence = {.job = job,
+                                .batch = search->batch.array != 0 ? &search->batch : NULL,
+                                .peak_memory = search->peak_memory,
+                                .memory_limit = watched->memory_limit,
+                                .log_words = words,
+                                .user = self->user};
+    struct verdict verdict;
+    if (job->state != STATE_COMPLETED) {
+        read_log(log, watched->batch);
+        evidence.log = log_read(buffer_text(&log->text), log->text.length, job->raw != 0 ? job->raw : search->last.raw,
+                                words, sizeof(words));
+    }
+    if (!ending_judge(&evidence, &verdict)) {
+        verdict = (struct verdict){.flags = DESCPIPE_ENDED_LOST};
+        snprintf(verdict.reason, sizeof(verdict.reason),
+                 "SLURM has forgotten it: neither squeue nor accounting nor the controller knows how it ended");
+    }
+    if (search->restarts > watched->restarts) {
+        watched->restarts = search->restarts;
+    }
+    struct descpipe_ending ending = {.size = sizeof(ending),
+                                     .flags = verdict.flags,
+                                     .exit_code = verdict.exit_code,
+                                     .signal = verdict.signal,
+                                     .started_at_ms = job->started_s * 1000,
+                                     .finished_at_ms = job->ended_s * 1000,
+                                     .peak_memory = search->peak_memory,
+                                     .cpu_ms = search->cpu_ms,
+                                     .witness = witness,
+                                     .host = job->nodes[0] != '\0' ? job->nodes : NULL,
+                                     .reason = verdict.reason[0] != '\0' ? verdict.reason : NULL};
+    watch_ended(self, watched, &ending);
+}
+
+/* Does the record tell of the life that squeue saw last? A requeued job has several, and sacct lags. */
+static bool is_of_last_life(const struct watched *watched, const struct record *job)
+{
+    int64_t seen = watched->phase == PHASE_RUNNING ? watched->last_start_s : 0;
+    if (watched->search->last.state != STATE_OTHER && watched->search->last.started_s > seen) {
+        seen = watched->search->last.started_s;
+    }
+    return seen == 0 || job->started_s == 0 || job->started_s + 1 >= seen;
+}
+
+/* States that need no exit code, no memory and nobody's name to be understood. */
+static bool says_it_all(enum state state)
+{
+    return state == STATE_COMPLETED || state == STATE_TIMEOUT || state == STATE_NODE_FAIL || state == STATE_PREEMPTED ||
+           state == STATE_BOOT_FAIL || state == STATE_DEADLINE;
+}
+
+static void ask_again(struct watched *watched, unsigned times)
+{
+    int64_t delay = FIRST_DELAY_MS;
+    for (unsigned i = 1; i < times && delay < LONGEST_DELAY_MS; i++) {
+        delay *= 2;
+    }
+    watched->search->at_ms = slurm_now_ms() + (delay < LONGEST_DELAY_MS ? delay : LONGEST_DELAY_MS);
+}
+
+/* After an answer that was one. */
+static void decide(struct slurm *self, struct watched *watched, struct log_file *log)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    struct search *search = watched->search;
+    int64_t now = slurm_now_ms();
+    int64_t patience = self->host->config->integer(self->settings, "accounting-patience");
+    if (search->found && state_phase(search->job.state) == PHASE_ENDED && is_of_last_life(watched, &search->job)) {
+        finish(self, watched, &search->job, accounts->asks_controller ? "scontrol" : "sacct", log);
+        return;
+    }
+    if (says_it_all(search->last.state)) {
+        finish(self, watched, &search->last, "squeue", log);
+        return;
+    }
+    if (accounts->asks_controller) {
+        search->controller_asked = true;
+        search->controller_turn = false;
+    } else {
+        search->asked++;
+        search->since_ms = search->since_ms != 0 ? search->since_ms : now;
+    }
+    bool accounting_had_its_time =
+        accounts->state == ACCOUNTING_OFF || (search->since_ms != 0 && now - search->since_ms >= patience);
+    if (!accounting_had_its_time) {
+        ask_again(watched, search->asked);
+    } else if (!search->controller_asked) {
+        search->controller_turn = true;
+        search->at_ms = now;
+    } else {
+        finish(self, watched, &search->last, search->last.state != STATE_OTHER ? "squeue" : "squeue, sacct, scontrol",
+               log);
+    }
+}
+
+static void keep_row(struct slurm *self, const struct record *record)
+{
+    struct watched *watched = jobs_find_id(&self->jobs, record->array, record->index, "");
+    struct search *search = watched != NULL ? watched->search : NULL;
+    if (search == NULL || record->ranges[0] != '\0') {
+        return;
+    }
+    if (record->part == PART_JOB) {
+        search->life_is_latest = !search->found || record->submitted_s >= search->job.submitted_s;
+        search->restarts += search->found;
+        if (search->life_is_latest) {
+            search->job = *record;
+            search->batch = (struct record){0};
+            search->peak_memory = 0;
+            search->cpu_ms = record->cpu_ms;
+        }
+        search->restarts = record->restarts > search->restarts ? record->restarts : search->restarts;
+        search->found = true;
+        return;
+    }
+    if (!search->found || !search->life_is_latest) {
+        return;
+    }
+    if (record->part == PART_BATCH) {
+        search->batch = *record;
+    }
+    if (record->peak_memory > search->peak_memory) {
+        search->peak_memory = record->peak_memory;
+    }
+}
+
+static void read_rows(struct slurm *self, const struct buffer *output)
+{
+    const struct accounts *accounts = &self->watch.accounts;
+    const char *line = buffer_text(output), *end = line + output->length;
+    while (line < end) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line));
+        size_t length = (size_t)((newline != NULL ? newline : end) - line);
+        struct record record;
+        bool read = accounts->asks_controller ? record_read_control(line, length, &record)
+                                              : record_read_account(line, length, accounts->fields, &record);
+        if (read) {
+            keep_row(self, &record);
+        }
+        line += length + 1;
+    }
+}
+
+/* For every job that the question was about and that is still watched. */
+static void for_each_asked(struct slurm *self, void (*act)(struct slurm *self, struct watched *watched, void *context),
+                           void *context)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    size_t count = accounts->asked_count;
+    accounts->asked_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct watched *watched = jobs_find(&self->jobs, accounts->asked[i]);
+        if (watched != NULL && watched->search != NULL) {
+            act(self, watched, context);
+        }
+    }
+}
+
+static void act_decide(struct slurm *self, struct watched *watched, void *context)
+{
+    decide(self, watched, context);
+}
+
+static void act_again_at_once(struct slurm *self, struct watched *watched, void *context)
+{
+    (void)self, (void)context;
+    watched->search->at_ms = slurm_now_ms();
+}
+
+/* Nobody answered. Ends that squeue tells by itself need not wait; and the controller may know what accounting cannot
+ * say. */
+static void act_unanswered(struct slurm *self, struct watched *watched, void *context)
+{
+    struct search *search = watched->search;
+    search->failed++;
+    if (says_it_all(search->last.state)) {
+        finish(self, watched, &search->last, "squeue", context);
+        return;
+    }
+    if (!self->watch.accounts.asks_controller && search->failed >= FAILED_LIMIT && search->last.state != STATE_OTHER &&
+        !search->controller_asked) {
+        search->controller_turn = true;
+    }
+    ask_again(watched, search->failed + 1);
+}
+
+/* A version without one of the columns says which; the rest is asked for again. */
+static bool drop_field(struct accounts *accounts, const char *message)
+{
+    for (enum account_field field = ACCOUNT_JOB_ID + 1; field < ACCOUNT_NAME; field++) {
+        if ((accounts->fields >> field & 1) != 0 && field != ACCOUNT_STATE &&
+            answer_names_field(message, account_field_name(field))) {
+            accounts->fields &= ~(1u << field);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answered_badly(struct slurm *self, const struct tool_answer *answer, struct log_file *log)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    struct answer said;
+    answer_read(buffer_text(&answer->error), &said);
+    if (accounts->asks_controller && said.kind == ANSWER_NO_JOB) {
+        for_each_asked(self, act_decide, log);
+    } else if (!accounts->asks_controller && (said.kind == ANSWER_DISABLED || answer->never_ran)) {
+        accounts->state = ACCOUNTING_OFF;
+        for_each_asked(self, act_decide, log);
+    } else if (!accounts->asks_controller && said.kind == ANSWER_NO_FIELD && drop_field(accounts, said.message)) {
+        for_each_asked(self, act_again_at_once, NULL);
+    } else {
+        snprintf(accounts->blind, sizeof(accounts->blind), "%s: %s", accounts->asks_controller ? "scontrol" : "sacct",
+                 said.message);
+        for_each_asked(self, act_unanswered, log);
+    }
+}
+
+static void answered(void *context, const struct tool_answer *answer)
+{
+    struct slurm *self = context;
+    struct accounts *accounts = &self->watch.accounts;
+    struct log_file log = {0};
+    accounts->tool = NULL;
+    if (self->watch.sink == NULL || answer->stopped) {
+        accounts->asked_count = 0;
+        plan_next(self);
+        return;
+    }
+    if (tool_went_well(answer)) {
+        accounts->state = accounts->asks_controller ? accounts->state : ACCOUNTING_ON;
+        accounts->blind[0] = '\0';
+        read_rows(self, &answer->output);
+        for_each_asked(self, act_decide, &log);
+    } else {
+        answered_badly(self, answer, &log);
+    }
+    buffer_clear(&log.text);
+    watch_say_blind(self);
+    plan_next(self);
+}
+
+/* One more job of the next question. */
+static bool take(struct accounts *accounts, struct watched *watched)
+{
+    struct search *search = watched->search;
+    if (accounts->asked == NULL) {
+        accounts->asked = calloc(ASKED_LIMIT, sizeof(*accounts->asked));
+    }
+    if (accounts->asked == NULL || accounts->asked_count == ASKED_LIMIT) {
+        return false;
+    }
+    accounts->asked[accounts->asked_count++] = watched->job;
+    search->found = search->life_is_latest = false;
+    search->restarts = search->cpu_ms = search->peak_memory = 0;
+    search->batch = (struct record){0};
+    return true;
+}
+
+struct array_asked {
+    uint64_t array;
+    unsigned members;
+    struct buffer ids;
+};
+
+/* Due members, an entry for each array; true when there was room for it. */
+static bool add_id(struct array_asked *arrays, size_t *count, const struct watched *watched)
+{
+    size_t i = 0;
+    while (i < *count && arrays[i].array != watched->array) {
+        i++;
+    }
+    if (i == *count) {
+        if (*count == IDS_AT_A_TIME) {
+            return false;
+        }
+        arrays[(*count)++] = (struct array_asked){.array = watched->array};
+    }
+    if (++arrays[i].members <= MEMBERS_AT_A_TIME) {
+        buffer_format(&arrays[i].ids, "%s%" PRIu64, arrays[i].ids.length > 0 ? "," : "", watched->array);
+        if (watched->index != RECORD_NO_INDEX) {
+            buffer_format(&arrays[i].ids, "_%" PRId64, watched->index);
+        }
+    }
+    return true;
+}
+
+static void write_ids(struct array_asked *arrays, size_t count, struct buffer *ids)
+{
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_text(ids, i > 0 ? "," : "");
+        if (arrays[i].members > MEMBERS_AT_A_TIME) {
+            buffer_format(ids, "%" PRIu64, arrays[i].array);
+        } else {
+            buffer_add_text(ids, buffer_text(&arrays[i].ids));
+        }
+        buffer_clear(&arrays[i].ids);
+    }
+}
+
+static void start(struct slurm *self, struct tool_request *request)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    request->kind = TOOL_QUESTION;
+    request->timeout_ms = QUESTION_LIMIT_MS;
+    request->done = answered;
+    request->context = self;
+    accounts->tool = tool_start(&self->tools, request);
+    if (accounts->tool == NULL) {
+        accounts->asked_count = 0;
+    }
+}
+
+static void ask_accounting(struct slurm *self, const char *ids, int64_t oldest_ms)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    struct tool_request request = {.cost = 0}; /* slurmdbd's, not the controller's */
+    struct buffer format = {0};
+    for (enum account_field field = 0; field < ACCOUNT_FIELDS; field++) {
+        if (accounts->fields >> field & 1) {
+            buffer_format(&format, "%s%s", format.length > 0 ? "," : "", account_field_name(field));
+        }
+    }
+    arguments_add(&request.arguments, "sacct");
+    arguments_add(&request.arguments, "--noheader");
+    arguments_add(&request.arguments, "--parsable2");
+    arguments_add(&request.arguments, "--duplicates");
+    /* Without it some versions look no further back than midnight. */
+    arguments_format(&request.arguments, "--starttime=now-%" PRId64 "days", (slurm_now_ms() - oldest_ms) / DAY_MS + 2);
+    slurm_add_clusters(self, &request.arguments);
+    arguments_format(&request.arguments, "--format=%s", buffer_text(&format));
+    arguments_format(&request.arguments, "--jobs=%s", ids);
+    buffer_clear(&format);
+    accounts->asks_controller = false;
+    start(self, &request);
+}
+
+/* All due members of one array: scontrol takes one id. */
+static void ask_controller(struct slurm *self, const struct watched *first)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    struct tool_request request = {.cost = 1};
+    int64_t now = slurm_now_ms();
+    size_t place = 0;
+    accounts->asked_count = 0;
+    struct watched *watched = jobs_next(&self->jobs, &place, NULL);
+    for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
+        if (watched->search != NULL && watched->search->controller_turn && watched->search->at_ms <= now &&
+            watched->array == first->array && strcmp(watched->cluster, first->cluster) == 0) {
+            take(accounts, watched);
+        }
+    }
+    arguments_add(&request.arguments, "scontrol");
+    arguments_add(&request.arguments, "--oneliner");
+    if (first->cluster[0] != '\0') {
+        arguments_format(&request.arguments, "--clusters=%s", first->cluster);
+    }
+    arguments_add(&request.arguments, "show");
+    arguments_add(&request.arguments, "job");
+    arguments_format(&request.arguments, "%" PRIu64, first->array);
+    accounts->asks_controller = true;
+    start(self, &request);
+}
+
+static void pump(void *context)
+{
+    struct slurm *self = context;
+    struct accounts *accounts = &self->watch.accounts;
+    struct array_asked arrays[IDS_AT_A_TIME];
+    const struct watched *controllers = NULL;
+    size_t count = 0, place = 0;
+    int64_t now = slurm_now_ms(), oldest = now;
+    accounts->timer = NULL;
+    if (self->watch.sink == NULL || accounts->tool != NULL) {
+        return;
+    }
+    accounts->asked_count = 0;
+    struct watched *watched = jobs_next(&self->jobs, &place, NULL);
+    for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
+        if (watched->search == NULL || watched->search->at_ms > now) {
+            continue;
+        }
+        if (watched->search->controller_turn || accounts->state == ACCOUNTING_OFF) {
+            watched->search->controller_turn = true;
+            controllers = watched;
+        } else if (add_id(arrays, &count, watched) && take(accounts, watched)) {
+            oldest = watched->submitted_ms < oldest ? watched->submitted_ms : oldest;
+        }
+    }
+    if (count > 0) {
+        struct buffer ids = {0};
+        write_ids(arrays, count, &ids);
+        ask_accounting(self, buffer_text(&ids), oldest);
+        buffer_clear(&ids);
+    } else if (controllers != NULL) {
+        ask_controller(self, controllers);
+    }
+    if (accounts->tool == NULL && (count > 0 || controllers != NULL)) {
+        pump_after(self, LONGEST_DELAY_MS); /* no memory */
+    } else if (accounts->tool == NULL) {
+        plan_next(self);
+    }
+}

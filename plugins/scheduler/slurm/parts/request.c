@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Options of sbatch, and jobs that can share them; request.h. */
+#include "parts/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MILLISECONDS_OF_MINUTE = 60000 };
+
+static bool said(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+static uint64_t mebibytes(uint64_t bytes)
+{
+    return (bytes >> 20) + ((bytes & ((1u << 20) - 1)) != 0);
+}
+
+static uint64_t minutes_of(const struct descpipe_resources *resources)
+{
+    return resources->time_limit_ms / MILLISECONDS_OF_MINUTE + (resources->time_limit_ms % MILLISECONDS_OF_MINUTE != 0);
+}
+
+static void add_gpus(struct arguments *arguments, const struct wishes *wishes, uint32_t gpus)
+{
+    const char *type = said(wishes->gpu_type) ? wishes->gpu_type : "";
+    const char *colon = type[0] != '\0' ? ":" : "";
+    if (gpus == 0) {
+        return;
+    }
+    if (said(wishes->gpu_request) && strcmp(wishes->gpu_request, "gpus-per-node") == 0) {
+        arguments_format(arguments, "--gpus-per-node=%s%s%" PRIu32, type, colon, gpus);
+    } else {
+        arguments_format(arguments, "--gres=gpu:%s%s%" PRIu32, type, colon, gpus);
+    }
+}
+
+static void add_word(struct arguments *arguments, const char *option, const char *value)
+{
+    if (said(value)) {
+        arguments_format(arguments, "--%s=%s", option, value);
+    }
+}
+
+static void add_directives(struct arguments *arguments, const struct descpipe_form *form)
+{
+    static const char ours[] = "slurm:";
+    const char *const *directives = form != NULL ? form->directives : NULL;
+    for (; directives != NULL && *directives != NULL; directives++) {
+        if (strncmp(*directives, ours, sizeof(ours) - 1) == 0) {
+            arguments_add(arguments, *directives + sizeof(ours) - 1);
+        }
+    }
+}
+
+void request_add(struct arguments *arguments, const struct wishes *wishes, const struct descpipe_job *job)
+{
+    const struct descpipe_resources *resources = job->resources;
+    arguments_format(arguments, "--nodes=%" PRIu32, resources->nodes > 0 ? resources->nodes : 1);
+    arguments_format(arguments, "--ntasks-per-node=%" PRIu32,
+                     resources->ranks_per_node > 0 ? resources->ranks_per_node : 1);
+    arguments_format(arguments, "--cpus-per-task=%" PRIu32,
+                     resources->cpus_per_rank > 0 ? resources->cpus_per_rank : 1);
+    if (resources->memory_per_node > 0) {
+        arguments_format(arguments, "--mem=%" PRIu64 "M", mebibytes(resources->memory_per_node));
+    }
+    if (resources->scratch > 0) {
+        arguments_format(arguments, "--tmp=%" PRIu64 "M", mebibytes(resources->scratch));
+    }
+    if (resources->time_limit_ms > 0) {
+        arguments_format(arguments, "--time=%" PRIu64, minutes_of(resources));
+    }
+    add_gpus(arguments, wishes, resources->gpus_per_node);
+    add_word(arguments, "account", wishes->account);
+    add_word(arguments, "partition", wishes->partition);
+    add_word(arguments, "qos", wishes->qos);
+    add_word(arguments, "constraint", wishes->constraint);
+    add_word(arguments, "reservation", wishes->reservation);
+    add_word(arguments, "licenses", wishes->licenses);
+    add_directives(arguments, job->form);
+    for (const char *const *extra = wishes->extra; extra != NULL && *extra != NULL; extra++) {
+        arguments_add(arguments, *extra);
+    }
+}
+
+/* What we say ourselves; the second text tells what to say instead. */
+static const struct {
+    const char *option, *instead;
+} ours[] = {
+    {"--account", "the option `account`"},
+    {"--array", "`foreach` or `size` of the stage"},
+    {"--chdir", "nothing: descpipe chooses it"},
+    {"--clusters", "the option `clusters`"},
+    {"--constraint", "the option `constraint`"},
+    {"--cpus-per-task", "the stage's `cpus`"},
+    {"--dependency", "`depends-on` of the stage"},
+    {"--error", "nothing: `descpipe logs` shows it"},
+    {"--export", "the stage's `env`"},
+    {"--export-file", "the stage's `env`"},
+    {"--get-user-env", "the stage's `env`"},
+    {"--job-name", "nothing: descpipe finds its jobs by it"},
+    {"--licenses", "the option `licenses`"},
+    {"--mem", "the stage's `memory`"},
+    {"--nodes", "the stage's `nodes`"},
+    {"--ntasks-per-node", "the stage's `ppn`"},
+    {"--open-mode", "nothing: descpipe chooses it"},
+    {"--output", "nothing: `descpipe logs` shows it"},
+    {"--parsable", "nothing: descpipe says it"},
+    {"--partition", "the option `partition`"},
+    {"--qos", "the option `qos`"},
+    {"--requeue", "the stage's `retries`"},
+    {"--no-requeue", "the stage's `retries`"},
+    {"--reservation", "the option `reservation`"},
+    {"--test-only", "`descpipe check --site`"},
+    {"--time", "the stage's `minutes`"},
+    {"--wait", "nothing: descpipe watches"},
+    {"--wrap", "the stage's `command`"},
+};
+
+bool request_allows_extra(const char *const *extra, char message[REQUEST_MESSAGE])
+{
+    for (; extra != NULL && *extra != NULL; extra++) {
+        size_t length = strcspn(*extra, "=");
+        if (strncmp(*extra, "--", 2) != 0 || length <= 2) {
+            snprintf(
+                message, REQUEST_MESSAGE,
+                "option 'extra' of slurm holds '%s'; it takes long options with their value, as in '--mail-type=END'",
+                *extra);
+            return false;
+        }
+        for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+            if (strlen(ours[i].option) == length && memcmp(ours[i].option, *extra, length) == 0) {
+                snprintf(message, REQUEST_MESSAGE, "option 'extra' of slurm holds '%s'; say it by %s", *extra,
+                         ours[i].instead);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool request_fits(const struct limits *limits, const struct wishes *wishes, const struct descpipe_job *job,
+                  char message[REQUEST_MESSAGE])
+{
+    const struct descpipe_resources *resources = job->resources;
+    const char *name = said(wishes->partition) ? wishes->partition : NULL;
+    if (name != NULL && strchr(name, ',') != NULL) {
+        return true; /* several: SLURM takes the first that fits */
+    }
+    const struct partition *partition = limits_partition(limits, name);
+    if (partition == NULL && name != NULL && limits->partitions_count > 0 &&
+        limits->partitions_count < LIMITS_PARTITIONS) {
+        snprintf(message, REQUEST_MESSAGE, "stage '%s' asks for partition '%s', which this SLURM does not have",
+                 job->stage, name);
+        return false;
+    }
+    if (partition == NULL) {
+        return true;
+    }
+    if (resources->time_limit_ms > 0 && minutes_of(resources) > partition->minutes) {
+        snprintf(message, REQUEST_MESSAGE,
+                 "stage '%s' asks for %" PRIu64 " minutes; partition '%s' gives at most %" PRIu64, job->stage,
+                 minutes_of(resources), partition->name, partition->minutes);
+        return false;
+    }
+    uint64_t nodes = partition->nodes < partition->total_nodes ? partition->nodes : partition->total_nodes;
+    if (resources->nodes > nodes) {
+        snprintf(message, REQUEST_MESSAGE,
+                 "stage '%s' asks for %" PRIu32 " nodes; partition '%s' gives at most %" PRIu64, job->stage,
+                 resources->nodes, partition->name, nodes);
+        return false;
+    }
+    if (resources->memory_per_node > partition->memory_per_node) {
+        snprintf(message, REQUEST_MESSAGE,
+                 "stage '%s' asks for %" PRIu64 " MiB of memory; partition '%s' gives at most %" PRIu64 " MiB a node",
+                 job->stage, mebibytes(resources->memory_per_node), partition->name, partition->memory_per_node >> 20);
+        return false;
+    }
+    return true;
+}
+
+/* What a job waits for, in our numbers and in their order, and its level: above every job of this submission it waits
+ * for. */
+static uint32_t read_after(const struct descpipe_submission *submission, const uint32_t *levels,
+                           const struct descpipe_job *job, struct buffer *after)
+{
+    uint32_t level = 0;
+    for (const struct descpipe_edge *const *edge = job->after; edge != NULL && *edge != NULL; edge++) {
+        buffer_format(after, "%s%s:%" PRIu64, after->length > 0 ? " " : "",
+                      (*edge)->condition == DESCPIPE_AFTER_END ? "end" : "ok", (*edge)->job);
+        for (uint32_t i = 0; i < submission->count; i++) {
+            if (submission->jobs[i]->job == (*edge)->job && levels[i] + 1 > level) {
+                level = levels[i] + 1;
+            }
+        }
+    }
+    return level;
+}
+
+static bool equal_options(const struct arguments *one, const struct arguments *other)
+{
+    if (one->count != other->count) {
+        return false;
+    }
+    for (size_t i = 0; i < one->count; i++) {
+        if (strcmp(one->items[i], other->items[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct candidate {
+    struct arguments options;
+    struct buffer after;
+    uint32_t level, limit;
+    const char *group; /* with a limit: whose members it counts */
+};
+
+static struct request_group *find_group(struct request_groups *groups, const struct descpipe_submission *submission,
+                                        const struct candidate *candidate, uint64_t size)
+{
+    /* From the end: the last one made is the one that still has room. */
+    for (size_t i = groups->count; i > 0; i--) {
+        struct request_group *group = &groups->items[i - 1];
+        if (group->level != candidate->level || group->limit != candidate->limit || group->count >= size ||
+            strcmp(group->after, buffer_text(&candidate->after)) != 0 ||
+            !equal_options(&group->options, &candidate->options)) {
+            continue;
+        }
+        const char *name = submission->jobs[group->positions[0]]->group;
+        if (candidate->limit == 0 ||
+            (name != NULL && candidate->group != NULL && strcmp(name, candidate->group) == 0)) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+static struct request_group *add_group(struct request_groups *groups, const struct descpipe_submission *submission,
+                                       struct candidate *candidate)
+{
+    struct request_group *items = realloc(groups->items, (groups->count + 1) * sizeof(*items));
+    if (items == NULL) {
+        return NULL;
+    }
+    groups->items = items;
+    struct request_group *group = &items[groups->count];
+    *group = (struct request_group){.level = candidate->level, .limit = candidate->limit};
+    group->positions = calloc(submission->count, sizeof(*group->positions));
+    group->after = strdup(buffer_text(&candidate->after));
+    if (group->positions == NULL || group->after == NULL) {
+        free(group->positions);
+        free(group->after);
+        return NULL;
+    }
+    group->options = candidate->options;
+    candidate->options = (struct arguments){0};
+    groups->count++;
+    return group;
+}
+
+static int compare_levels(const void *one, const void *other)
+{
+    const struct request_group *first = one, *second = other;
+    if (first->level != second->level) {
+        return first->level < second->level ? -1 : 1;
+    }
+    return first->positions[0] < second->positions[0] ? -1 : 1;
+}
+
+static bool place(const struct descpipe_submission *submission, uint32_t position, uint64_t size,
+                  struct candidate *candidate, struct request_groups *groups)
+{
+    struct request_group *group =
+        candidate->options.failed || candidate->after.failed ? NULL : find_group(groups, submission, candidate, size);
+    if (group == NULL && !candidate->options.failed && !candidate->after.failed) {
+        group = add_group(groups, submission, candidate);
+    }
+    if (group != NULL) {
+        group->positions[group->count++] = position;
+    }
+    arguments_clear(&candidate->options);
+    buffer_clear(&candidate->after);
+    return group != NULL;
+}
+
+bool request_group(const struct descpipe_submission *submission, uint64_t size,
+                   void (*wishes_of)(void *context, const struct descpipe_job *job, struct wishes *wishes),
+                   void *context, struct request_groups *groups, char message[REQUEST_MESSAGE])
+{
+    uint32_t *levels = calloc((size_t)submission->count + 1, sizeof(*levels));
+    bool done = levels != NULL;
+    *groups = (struct request_groups){0};
+    snprintf(message, REQUEST_MESSAGE, "not enough memory for the submission");
+    for (uint32_t i = 0; done && i < submission->count; i++) {
+        const struct descpipe_job *job = submission->jobs[i];
+        struct wishes wishes = {0};
+        wishes_of(context, job, &wishes);
+        if (!request_allows_extra(wishes.extra, message)) {
+            done = false;
+            break;
+        }
+        struct candidate candidate = {.limit = job->members_limit, .group = job->group};
+        candidate.level = levels[i] = read_after(submission, levels, job, &candidate.after);
+        request_add(&candidate.options, &wishes, job);
+        done = place(submission, i, size, &candidate, groups);
+    }
+    free(levels);
+    if (!done) {
+        request_groups_clear(groups);
+    } else if (groups->count > 1) {
+        qsort(groups->items, groups->count, sizeof(*groups->items), compare_levels);
+    }
+    return done;
+}
+
+void request_groups_clear(struct request_groups *groups)
+{
+    for (size_t i = 0; i < groups->count; i++) {
+        arguments_clear(&groups->items[i].options);
+        free(groups->items[i].positions);
+        free(groups->items[i].after);
+    }
+    free(groups->items);
+    *groups = (struct request_groups){0};
+}
+
+void request_add_indices(struct buffer *text, const struct request_group *group)
+{
+    for (uint32_t i = 0; i < group->count;) {
+        uint32_t last = i;
+        while (last + 1 < group->count && group->positions[last + 1] == group->positions[last] + 1) {
+            last++;
+        }
+        buffer_format(text, "%s%" PRIu32, i > 0 ? "," : "", group->positions[i]);
+        if (last > i) {
+            buffer_format(text, "-%" PRIu32, group->positions[last]);
+        }
+        i = last + 1;
+    }
+    if (group->limit > 0) {
+        buffer_format(text, "%%%" PRIu32, group->limit);
+    }
+}
