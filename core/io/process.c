@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -33,7 +34,8 @@ struct process {
     struct children *children;
     pid_t pid;
     bool own_session;
-    bool is_reaped; /* the pid may belong to somebody else by now */
+    bool is_reaped;                     /* the pid may belong to somebody else by now */
+    uint64_t ticks_before, ticks_after; /* of the clock, around its start */
     void (*ended)(void *context, const struct process_end *end);
     void (*reaped)(void *context, const struct process_end *end);
     void *context;
@@ -44,6 +46,7 @@ struct children {
     struct process *buckets[BUCKETS];
     int null;         /* /dev/null, opened once */
     sigset_t ignored; /* what a child must not inherit as ignored; caught signals become normal by exec itself */
+    enum { CLOCK_UNTRIED = 0, CLOCK_AGREES, CLOCK_DIFFERS } clock; /* our reading of it and /proc's */
     bool looks_again;
     void (*stranger)(void *context, pid_t pid, const struct process_end *end);
     void *stranger_context;
@@ -96,7 +99,8 @@ static int64_t milliseconds(struct timeval time)
     return (int64_t)time.tv_sec * 1000 + time.tv_usec / 1000;
 }
 
-/* A child that we spawned begins in our memory, and the kernel counts that as its own: only a larger peak is surely its. */
+/* A child that we spawned begins in our memory, and the kernel counts that as its own: only a larger peak is surely
+ * its. */
 static uint64_t peak_of(const struct rusage *used)
 {
     struct rusage own;
@@ -341,6 +345,15 @@ static void explain(int reason, const char *path, const struct process_request *
         error_hint(error, "arguments and environment together are larger than the system takes");
 }
 
+/* In the unit and by the clock with which the kernel stamps a new process. */
+static uint64_t clock_ticks(void)
+{
+    struct timespec now;
+    uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec / (1000000000 / per_second);
+}
+
 struct process *process_start(struct loop *loop, const struct process_request *request, struct error *error)
 {
     struct children *children = children_of(loop);
@@ -367,12 +380,16 @@ struct process *process_start(struct loop *loop, const struct process_request *r
         return NULL;
     }
     pid_t pid;
+    uint64_t ticks_before = clock_ticks();
     int reason = spawn(found != NULL ? found : name, request, &descriptors, children, &pid);
     if (reason != 0) {
         explain(reason, found != NULL ? found : name, request, error);
         return NULL;
     }
-    return children_add(children, pid, request);
+    struct process *process = children_add(children, pid, request);
+    process->ticks_before = ticks_before;
+    process->ticks_after = clock_ticks();
+    return process;
 }
 
 struct process *process_adopt(struct loop *loop, pid_t pid, const struct process_request *request)
@@ -392,6 +409,19 @@ void process_on_stranger(struct loop *loop, void (*ended)(void *context, pid_t p
     struct children *children = children_of(loop);
     children->stranger = ended;
     children->stranger_context = context;
+}
+
+/* When no tick went by while it was made, its stamp is known. That this holds on this system is tried once. */
+uint64_t process_started(const struct process *process)
+{
+    struct children *children = process->children;
+    bool known = process->ticks_before == process->ticks_after && process->ticks_before > 0;
+    if (known && children->clock == CLOCK_AGREES)
+        return process->ticks_before;
+    uint64_t told = process_start_time(process->pid);
+    if (known && children->clock == CLOCK_UNTRIED)
+        children->clock = told == process->ticks_before ? CLOCK_AGREES : CLOCK_DIFFERS;
+    return told;
 }
 
 pid_t process_pid(const struct process *process)

@@ -42,6 +42,8 @@ struct process;
 /* NULL with the reason when it cannot be executed (not found, not executable, no resources). */
 struct process *process_start(struct loop *loop, const struct process_request *request, struct error *error);
 pid_t process_pid(const struct process *process);
+/* Its process_start_time, mostly without a look into /proc; of one that process_start has just made. */
+uint64_t process_started(const struct process *process);
 /* To its process group when it has a session of its own, else to it alone. A stage that makes further groups is not
  * reached by this: see process_signal_session. */
 void process_signal(struct process *process, int signal);

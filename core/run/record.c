@@ -156,7 +156,7 @@ void record_started(struct attempt *attempt, const char *native)
     member_unsigned(text, "job", attempt->job);
     if (attempt->session > 0) {
         member_signed(text, "pid", attempt->session);
-        member_unsigned(text, "session_start", process_start_time(attempt->session));
+        member_unsigned(text, "session_start", process_started(attempt->process));
     }
     if (native != NULL)
         member_text(text, "native", native);

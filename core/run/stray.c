@@ -29,16 +29,18 @@ static bool is_stray(const struct engine *engine, pid_t own, pid_t session)
     return own == session || (session == 0 && own != getsid(0) && !is_running_session(engine, own));
 }
 
-/* The kernel's list of the keeper's children; false when it cannot be had. */
-static bool read_children(int keeper, struct text *children)
+/* The kernel's list of the keeper's children; false when it cannot be had. Opened once: it is read after each end. */
+static bool read_children(struct engine *engine, int keeper, struct text *children)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", keeper, keeper);
-    cleanup(descriptor_close) int list = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = list >= 0 ? 1 : -1;
+    if (engine->children_list == 0) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/task/%d/children", keeper, keeper);
+        engine->children_list = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    ssize_t length = engine->children_list >= 0 ? 1 : -1;
     while (length > 0 && children->length < CHILDREN_BYTES) {
         text_reserve(children, 4096);
-        length = read(list, children->bytes + children->length, 4096);
+        length = pread(engine->children_list, children->bytes + children->length, 4096, (off_t)children->length);
         children->length += length > 0 ? (size_t)length : 0;
     }
     if (children->length == 0)
@@ -58,7 +60,7 @@ size_t stray_end(struct engine *engine, pid_t session)
 {
     int keeper = atomic_load(&engine->table->keeper);
     cleanup(text_clear) struct text children = TEXT_INIT;
-    if (keeper <= 0 || !read_children(keeper, &children))
+    if (keeper <= 0 || !read_children(engine, keeper, &children))
         return 0;
     size_t count = 0;
     for (char *place = children.bytes; *place != '\0';) {

@@ -204,7 +204,8 @@ struct engine {
     struct run_folder folder;
     struct lease *lease, *working_lease;
     struct journal *journal;
-    int logs_folder; /* descriptor of logs/NNN, the last one used */
+    int logs_folder;   /* descriptor of logs/NNN, the last one used */
+    int children_list; /* descriptor of the kernel's list of the keeper's children, 0: not asked for yet */
     uint32_t logs_number;
     char *empty_folder; /* attempts/empty, made when first needed */
 
