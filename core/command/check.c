@@ -48,7 +48,7 @@ static int run_check(struct invocation *invocation)
     const char *file = command_word(invocation, 0);
     struct text *out = &invocation->output.text;
     cleanup(planning_clear) struct planning planning = {0};
-    planning_build(&planning, invocation, &values->pipeline, file, true);
+    planning_build(&planning, invocation, &values->pipeline, file, PLAN_COMBINATION);
     int status = planning_status(&planning);
     if (planning.error.kind != ERROR_NONE)
         problem_from_error(&planning.problems, &planning.error);

@@ -3,17 +3,24 @@
 #include "command/installation.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/path.h"
+#include "io/secret.h"
 
 #define POLICY_FOLDER CONFIG_SITE_FOLDER "/plugins.d"
+#define SECRET_LIMIT (64 * 1024)
 
 void installation_clear(struct installation *installation)
 {
-    config_layers_free(installation->layers);
+    registries_free(installation->registries);
     plugin_host_free(installation->host);
+    config_layers_free(installation->layers);
+    for (size_t i = 0; i < installation->secrets.count; i++)
+        secret_release(installation->secrets.items[i]);
+    list_clear(&installation->secrets);
     loop_free(installation->loop);
     plugin_catalogue_free(installation->catalogue);
     policy_free(installation->policy);
@@ -97,4 +104,62 @@ bool installation_read_layers(struct installation *installation, const struct co
 {
     installation->layers = config_layers_read(search, problems);
     return installation->layers != NULL;
+}
+
+static struct descpipe_secret *secret_of_file(const char *path, struct error *error)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    if (!file_read(path, SECRET_LIMIT, &text, error))
+        return NULL;
+    struct descpipe_secret *secret = secret_make(text_bytes(&text), strcspn(text_bytes(&text), "\n"));
+    if (text.bytes != NULL)
+        explicit_bzero(text.bytes, text.length);
+    return secret;
+}
+
+static struct descpipe_secret *read_secret(const struct secret_source *source, const char *name, struct error *error)
+{
+    if (source->from == SECRET_FROM_FILE)
+        return secret_of_file(source->text, error);
+    if (source->from == SECRET_FROM_COMMAND) {
+        error_set(error, ERROR_INPUT, "secret '%s' comes from a command, which only 'descpipe run' waits for", name);
+        error_hint(error, "give it as {env: VARIABLE} or {file: PATH}, or use 'descpipe login'");
+        return NULL;
+    }
+    const char *value = secure_getenv(source->text);
+    if (value == NULL)
+        error_set(error, ERROR_INPUT, "secret '%s': the environment has no '%s'", name, source->text);
+    return value != NULL ? secret_make(value, strlen(value)) : NULL;
+}
+
+static const struct descpipe_secret *secret_for_plugin(void *context, const char *name, struct error *error)
+{
+    struct installation *installation = context;
+    struct secret_source source;
+    if (!config_layers_secret(installation->layers, name, &source)) {
+        error_set(error, ERROR_INPUT, "no secret '%s' is known here", name);
+        error_hint(error, "name it under 'secrets:' of the user's or the site's configuration");
+        return NULL;
+    }
+    struct descpipe_secret *secret = read_secret(&source, name, error);
+    if (secret != NULL)
+        list_add(&installation->secrets, secret); /* plugins keep the pointer */
+    return secret;
+}
+
+static void credential_for_plugin(void *context, const struct descpipe_image *image, uint32_t purpose,
+                                  void (*got)(void *plugin, const struct descpipe_credential *credential,
+                                              const char *message),
+                                  void *plugin)
+{
+    const struct installation *installation = context;
+    registries_credential(installation->registries, image, purpose, got, plugin);
+}
+
+void installation_open_registries(struct installation *installation)
+{
+    const struct plugin_callbacks callbacks = {
+        .context = installation, .credential = credential_for_plugin, .secret = secret_for_plugin};
+    installation->registries = registries_new(installation->host, installation->catalogue, installation->layers);
+    plugin_host_set_callbacks(installation->host, &callbacks);
 }

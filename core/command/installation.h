@@ -9,6 +9,7 @@
 #include "command/command.h"
 #include "config/layers.h"
 #include "io/loop.h"
+#include "plan/registry.h"
 #include "plugin/catalogue.h"
 #include "plugin/instance.h"
 
@@ -19,7 +20,9 @@ struct installation {
     struct plugin_host *host; /* likewise */
     char *user_file;          /* installation_search */
     struct config_layers *layers;
-    struct words plugin_dirs; /* absolute */
+    struct registries *registries;          /* installation_open_registries */
+    LIST(struct descpipe_secret *) secrets; /* given to plugins */
+    struct words plugin_dirs;               /* absolute */
 };
 void installation_clear(struct installation *installation);
 static inline void installation_clear_at(struct installation *place)
@@ -36,6 +39,9 @@ void installation_search(struct installation *installation, struct config_search
 /* Site, user, environment and command line. */
 bool installation_read_layers(struct installation *installation, const struct config_search *search,
                               struct problems *problems);
+
+/* After host and layers: plugins may ask for logins and for the secrets that their options name. */
+void installation_open_registries(struct installation *installation);
 
 /* Problems to standard error as people see them; the exit status: 2 when there are errors. */
 int command_print_problems(struct problems *problems, bool quiet);

@@ -22,7 +22,7 @@ static const struct argument_option options[] = {
 int command_print_plan(struct invocation *invocation, const struct pipeline_options *pipeline_options, bool json)
 {
     cleanup(planning_clear) struct planning planning = {0};
-    bool planned = planning_build(&planning, invocation, pipeline_options, command_word(invocation, 0), false);
+    bool planned = planning_build(&planning, invocation, pipeline_options, command_word(invocation, 0), PLAN_WHOLE);
     command_print_problems(&planning.problems, invocation->globals.quiet);
     if (planning.error.kind != ERROR_NONE)
         return command_fail(&planning.error);

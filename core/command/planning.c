@@ -33,20 +33,22 @@ static bool plan_goes_on(void *context)
     return !planning->over;
 }
 
-static bool build_plan(struct planning *planning, const struct pipeline_options *options, bool combination_only)
+static bool build_plan(struct planning *planning, const struct pipeline_options *options, enum plan_extent extent)
 {
     struct installation *installation = &planning->installation;
     if (!installation_open_host(installation, &planning->error))
         return false;
+    installation_open_registries(installation);
     struct plan_request request = {
         .host = installation->host,
+        .registries = installation->registries,
         .catalogue = installation->catalogue,
         .pipeline = planning->pipeline,
         .layers = installation->layers,
         .problems = &planning->problems,
     };
     pipeline_options_choices(options, &request.choices);
-    request.choices.combination_only = combination_only;
+    request.choices.extent = extent;
     plan_build(&request, plan_done, planning);
     if (!planning->over)
         loop_run(installation->loop, plan_goes_on, planning);
@@ -54,7 +56,7 @@ static bool build_plan(struct planning *planning, const struct pipeline_options 
 }
 
 bool planning_build(struct planning *planning, const struct invocation *invocation,
-                    const struct pipeline_options *options, const char *file, bool combination_only)
+                    const struct pipeline_options *options, const char *file, enum plan_extent extent)
 {
     struct installation *installation = &planning->installation;
     if (!installation_open(installation, invocation, &planning->error) ||
@@ -70,7 +72,7 @@ bool planning_build(struct planning *planning, const struct invocation *invocati
         pipeline_take_folders(installation->layers, &changes);
     planning->pipeline = pipeline_read(file, &changes, &planning->problems);
     return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
-           build_plan(planning, options, combination_only);
+           build_plan(planning, options, extent);
 }
 
 int planning_status(const struct planning *planning)

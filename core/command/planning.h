@@ -20,9 +20,9 @@ static inline void planning_clear_at(struct planning *place)
 {
     planning_clear(place);
 }
-/* Builds as far as it gets. True when there is a plan. `combination_only`: ask nobody about images. */
+/* Builds as far as it gets. True when there is a plan. */
 bool planning_build(struct planning *planning, const struct invocation *invocation,
-                    const struct pipeline_options *options, const char *file, bool combination_only);
+                    const struct pipeline_options *options, const char *file, enum plan_extent extent);
 /* The exit status: of the first that stopped it. */
 int planning_status(const struct planning *planning);
 

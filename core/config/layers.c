@@ -50,6 +50,7 @@ void config_layers_free(struct config_layers *layers)
     list_clear(&layers->texts);
     list_clear(&layers->values);
     list_clear(&layers->options);
+    list_clear(&layers->mirrors);
     list_clear(&layers->locks);
     list_clear(&layers->backend_names);
     words_clear(&layers->runtime_order.names);
@@ -115,6 +116,27 @@ bool config_layers_secret(const struct config_layers *layers, const char *name, 
         return true;
     }
     return false;
+}
+
+/* "docker.io" has all of docker.io/..., "docker.io/library/x" has docker.io/library/x:1; a host is not one with a port.
+ */
+static bool is_mirrored(const char *from, const char *reference)
+{
+    size_t length = strlen(from);
+    if (strncmp(reference, from, length) != 0)
+        return false;
+    return reference[length] == '/' || (strchr(from, '/') != NULL && strchr(":@", reference[length]) != NULL);
+}
+
+char *config_layers_mirror(const struct config_layers *layers, const char *reference)
+{
+    const struct layer_mirror *best = NULL;
+    for (size_t i = 0; i < layers->mirrors.count; i++) {
+        const struct layer_mirror *mirror = &layers->mirrors.items[i];
+        if (is_mirrored(mirror->from, reference) && (best == NULL || strlen(mirror->from) >= strlen(best->from)))
+            best = mirror;
+    }
+    return best != NULL ? memory_format("%s%s", best->to, reference + strlen(best->from)) : NULL;
 }
 
 static bool option_is_for(const struct layer_option *option, const char *kind, const char *plugin)

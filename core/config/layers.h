@@ -12,10 +12,11 @@
  *     working: /scratch/work                  # folders used when the pipeline names none
  *     output: /scratch/out
  *     secrets: {earthdata: {env: TOKEN}, archive: {file: /path}, vault: {command: [tool, read, x]}}
+ *     mirrors: {docker.io: registry.site.org/hub}     # images of that host, or below that path, are asked for there
  *     lock: [scheduler.slurm.account, backend, runtime]     # site only: no later layer may say these
  *
  * A lock is kind.plugin.option (an option), backends.NAME, or one of the values below (backend, scheduler, runtime,
- * registry, working, output, jobs, runtime-order), or secrets (the user may not define secrets of their own).
+ * registry, working, output, jobs, runtime-order), or secrets, mirrors (the user may not define their own).
  *
  * The environment: DESCPIPE_BACKEND, DESCPIPE_SCHEDULER, DESCPIPE_RUNTIME, DESCPIPE_REGISTRY, DESCPIPE_WORKING,
  * DESCPIPE_OUTPUT, DESCPIPE_JOBS, and DESCPIPE_OPTION_<KIND>_<KEY>=value for an option of whichever plugin of that kind
@@ -85,6 +86,10 @@ struct secret_source {
     struct place place;
 };
 bool config_layers_secret(const struct config_layers *layers, const char *name, struct secret_source *source);
+
+/* Where an image is asked for instead: its full reference (with a host) behind the longest mirrored prefix that it has,
+ * of the site's or else the user's files. Owned; NULL: at its own place. */
+char *config_layers_mirror(const struct config_layers *layers, const char *reference);
 
 /* For `descpipe config [--origin] [--json]`: every value and who said it; appended. Values of options that sound like
  * secrets are not shown. */

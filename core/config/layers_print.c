@@ -149,6 +149,19 @@ static void print_files(const struct config_layers *layers, bool json, bool *fir
     }
 }
 
+static void print_mirrors(const struct config_layers *layers, bool json, bool *first, struct text *out)
+{
+    cleanup(text_clear) struct text key = TEXT_INIT;
+    for (size_t i = 0; i < layers->mirrors.count; i++) {
+        const struct layer_mirror *item = &layers->mirrors.items[i];
+        text_reset(&key);
+        text_format(&key, "mirrors.%s", item->from);
+        struct line line = {text_bytes(&key), item->to, item->layer, item->place};
+        print_line(&line, json, *first, out);
+        *first = false;
+    }
+}
+
 static void print_runtime_order(const struct config_layers *layers, bool json, bool *first, struct text *out)
 {
     cleanup(text_clear) struct text value = TEXT_INIT;
@@ -192,5 +205,6 @@ void config_layers_print(const struct config_layers *layers, bool json, struct t
     print_runtime_order(layers, json, &first, out);
     print_options(layers, json, &first, out);
     print_files(layers, json, &first, out);
+    print_mirrors(layers, json, &first, out);
     text_append(out, json ? "\n]}\n" : "");
 }

@@ -15,8 +15,8 @@ enum { SITE_FILES_LIMIT = 1000 };
 static const struct document_budget file_budget = {.bytes = 4u << 20, .depth = 16, .nodes = 200000};
 
 static const char *const kinds[] = {"scheduler", "runtime", "registry", NULL};
-static const char *const file_keys[] = {"default-backend", "backends", "options", "runtime-order", "working", "output",
-                                        "secrets",         "lock",     NULL};
+static const char *const file_keys[] = {"default-backend", "backends", "options", "runtime-order", "working",
+                                        "output",          "secrets",  "mirrors", "lock",          NULL};
 static const char option_prefix[] = "DESCPIPE_OPTION_";
 
 struct reading {
@@ -263,6 +263,39 @@ static void read_secrets(const struct reading *reading, struct place key_place, 
     }
 }
 
+/* HOST[:PORT][/PATH], as it stands before the rest of a reference. */
+static bool is_image_prefix(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_:/[]";
+    size_t length = strlen(text), host = strcspn(text, "/");
+    bool named = memchr(text, '.', host) != NULL || memchr(text, ':', host) != NULL ||
+                 (host == 9 && memcmp(text, "localhost", 9) == 0);
+    return named && length <= 512 && strspn(text, letters) == length && text[length - 1] != '/' &&
+           strstr(text, "//") == NULL && strchr(text + host, ':') == NULL;
+}
+
+static void read_mirrors(const struct reading *reading, struct place key_place, const struct node *node)
+{
+    static const char hint[] = "write mirrors: {docker.io: registry.site.org/hub}";
+    if (!wants_mapping(reading, node, "'mirrors'") || is_locked(reading, "mirrors", key_place))
+        return;
+    for (const struct node *child = node_first(node); child != NULL; child = node_next(child)) {
+        struct layer_mirror mirror = {
+            .from = node_key(child), .layer = reading->layer, .place = node_key_place(reading->document, child)};
+        if (!node_to_text(reading->document, child, "a mirror", &mirror.to, reading->problems))
+            continue;
+        if (!is_image_prefix(mirror.from))
+            problem_add(reading->problems, PROBLEM_ERROR, mirror.place, hint,
+                        "'%.200s' is not the host of a registry, with or without a path", mirror.from);
+        else if (!is_image_prefix(mirror.to))
+            problem_add(reading->problems, PROBLEM_ERROR, node_place(reading->document, child), hint,
+                        "'%.200s' cannot be a mirror: it is not the host of a registry, with or without a path",
+                        mirror.to);
+        else
+            list_add(&reading->layers->mirrors, mirror);
+    }
+}
+
 /* kind.plugin.option, backends.NAME, or one of the plain values. */
 static bool lock_is_known(const char *key)
 {
@@ -272,7 +305,8 @@ static bool lock_is_known(const char *key)
         size_t i = 0;
         while (values[i] != NULL && strcmp(values[i], key) != 0)
             i++;
-        return values[i] != NULL || strcmp(key, "runtime-order") == 0 || strcmp(key, "secrets") == 0;
+        return values[i] != NULL || strcmp(key, "runtime-order") == 0 || strcmp(key, "secrets") == 0 ||
+               strcmp(key, "mirrors") == 0;
     }
     if (strncmp(key, "backends.", 9) == 0)
         return key[9] != '\0';
@@ -299,7 +333,7 @@ static void read_locks(const struct reading *reading, struct place key_place, co
             problem_add(reading->problems, PROBLEM_ERROR, lock.place,
                         "write KIND.PLUGIN.OPTION, backends.NAME, backend, scheduler, runtime, registry, working, "
                         "output, jobs, "
-                        "runtime-order or secrets",
+                        "runtime-order, secrets or mirrors",
                         "'%.100s' cannot be locked", key);
     }
 }
@@ -322,6 +356,8 @@ static void read_file_key(const struct reading *reading, const struct node *chil
         read_folder(reading, "output", "'output'", child);
     else if (strcmp(key, "secrets") == 0)
         read_secrets(reading, place, child);
+    else if (strcmp(key, "mirrors") == 0)
+        read_mirrors(reading, place, child);
     else if (strcmp(key, "lock") == 0)
         read_locks(reading, place, child);
     else

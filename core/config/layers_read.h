@@ -33,6 +33,11 @@ struct layer_secret {
     enum layer layer;
     struct place place;
 };
+struct layer_mirror {
+    const char *from, *to; /* HOST[:PORT][/PATH] */
+    enum layer layer;
+    struct place place;
+};
 struct layer_lock {
     const char *key;
     struct place place;
@@ -45,6 +50,7 @@ struct config_layers {
     LIST(struct layer_option) options;
     LIST(struct layer_backend) backends;
     LIST(struct layer_secret) secrets;
+    LIST(struct layer_mirror) mirrors;
     LIST(struct layer_lock) locks;
     LIST(const char *) backend_names; /* ends with NULL */
     struct {

@@ -50,6 +50,12 @@ static size_t host_length(const char *reference)
     return host ? length + 1 : 0;
 }
 
+char *image_host(const char *reference)
+{
+    size_t length = host_length(reference);
+    return length > 0 ? memory_copy_bytes(reference, length - 1) : NULL;
+}
+
 static bool check_registry(const char *reference, struct error *error)
 {
     static const char hint[] =

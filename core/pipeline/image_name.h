@@ -17,6 +17,8 @@ struct image_name {
  * registry's reference, whose letters are checked and which is left as it stands. A relative path counts from `base`
  * (absolute). Touches no file. */
 bool image_parse(const char *reference, const char *base, struct image_name *name, struct error *error);
+/* The host of a registry's reference, with its port; owned, NULL when the reference has none. */
+char *image_host(const char *reference);
 void image_name_clear(struct image_name *name);
 static inline void image_name_clear_at(struct image_name *place)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Building a plan, shared by the files that do it: build.c (the steps), choose.c (the words), image.c (what the images
- * are), combine.c (what goes together). */
+ * are; lookup.c for one of them), combine.c (what goes together). */
 #ifndef DESCPIPE_PLAN_BUILD_H
 #define DESCPIPE_PLAN_BUILD_H
 
@@ -20,6 +20,7 @@ struct plan_builder {
     struct plugin_catalogue *catalogue;
     const struct pipeline *pipeline;
     const struct config_layers *layers;
+    struct registries *registries; /* or NULL */
     struct plan_choices choices;
     struct problems *problems;
     size_t errors_before; /* problems that were there already */
@@ -51,7 +52,9 @@ struct settings *plan_stage_settings(struct plan_builder *builder, const struct 
 
 /* Fills plan->images and each stage's image. */
 void plan_collect_images(struct plan_builder *builder);
-/* Asks the runtimes what the images are; `advance` is called when all have answered. */
+/* False with problems or builder->error. */
+bool plan_open_registries(struct plan_builder *builder);
+/* Asks runtimes and registries what the images are; `advance` is called when all have answered. */
 void plan_identify_images(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));
 
 /* The form a scheduler and a runtime agree on, 0 with a problem. */

@@ -210,11 +210,14 @@ static bool checked_before(const struct plan_builder *builder, size_t number, co
 bool plan_check_words(struct plan_builder *builder)
 {
     size_t errors = builder->problems->errors;
+    bool scheduler = builder->choices.extent == PLAN_WHOLE || builder->choices.extent == PLAN_COMBINATION;
+    bool runtime = builder->choices.extent != PLAN_NAMES;
     for (size_t i = 0; i < builder->words.count; i++) {
         const struct backend_words *words = &builder->words.items[i];
-        if (!checked_before(builder, i, &words->scheduler_place, offsetof(struct backend_words, scheduler_place)))
+        if (scheduler &&
+            !checked_before(builder, i, &words->scheduler_place, offsetof(struct backend_words, scheduler_place)))
             check_word(builder, "scheduler", words->scheduler, words->scheduler_place);
-        if (!text_equal(words->runtime, "auto") &&
+        if (runtime && !text_equal(words->runtime, "auto") &&
             !checked_before(builder, i, &words->runtime_place, offsetof(struct backend_words, runtime_place)))
             check_word(builder, "runtime", words->runtime, words->runtime_place);
         if (!checked_before(builder, i, &words->registry_place, offsetof(struct backend_words, registry_place)))

@@ -2,7 +2,7 @@
 /*
  * Which image each stage uses, and what the runtimes know of it.
  *
- * How it works: equal references of one backend are one image. Each is asked of its runtime once, a bounded number at a
+ * How it works: equal references of one backend are one image. Each is looked up once (lookup.h), a bounded number at a
  * time. A registry's image that this machine does not have yet is fine (it is fetched before its first stage) unless
  * `pull: never`; a file or folder that is not there is an error now.
  */
@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 
 #include "pipeline/image_name.h"
-
-#define OPEN_CALLS_LIMIT 16
+#include "plan/lookup.h"
 
 static uint32_t pull_policy(const struct pipeline *pipeline, const struct stage *stage)
 {
@@ -27,19 +26,6 @@ static uint32_t pull_policy(const struct pipeline *pipeline, const struct stage 
 static struct place stage_place(const struct plan_builder *builder, const struct stage *stage)
 {
     return plan_stage_place(builder, stage, stage->extras ? stage->extras->image_at : (struct spot){0});
-}
-
-static const char *this_platform(void)
-{
-#if defined(__x86_64__)
-    return "linux/amd64";
-#elif defined(__aarch64__)
-    return "linux/arm64";
-#elif defined(__powerpc64__)
-    return "linux/ppc64le";
-#else
-    return "linux";
-#endif
 }
 
 /* Room in plan->images, which doubles; texts are pointed to only in plan_identify_images, when it no longer moves. */
@@ -56,7 +42,7 @@ static struct plan_image *add_image(struct plan *plan)
 static bool image_fits_runtime(struct plan_builder *builder, const struct stage *stage,
                                const struct plan_backend *backend, uint32_t source, const char *reference)
 {
-    if (plugin_runtime(backend->runtime)->sources & source)
+    if (backend->runtime == NULL || plugin_runtime(backend->runtime)->sources & source)
         return true;
     problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                 "give it another 'image:' or take another runtime",
@@ -72,7 +58,9 @@ static bool image_is_here(struct plan_builder *builder, const struct stage *stag
     bool folder = name->source == DESCPIPE_SOURCE_ROOTFS || name->source == DESCPIPE_SOURCE_OCI_LAYOUT;
     const char *stage_name = pipeline_text(builder->pipeline, stage->name);
     struct stat status;
-    if (!name->path || !(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS))
+    bool elsewhere =
+        backend->scheduler && !(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS);
+    if (!name->path || elsewhere)
         return true;
     if (stat(name->path, &status) != 0) {
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
@@ -130,18 +118,43 @@ void plan_collect_images(struct plan_builder *builder)
         struct plan_stage *planned = &builder->plan->stages[i];
         planned->image = UINT32_MAX;
         const struct plan_backend *backend = &builder->plan->backends[planned->backend];
-        if (!planned->selected || plugin_runtime(backend->runtime)->sources & DESCPIPE_SOURCE_NONE)
+        if (!planned->selected ||
+            (backend->runtime && plugin_runtime(backend->runtime)->sources & DESCPIPE_SOURCE_NONE))
             continue;
         text_reset(&reference);
         if (!pipeline_image_reference(pipeline, stage, builder->words.items[planned->backend].backend, &reference)) {
             problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                         "give it an 'image:', or the pipeline 'owner', 'basename' and 'version'",
                         "stage '%s' has no image, and runtime '%s' needs one", pipeline_text(pipeline, stage->name),
-                        backend->runtime_name);
+                        backend->runtime_name ? backend->runtime_name : builder->words.items[planned->backend].runtime);
             continue;
         }
         planned->image = find_or_add_image(builder, stage, planned->backend, text_bytes(&reference));
     }
+}
+
+/* The registries of backends that name an image without a host. False: builder->error or problems say why. */
+bool plan_open_registries(struct plan_builder *builder)
+{
+    struct plan *plan = builder->plan;
+    for (size_t i = 0; builder->registries && i < plan->images_count; i++) {
+        const struct plan_image *image = &plan->images[i];
+        struct plan_backend *backend = &plan->backends[image->backend];
+        cleanup(memory_free) char *host = image_host(image->reference);
+        if (image->image.source != DESCPIPE_SOURCE_REGISTRY || host || backend->registry ||
+            !registries_has(builder->registries, backend->registry_name))
+            continue;
+        struct settings *settings =
+            plan_choose_settings(builder, &builder->words.items[image->backend], "registry", backend->registry_name);
+        if (!settings || builder->problems->errors > builder->errors_before) {
+            plugin_host_keep(builder->host, settings);
+            return false;
+        }
+        backend->registry = registries_open(builder->registries, backend->registry_name, settings, &builder->error);
+        if (!backend->registry)
+            return false;
+    }
+    return true;
 }
 
 struct asked_image {
@@ -163,41 +176,30 @@ static struct place image_place(const struct plan_builder *builder, const struct
     return (struct place){.file = plan->pipeline->file};
 }
 
-static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct call_result *result)
+/* The first failure of plugins and network is the error that decides the exit status; all others stand beside it. */
+static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct error *error)
 {
-    bool missing = result->failure == DESCPIPE_FAILED_NOT_FOUND;
-    if (missing && image->image.source == DESCPIPE_SOURCE_REGISTRY && image->image.pull != DESCPIPE_PULL_NEVER)
+    struct place place = image_place(builder, image);
+    if (error->kind == ERROR_INPUT || builder->error.kind != ERROR_NONE) {
+        problem_add(builder->problems, PROBLEM_ERROR, place, error->hint, "%s", error->message);
         return;
-    const struct plan_backend *backend = &builder->plan->backends[image->backend];
-    if (missing || image->image.source != DESCPIPE_SOURCE_REGISTRY) {
-        bool never = missing && image->image.pull == DESCPIPE_PULL_NEVER;
-        bool named = strstr(result->message, image->reference) != NULL;
-        problem_add(builder->problems, PROBLEM_ERROR, image_place(builder, image),
-                    never && !result->hint ? "build or pull it first, or remove 'pull: never'" : result->hint,
-                    "%s%s%s%s", named ? "" : "image '", named ? "" : image->reference,
-                    named ? "" : "': ", result->message);
-    } else if (builder->error.kind == ERROR_NONE) {
-        call_error(backend->runtime, "identify", result, &builder->error);
     }
+    error_set(&builder->error, error->kind, "%s", error->message);
+    if (error->hint)
+        error_hint(&builder->error, "%s", error->hint);
+    if (image->image.source == DESCPIPE_SOURCE_REGISTRY && error->kind == ERROR_NETWORK)
+        error_place(&builder->error, place.file, place.line, place.column);
 }
 
-static void image_identified(void *context, const struct call_result *result)
+static void image_looked_up(void *context, const struct lookup_end *end)
 {
     struct asked_image *asked = context;
     struct plan_builder *builder = asked->builder;
-    struct plan_image *image = asked->image;
-    const struct descpipe_image_identity *identity = result->identity;
-    if (!result->ok) {
-        image_failed(builder, image, result);
-    } else if (identity) {
-        image->config_digest = memory_copy_text(identity->config_digest);
-        image->manifest_digest = memory_copy_text(identity->manifest_digest);
-        image->platform = memory_copy_text(identity->platform);
-        image->handle = memory_copy_text(identity->handle);
-        image->prepared = identity->present && image->image.pull != DESCPIPE_PULL_ALWAYS;
-        image->image.config_digest = image->config_digest;
-        image->image.manifest_digest = image->manifest_digest;
-    }
+    if (!end->ok)
+        image_failed(builder, asked->image, end->error);
+    else if (end->warning)
+        problem_add(builder->problems, PROBLEM_WARNING, image_place(builder, asked->image), end->warning_hint, "%s",
+                    end->warning);
     void (*advance)(struct plan_builder *) = asked->advance;
     memory_free(asked);
     builder->open_calls--;
@@ -208,19 +210,21 @@ static void image_identified(void *context, const struct call_result *result)
 static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_builder *builder))
 {
     struct plan *plan = builder->plan;
+    bool names_only = builder->choices.extent == PLAN_IMAGES || builder->choices.extent == PLAN_NAMES;
     builder->asking = true;
-    while (builder->next_image < plan->images_count && builder->open_calls < OPEN_CALLS_LIMIT) {
+    while (builder->next_image < plan->images_count && builder->open_calls < LOOKUPS_LIMIT) {
         struct asked_image *asked = memory_allocate(sizeof(*asked));
         *asked =
             (struct asked_image){.builder = builder, .image = &plan->images[builder->next_image++], .advance = advance};
-        struct plan_image *image = asked->image;
-        image->image.reference = image->reference;
-        image->image.path = image->path;
-        image->image.tag = image->tag;
-        image->image.platform = this_platform();
         builder->open_calls++;
-        struct call_options options = {.done = image_identified, .context = asked};
-        runtime_identify(plan->backends[image->backend].runtime, &image->image, options);
+        const struct lookup_request request = {.registries = builder->registries,
+                                               .lock = plan->lock,
+                                               .backend = &plan->backends[asked->image->backend],
+                                               .image = asked->image,
+                                               .extent = names_only ? LOOKUP_NAME : LOOKUP_PINS,
+                                               .done = image_looked_up,
+                                               .context = asked};
+        lookup_start(&request);
     }
     builder->asking = false;
     if (builder->open_calls == 0 && builder->next_image == plan->images_count)

@@ -21,10 +21,8 @@ static void plan_backend_clear(struct plugin_host *host, struct plan_backend *ba
 {
     plugin_close(backend->scheduler);
     plugin_close(backend->runtime);
-    plugin_close(backend->registry);
     plugin_host_keep(host, backend->scheduler_settings);
     plugin_host_keep(host, backend->runtime_settings);
-    plugin_host_keep(host, backend->registry_settings);
     memory_free(backend->name);
     memory_free(backend->scheduler_name);
     memory_free(backend->runtime_name);
@@ -42,6 +40,8 @@ void plan_free(struct plan *plan)
     for (size_t i = 0; i < plan->images_count; i++) {
         struct plan_image *image = &plan->images[i];
         memory_free(image->reference);
+        memory_free(image->name);
+        memory_free(image->place);
         memory_free(image->config_digest);
         memory_free(image->manifest_digest);
         memory_free(image->platform);
@@ -50,6 +50,7 @@ void plan_free(struct plan *plan)
         memory_free(image->tag);
     }
     memory_free(plan->images);
+    image_lock_free(plan->lock);
     for (size_t i = 0; i < plan->backends_count; i++)
         plan_backend_clear(plan->host, &plan->backends[i]);
     memory_free(plan->backends);
@@ -101,14 +102,28 @@ static void check_and_number(struct plan_builder *builder)
 static void stages_are_checked(struct plan_builder *builder)
 {
     plan_collect_images(builder);
-    if (went_wrong(builder) || builder->choices.combination_only)
+    if (went_wrong(builder) || builder->choices.extent == PLAN_COMBINATION) {
         finish(builder);
-    else
+        return;
+    }
+    builder->plan->lock = image_lock_read(builder->pipeline->file, builder->problems);
+    if (builder->plan->lock && plan_open_registries(builder))
         plan_identify_images(builder, finish);
+    else
+        finish(builder);
+}
+
+static bool is_about_images(const struct plan_builder *builder)
+{
+    return builder->choices.extent == PLAN_IMAGES || builder->choices.extent == PLAN_NAMES;
 }
 
 static void backends_are_open(struct plan_builder *builder)
 {
+    if (is_about_images(builder)) {
+        stages_are_checked(builder);
+        return;
+    }
     check_and_number(builder);
     plan_check_here(builder, stages_are_checked);
 }
@@ -141,7 +156,8 @@ static void forget_runtime(struct plugin_host *host, struct plan_backend *backen
 static void runtime_is_open(struct plan_builder *builder)
 {
     struct plan_backend *backend = &builder->plan->backends[builder->backends_open];
-    backend->form = plan_agree_form(builder, backend, builder->words.items[builder->backends_open].place);
+    if (!is_about_images(builder))
+        backend->form = plan_agree_form(builder, backend, builder->words.items[builder->backends_open].place);
     builder->backends_open++;
     builder->candidate = 0;
     text_reset(&builder->tried);
@@ -209,6 +225,8 @@ static bool open_scheduler(struct plan_builder *builder)
     backend->name = memory_copy_text(words->name);
     backend->scheduler_name = memory_copy_text(words->scheduler);
     backend->registry_name = memory_copy_text(words->registry);
+    if (is_about_images(builder))
+        return true;
     backend->scheduler_settings = plan_choose_settings(builder, words, "scheduler", words->scheduler);
     if (!backend->scheduler_settings)
         return false;
@@ -231,6 +249,10 @@ static void open_next_backend(struct plan_builder *builder)
         finish(builder);
         return;
     }
+    if (builder->choices.extent == PLAN_NAMES) {
+        runtime_is_open(builder);
+        return;
+    }
     if (!text_equal(words->runtime, "auto")) {
         if (open_runtime(builder, words->runtime))
             runtime_is_open(builder);
@@ -239,7 +261,7 @@ static void open_next_backend(struct plan_builder *builder)
         return;
     }
     const struct plan_backend *backend = &builder->plan->backends[builder->backends_open];
-    if (!(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS)) {
+    if (backend->scheduler && !(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS)) {
         problem_add(builder->problems, PROBLEM_ERROR, words->place,
                     "name the runtime that the scheduler's machines have",
                     "runtime 'auto' is for schedulers on this machine; '%s' runs stages elsewhere", words->scheduler);
@@ -287,6 +309,7 @@ void plan_build(const struct plan_request *request,
                                      .catalogue = request->catalogue,
                                      .pipeline = request->pipeline,
                                      .layers = request->layers,
+                                     .registries = request->registries,
                                      .choices = request->choices,
                                      .problems = request->problems,
                                      .errors_before = request->problems->errors,

@@ -9,23 +9,31 @@
 #include "config/layers.h"
 #include "config/settings.h"
 #include "pipeline/pipeline.h"
+#include "plan/lock.h"
+#include "plan/registry.h"
 #include "plugin/instance.h"
 
 struct plan_backend { /* one combination of plugins in use, opened */
     char *name;       /* the backend's name, or "default" */
     char *scheduler_name, *runtime_name, *registry_name;
     char *runtime_reason; /* what `auto` picked and why, or NULL */
-    struct settings *scheduler_settings, *runtime_settings,
-        *registry_settings;                                 /* registry's NULL until an image needs it */
-    struct plugin_instance *scheduler, *runtime, *registry; /* registry NULL until needed */
-    uint32_t form;                                          /* the DESCPIPE_FORM_ agreed on */
+    struct settings *scheduler_settings, *runtime_settings;
+    struct plugin_instance *scheduler, *runtime; /* NULL with an extent that leaves them out */
+    struct plugin_instance *registry;            /* of struct registries; NULL until an image needs it */
+    uint32_t form;                               /* the DESCPIPE_FORM_ agreed on */
 };
 
-struct plan_image { /* distinct images; many stages share one */
-    char *reference;
+struct plan_image {     /* distinct images; many stages share one */
+    char *reference;    /* as the pipeline says it */
+    char *name, *place; /* full; where it is asked for, after mirrors. NULL: no registry knows it */
+    struct plugin_instance *home, *registry;                                /* that serve `name` and `place`, or NULL */
     struct descpipe_image image;                                            /* points into this struct's own texts */
     char *config_digest, *manifest_digest, *platform, *handle, *path, *tag; /* or NULL; handle once prepared */
-    bool prepared;
+    uint64_t bytes;                                                         /* compressed, 0: not known */
+    int64_t created_at_ms;                                                  /* 0: not known */
+    bool prepared, here; /* this machine has it; and it is the one that is wanted */
+    bool in_registry;    /* which was asked */
+    bool locked;         /* its digests are those of descpipe.lock */
     uint32_t backend;
 };
 
@@ -39,6 +47,7 @@ struct plan_stage {
 
 struct plan {
     struct plugin_host *host;        /* outlives the plan */
+    struct image_lock *lock;         /* beside the pipeline; NULL with PLAN_COMBINATION */
     const struct pipeline *pipeline; /* outlives the plan */
     struct plan_backend *backends;
     size_t backends_count;
@@ -49,9 +58,16 @@ struct plan {
     uint32_t tasks_count;      /* one task per member, or one per stage without members */
 };
 
+enum plan_extent {
+    PLAN_WHOLE = 0,
+    PLAN_COMBINATION, /* plugins and how they go together, but ask nobody about images */
+    PLAN_IMAGES,      /* runtimes and the images' full names: no scheduler, nothing that only a run needs */
+    PLAN_NAMES        /* the images' full names alone */
+};
+
 struct plan_choices { /* what the command line says beside the layers; NULL: not said */
     const char *const *only, *const *from, *const *until;
-    bool combination_only; /* `check`: plugins and their combination, but ask nobody about images */
+    enum plan_extent extent;
 };
 
 /* What a plan is made from; all of it outlives the plan. */
@@ -60,6 +76,7 @@ struct plan_request {
     struct plugin_catalogue *catalogue;
     const struct pipeline *pipeline;
     const struct config_layers *layers;
+    struct registries *registries; /* NULL: no registry is asked */
     struct plan_choices choices;
     struct problems *problems; /* until done */
 };

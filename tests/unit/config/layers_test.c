@@ -168,6 +168,40 @@ START_TEST(prints_who_said_what)
 END_TEST
 
 static const struct {
+    const char *reference, *mirrored;
+} mirrored[] = {
+    {"docker.io/joezuntz/x:1.0", "registry.site.org/hub/joezuntz/x:1.0"},
+    {"docker.io/library/ubuntu@sha256:ab", "own.site.org/ubuntu@sha256:ab"},
+    {"docker.io/library/ubuntu:22", "own.site.org/ubuntu:22"},
+    {"docker.io/library/ubuntus:22", "registry.site.org/hub/library/ubuntus:22"},
+    {"docker.iox/a/x:1.0", NULL},
+    {"ghcr.io/a/b:1", "user.site.org:5000/a/b:1"},
+    {"quay.io:443/a/b:1", NULL},
+    {"quay.io/a/b:1", "localhost:5000/quay/a/b:1"},
+};
+
+/* The longest prefix wins, then the later layer. */
+START_TEST(mirrors_stand_before_the_rest_of_a_reference)
+{
+    cleanup(fixture_end) struct fixture fixture =
+        fixture_start("mirrors: {docker.io: registry.site.org/hub, docker.io/library/ubuntu: own.site.org/ubuntu,\n"
+                      "  ghcr.io: site.org/ghcr, quay.io: 'localhost:5000/quay'}\n",
+                      "mirrors: {ghcr.io: 'user.site.org:5000'}\n");
+    struct config_search search = {.site_folder = fixture.site, .user_file = fixture.user};
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(config_layers_free) struct config_layers *layers = config_layers_read(&search, &problems);
+    ck_assert_ptr_nonnull(layers);
+    for (size_t i = 0; i < sizeof mirrored / sizeof mirrored[0]; i++) {
+        cleanup(memory_free) char *found = config_layers_mirror(layers, mirrored[i].reference);
+        ck_assert_pstr_eq(found, mirrored[i].mirrored);
+    }
+    cleanup(text_clear) struct text printed = TEXT_INIT;
+    config_layers_print(layers, false, &printed);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&printed), "mirrors.docker.io = registry.site.org/hub  (site, "));
+}
+END_TEST
+
+static const struct {
     const char *site, *user, *environment, *option, *expected;
 } refused[] = {
     {"defaultbackend: x", NULL, NULL, NULL,
@@ -177,7 +211,7 @@ static const struct {
     {"lock: [slurm]", NULL, NULL, NULL,
      "@/etc/site.yaml:1:8: error: 'slurm' cannot be locked\n  hint: write KIND.PLUGIN.OPTION, backends.NAME, backend, "
      "scheduler, "
-     "runtime, registry, working, output, jobs, runtime-order or secrets\n"},
+     "runtime, registry, working, output, jobs, runtime-order, secrets or mirrors\n"},
     {"lock: [backend]", "default-backend: x", NULL, NULL,
      "@/config.yaml:1:18: error: 'backend' is locked by @/etc/site.yaml:1:8\n  hint: remove it here, or ask who keeps "
      "that file\n"},
@@ -207,6 +241,15 @@ static const struct {
      "  hint: write {env: VARIABLE}, {file: PATH} or {command: [TOOL, ARGUMENT]}\n"},
     {NULL, "secrets: {a: {command: []}}", NULL, NULL,
      "@/config.yaml:1:24: error: 'command' of a secret must name a tool\n"},
+    {"lock: [mirrors]", "mirrors: {docker.io: m.org}", NULL, NULL,
+     "@/config.yaml:1:1: error: 'mirrors' is locked by @/etc/site.yaml:1:8\n  hint: remove it here, or ask who keeps "
+     "that file\n"},
+    {NULL, "mirrors: {dockerhub: m.org}", NULL, NULL,
+     "@/config.yaml:1:11: error: 'dockerhub' is not the host of a registry, with or without a path\n"
+     "  hint: write mirrors: {docker.io: registry.site.org/hub}\n"},
+    {NULL, "mirrors: {docker.io: https://m.org}", NULL, NULL,
+     "@/config.yaml:1:22: error: 'https://m.org' cannot be a mirror: it is not the host of a registry, with or without "
+     "a path\n  hint: write mirrors: {docker.io: registry.site.org/hub}\n"},
     {NULL, NULL, "DESCPIPE_OPTION_QOS=x", NULL,
      "DESCPIPE_OPTION_QOS: error: the variable names no option of a scheduler, runtime or registry\n"
      "  hint: write DESCPIPE_OPTION_SCHEDULER_QOS for the scheduler's option 'qos'\n"},
@@ -304,6 +347,7 @@ int main(void)
     tcase_add_test(cases, later_layers_win);
     tcase_add_test(cases, secrets_are_places_not_values);
     tcase_add_test(cases, prints_who_said_what);
+    tcase_add_test(cases, mirrors_stand_before_the_rest_of_a_reference);
     tcase_add_loop_test(cases, refuses_with_place_and_hint, 0, sizeof refused / sizeof refused[0]);
     tcase_add_test(cases, variables_that_mean_nothing_are_noted);
     tcase_add_test(cases, unknown_options_are_errors_on_the_command_line_and_notes_in_the_environment);

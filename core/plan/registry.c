@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Finds the registry plugin of an image, and asks it for logins. */
+#include "plan/registry.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "pipeline/image_name.h"
+
+#define LAST_ASKED "oci"
+
+struct registries {
+    struct plugin_host *host;
+    struct plugin_catalogue *catalogue;
+    const struct config_layers *layers;
+    LIST(struct plugin_instance *) open;
+    LIST(struct settings *) settings; /* of `open` */
+    struct words broken;              /* plugins that could not be opened and that nobody had named */
+    struct table *repositories;       /* repository → instance */
+};
+
+struct registries *registries_new(struct plugin_host *host, struct plugin_catalogue *catalogue,
+                                  const struct config_layers *layers)
+{
+    struct registries *registries = memory_allocate(sizeof *registries);
+    *registries =
+        (struct registries){.host = host, .catalogue = catalogue, .layers = layers, .repositories = table_new()};
+    return registries;
+}
+
+void registries_free(struct registries *registries)
+{
+    if (registries == NULL)
+        return;
+    for (size_t i = 0; i < registries->open.count; i++)
+        plugin_close(registries->open.items[i]);
+    for (size_t i = 0; i < registries->settings.count; i++)
+        plugin_host_keep(registries->host, registries->settings.items[i]);
+    list_clear(&registries->open);
+    list_clear(&registries->settings);
+    words_clear(&registries->broken);
+    table_free(registries->repositories);
+    memory_free(registries);
+}
+
+const struct config_layers *registries_layers(const struct registries *registries)
+{
+    return registries->layers;
+}
+
+const char *registry_name(const struct plugin_instance *instance)
+{
+    return plugin_instance_descriptor(instance)->name;
+}
+
+bool registries_has(const struct registries *registries, const char *name)
+{
+    cleanup(error_clear) struct error ignored = ERROR_INIT;
+    return plugin_catalogue_find(registries->catalogue, "registry", name, &ignored) != NULL;
+}
+
+/* What site, user, environment and command line say of it. NULL with the first problem as the error. */
+static struct settings *layer_settings(struct registries *registries, const char *name, struct error *error)
+{
+    const struct descpipe_plugin *descriptor = plugin_descriptor(registries->host, "registry", name, error);
+    if (descriptor == NULL)
+        return NULL;
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(memory_free) char *owner = memory_format("registry/%s", name);
+    cleanup(settings_free) struct settings *settings = settings_new(descriptor->options, owner);
+    config_layers_apply_before(registries->layers, "registry", name, settings, &problems);
+    config_layers_apply_after(registries->layers, "registry", name, settings, &problems);
+    settings_finish(settings, (struct place){0}, "/", &problems);
+    for (size_t i = 0; i < problems.count; i++) {
+        const struct problem *problem = &problems.items[i];
+        if (problem->level != PROBLEM_ERROR)
+            continue;
+        error_set(error, ERROR_INPUT, "%s", problem->message);
+        if (problem->file != NULL)
+            error_place(error, problem->file, problem->line, problem->column);
+        if (problem->hint != NULL)
+            error_hint(error, "%s", problem->hint);
+        return NULL;
+    }
+    return steal(&settings);
+}
+
+struct plugin_instance *registries_open(struct registries *registries, const char *name, struct settings *given,
+                                        struct error *error)
+{
+    struct settings *settings = given != NULL ? given : layer_settings(registries, name, error);
+    if (settings == NULL)
+        return NULL;
+    struct plugin_instance *instance = plugin_open(registries->host, "registry", name, settings, error);
+    if (instance == NULL) {
+        plugin_host_keep(registries->host, settings);
+        return NULL;
+    }
+    list_add(&registries->open, instance);
+    list_add(&registries->settings, settings);
+    return instance;
+}
+
+static struct plugin_instance *find_open(const struct registries *registries, const char *name)
+{
+    for (size_t i = 0; i < registries->open.count; i++)
+        if (text_equal(registry_name(registries->open.items[i]), name))
+            return registries->open.items[i];
+    return NULL;
+}
+
+static bool is_broken(const struct registries *registries, const char *name)
+{
+    for (size_t i = 0; i < registries->broken.count; i++)
+        if (text_equal(registries->broken.items[i], name))
+            return true;
+    return false;
+}
+
+/* Nobody asked for this plugin by name: when it cannot be used, others are asked. */
+static struct plugin_instance *open_installed(struct registries *registries, const char *name)
+{
+    struct plugin_instance *instance = find_open(registries, name);
+    if (instance != NULL || is_broken(registries, name) || !registries_has(registries, name))
+        return instance;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    instance = registries_open(registries, name, NULL, &error);
+    if (instance == NULL) {
+        log_debug("registry '%s' is not asked: %s", name, error.message);
+        words_add(&registries->broken, name);
+    }
+    return instance;
+}
+
+static struct plugin_instance *first_that_accepts(struct registries *registries, const char *reference)
+{
+    for (size_t i = 0; i < registries->open.count; i++) {
+        struct plugin_instance *instance = registries->open.items[i];
+        if (!text_equal(registry_name(instance), LAST_ASKED) && registry_accepts(instance, reference))
+            return instance;
+    }
+    size_t count = 0;
+    const struct plugin_entry *const *entries = plugin_catalogue_entries(registries->catalogue, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!text_equal(entries[i]->kind, "registry") || text_equal(entries[i]->name, LAST_ASKED) ||
+            entries[i]->shadowed || entries[i]->refused)
+            continue;
+        struct plugin_instance *instance = open_installed(registries, entries[i]->name);
+        if (instance != NULL && registry_accepts(instance, reference))
+            return instance;
+    }
+    return NULL;
+}
+
+struct plugin_instance *registries_for(struct registries *registries, const char *reference, struct error *error)
+{
+    struct plugin_instance *instance = first_that_accepts(registries, reference);
+    if (instance != NULL || !registries_has(registries, LAST_ASKED))
+        return instance;
+    instance = find_open(registries, LAST_ASKED);
+    if (instance == NULL)
+        instance = registries_open(registries, LAST_ASKED, NULL, error);
+    if (instance == NULL || registry_accepts(instance, reference))
+        return instance;
+    cleanup(memory_free) char *host = image_host(reference);
+    error_set(error, ERROR_INPUT, "no registry plugin of this installation takes '%.300s'",
+              host != NULL ? host : reference);
+    error_hint(error, "'descpipe plugins list' shows which are here");
+    return NULL;
+}
+
+/* Without tag and digest. */
+static char *repository_of(const char *reference)
+{
+    const char *name = strrchr(reference, '/');
+    size_t tag = strcspn(name != NULL ? name : reference, ":@");
+    return memory_copy_bytes(reference, (size_t)((name != NULL ? name : reference) - reference) + tag);
+}
+
+void registries_remember(struct registries *registries, const char *reference, struct plugin_instance *instance)
+{
+    cleanup(memory_free) char *repository = repository_of(reference);
+    table_put(registries->repositories, repository, instance);
+}
+
+/* Logins. */
+
+struct login_question {
+    struct descpipe_lookup lookup;
+    char *reference, *platform;
+    void (*got)(void *plugin, const struct descpipe_credential *credential, const char *message);
+    void *plugin;
+};
+
+static void login_answered(void *context, const struct call_result *result)
+{
+    struct login_question *question = context;
+    if (result->ok) {
+        question->got(question->plugin, result->credential, NULL);
+    } else {
+        cleanup(memory_free) char *message =
+            memory_format("no login for '%.300s': %s", question->reference, result->message);
+        question->got(question->plugin, NULL, message);
+    }
+    memory_free(question->reference);
+    memory_free(question->platform);
+    memory_free(question);
+}
+
+void registries_credential(void *context, const struct descpipe_image *image, uint32_t purpose,
+                           void (*got)(void *plugin, const struct descpipe_credential *credential, const char *message),
+                           void *plugin)
+{
+    struct registries *registries = context;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(memory_free) char *repository = repository_of(image->reference);
+    struct plugin_instance *instance = table_get(registries->repositories, repository);
+    if (instance == NULL)
+        instance = registries_for(registries, image->reference, &error);
+    if (instance == NULL) {
+        got(plugin, NULL, error.message);
+        return;
+    }
+    struct login_question *question = memory_allocate(sizeof *question);
+    *question = (struct login_question){.reference = memory_copy_text(image->reference),
+                                        .platform = memory_copy_text(image->platform),
+                                        .got = got,
+                                        .plugin = plugin};
+    question->lookup = (struct descpipe_lookup){.size = sizeof question->lookup,
+                                                .purpose = purpose,
+                                                .reference = question->reference,
+                                                .platform = question->platform};
+    registry_credentials(
+        instance, &question->lookup,
+        (struct call_options){.deadline_ms = REGISTRY_DEADLINE_MS, .done = login_answered, .context = question});
+}
