@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the stages that run on this machine need of it, known before the first of them starts: cpus, memory and GPUs,
- * the folders they mount, the secrets they are given.
+ * the folders they mount, the secrets they are given. And what it cannot hold them to.
  *
  * How it works: a scheduler that starts stages here tells in its probe, as facts, what the machine has. A fact is
  * written for people (23.5 GiB), so memory is refused here only when it is clearly too much; the scheduler itself
@@ -118,6 +118,35 @@ static void check_secrets(struct plan_builder *builder, const struct stage *stag
     }
 }
 
+/* A scheduler of this machine only adds up what stages declare: the runtime would have to hold them to it. One note for
+ * all of a backend, at the first. */
+static void remark_memory(struct plan_builder *builder, uint32_t number)
+{
+    const struct plan *plan = builder->plan;
+    const struct pipeline *pipeline = plan->pipeline;
+    const struct plan_backend *backend = &plan->backends[number];
+    const struct stage *first = NULL;
+    size_t count = 0;
+    if (plugin_runtime(backend->runtime)->capabilities & DESCPIPE_RUNTIME_LIMITS)
+        return;
+    for (uint32_t i = 0; i < pipeline->stages.count; i++) {
+        const struct stage *stage = &pipeline->stages.items[i];
+        if (!plan->stages[i].selected || plan->stages[i].backend != number ||
+            pipeline->resources.items[stage->resources].memory == 0)
+            continue;
+        first = count++ == 0 ? stage : first;
+    }
+    if (count == 0)
+        return;
+    cleanup(text_clear) struct text others = TEXT_INIT;
+    if (count > 1)
+        text_format(&others, " and %zu other stage%s", count - 1, count == 2 ? "" : "s");
+    problem_add(builder->problems, PROBLEM_NOTE, plan_stage_place(builder, first, (struct spot){0}),
+                "it only decides how many stages run at a time; a runtime that limits memory would hold them to it",
+                "the 'memory' of stage '%s'%s is not enforced: runtime '%s' lets a stage take more",
+                pipeline_text(pipeline, first->name), text_bytes(&others), backend->runtime_name);
+}
+
 static void ask_next_scheduler(struct plan_builder *builder);
 
 static void scheduler_answered(void *context, const struct call_result *result)
@@ -134,6 +163,7 @@ static void scheduler_answered(void *context, const struct call_result *result)
         check_mounts(builder, stage);
         check_secrets(builder, stage);
     }
+    remark_memory(builder, (uint32_t)builder->next_scheduler);
     builder->next_scheduler++;
     ask_next_scheduler(builder);
 }

@@ -134,6 +134,32 @@ START_TEST(refuses_what_this_machine_has_not)
 }
 END_TEST
 
+START_TEST(memory_that_nobody_enforces_is_remarked_upon_once)
+{
+    static const struct {
+        const char *yaml, *message;
+    } cases[] = {
+        {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"]}\n" HERE, NULL},
+        {"pipeline: {name: p, stages: [a, b]}\nb: {command: [\"true\"]}\na: {command: [\"true\"], memory: 1GiB}\n" HERE,
+         "the 'memory' of stage 'a' is not enforced: runtime 'host' lets a stage take more"},
+        {"pipeline: {name: p, stages: [b, a, c]}\nb: {command: [\"true\"]}\na: {command: [\"true\"], memory: 1GiB}\n"
+         "c: {command: [\"true\"], memory: 2GiB}\n" HERE,
+         "the 'memory' of stage 'a' and 1 other stage is not enforced: runtime 'host' lets a stage take more"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cleanup(planned_clear) struct planned planned = {0};
+        planned_make(&planned, cases[i].yaml);
+        ck_assert_ptr_nonnull(planned.plan);
+        ck_assert_uint_eq(planned.problems.count, cases[i].message != NULL);
+        if (cases[i].message == NULL)
+            continue;
+        ck_assert_int_eq(planned.problems.items[0].level, PROBLEM_NOTE);
+        ck_assert_uint_eq(planned.problems.items[0].line, 3);
+        ck_assert_str_eq(planned.problems.items[0].message, cases[i].message);
+    }
+}
+END_TEST
+
 START_TEST(missing_plugins_are_told_at_their_words_and_together)
 {
     cleanup(planned_clear) struct planned planned = {0};
@@ -308,6 +334,7 @@ int main(void)
                         (int)(sizeof(refusals) / sizeof(refusals[0])));
     tcase_add_loop_test(cases, refuses_what_this_machine_has_not, 0,
                         (int)(sizeof(refusals_here) / sizeof(refusals_here[0])));
+    tcase_add_test(cases, memory_that_nobody_enforces_is_remarked_upon_once);
     tcase_add_test(cases, missing_plugins_are_told_at_their_words_and_together);
     tcase_add_test(cases, says_which_plugin_is_missing);
     tcase_add_test(cases, auto_takes_the_first_that_works_and_says_so);
