@@ -75,6 +75,14 @@ bool failure_wrap(struct failure *failure, const char *format, ...)
     return false;
 }
 
+bool failure_copy(struct failure *to, const struct failure *from)
+{
+    failure_set(to, from->kind, "%s", failure_message(from));
+    if (from->hint != NULL)
+        failure_hint(to, "%s", from->hint);
+    return false;
+}
+
 const char *failure_message(const struct failure *failure)
 {
     return failure->message != NULL ? failure->message : "out of memory";

@@ -35,6 +35,9 @@ bool failure_hint(struct failure *failure, const char *format, ...) __attribute_
 /* Puts "context: " in front of the message. */
 bool failure_wrap(struct failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* In place of what is there. */
+bool failure_copy(struct failure *to, const struct failure *from);
+
 const char *failure_message(const struct failure *failure);
 /* Finishes the call with it. */
 void failure_finish(const struct failure *failure, const struct descpipe_host *host, struct descpipe_call *call);

@@ -77,6 +77,24 @@ bool url_same_origin(const char *one, const char *other)
     return one_length == other_length && strncasecmp(one_host, other_host, one_length) == 0;
 }
 
+/* Without the port; a colon inside of brackets is none of it. */
+static size_t name_length(const char *host, size_t length)
+{
+    const char *bracket = host[0] == '[' ? memchr(host, ']', length) : NULL;
+    const char *colon = bracket != NULL ? bracket + 1 : memchr(host, ':', length);
+    return colon != NULL ? (size_t)(colon - host) : length;
+}
+
+bool url_same_host(const char *one, const char *other)
+{
+    size_t one_length, other_length;
+    const char *one_host = url_host(one, &one_length), *other_host = url_host(other, &other_length);
+    if (one_host == NULL || other_host == NULL)
+        return false;
+    one_length = name_length(one_host, one_length);
+    return one_length == name_length(other_host, other_length) && strncasecmp(one_host, other_host, one_length) == 0;
+}
+
 /* How much of `base` stands before `location`. */
 static size_t kept_length(const char *base, const char *location)
 {

@@ -18,6 +18,8 @@ bool url_is_loopback(const char *url);
 bool url_is_plain(const char *url); /* http:// */
 /* Scheme, host and port are the same. */
 bool url_same_origin(const char *one, const char *other);
+/* The same host name, whatever scheme and port. */
+bool url_same_host(const char *one, const char *other);
 /* `location` as an answer to `base` means it: a whole URL, "//host/...", "/path", "?query" or a relative path. Owned;
  * NULL with a failure. Source: RFC 3986 section 5.3. */
 char *url_resolve(const char *base, const char *location, struct failure *failure);

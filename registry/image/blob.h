@@ -11,12 +11,15 @@
 
 #include "registry/client/client.h"
 
+#define BLOB_SLOWEST 1024 /* bytes a second */
+
 struct blob_request {
     struct registry_client *client; /* retained until done */
     const char *repository;         /* copied */
     const char *digest;             /* copied */
     uint64_t bytes;                 /* as the manifest says; more or less is a failure */
     int descriptor;                 /* read and write, a regular file, the caller's alone until done; borrowed */
+    uint64_t slow_window_ms;        /* less than BLOB_SLOWEST bytes a second for so long is a cut; 0: one minute */
     void (*progress)(void *context, uint64_t bytes_done); /* may be NULL; goes back when a server starts over */
     /* Exactly once, never before the start has returned. Without a failure the file holds the blob, not yet synced;
      * else what is worth to go on from. `received`: bytes that came over the network. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One blob to a registry: asked for first, then mounted from another repository of the same registry, then sent in
- * chunks; and a manifest, last.
+ * One blob to a registry: asked for first, then mounted from another repository of the same registry, then sent, in one
+ * piece or in chunks; and a manifest, last.
  *
- * How it works: a chunk whose answer was lost is not simply sent again: the server is asked how far it got, and
- * the upload goes on from there. A session that the server has forgotten begins anew.
+ * How it works: what was cut, or whose answer was lost, is not simply sent again: the server is asked how far it got,
+ * and the upload goes on from there. A session that the server has forgotten begins anew.
  *
  * Source: OCI distribution specification 1.1, "Pushing blobs", "Mounting a blob from another repository", "Pushing
  * manifests".
@@ -13,9 +13,6 @@
 #define DESCPIPE_REGISTRY_UPLOAD_H
 
 #include "registry/client/client.h"
-
-#define UPLOAD_CHUNK_BYTES (64u << 20)
-#define UPLOAD_MOUNTS_LIMIT 8
 
 enum upload_way { UPLOAD_EXISTED, UPLOAD_MOUNTED, UPLOAD_SENT };
 
@@ -26,7 +23,7 @@ struct upload_request {
     uint64_t bytes;
     int descriptor;                /* read from its start; borrowed until done. -1: only asked for and mounted */
     const char *const *mount_from; /* repositories of the same registry that may hold it, ends with NULL; or NULL */
-    uint64_t chunk_bytes;          /* 0: UPLOAD_CHUNK_BYTES */
+    uint64_t chunk_bytes;          /* of one request, for proxies that limit it; 0: all */
     void (*progress)(void *context, uint64_t bytes_done); /* may be NULL */
     /* Exactly once, never before the start has returned. */
     void (*done)(void *context, enum upload_way way, const struct failure *failure);
