@@ -2,7 +2,8 @@
 /*
  * N tasks that do nothing: descpipe on `host` beside a bare posix_spawn loop that opens one log file per task, GNU
  * make, ninja and makeflow. bench-tasks [--tasks=1000] [--rounds=15] [--chain=0] [--makeflow=0] [--native=0] With
- * --native=1 each task is bubblewrap: descpipe's native runtime beside the same bwrap command from the bare loop.
+ * --native=1 each task is bubblewrap: descpipe's native runtime beside the very bwrap command that it starts, recorded
+ * from a run of one task, in the bare loop.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/list.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure.h"
@@ -198,17 +200,77 @@ static void bench_host(struct work *work, size_t rounds, bool with_makeflow)
     measure_print(title, contestants, count, rounds, work->tasks);
 }
 
+/* Stands before bubblewrap on PATH and notes what it is asked for; of several askings the last is the stage's. */
+static void write_recorder(const struct work *work, const char *bwrap)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    cleanup(memory_free) char *folder = memory_format("%s/recorder", work->folder);
+    cleanup(memory_free) char *path = memory_format("%s/bwrap", folder);
+    mkdir(folder, 0755);
+    text_format(&text, "#!/bin/sh\nprintf '%%s\\n' \"$@\" > %s/asked\nexec %s \"$@\"\n", work->folder, bwrap);
+    write_file(work, "recorder/bwrap", &text);
+    chmod(path, 0755);
+}
+
+static void run_one(const char *folder, const char *pipeline)
+{
+    pid_t child;
+    int status = 1;
+    cleanup(memory_free) char *path = memory_format("PATH=%s/recorder:%s", folder, secure_getenv("PATH"));
+    const char *const command[] = {"env", path, DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
+    const char *const *given = command;
+    char **argv = NULL;
+    memcpy(&argv, &given, sizeof(argv));
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    if (posix_spawnp(&child, argv[0], &actions, NULL, argv, environ) != 0 || waitpid(child, &status, 0) < 0 ||
+        status != 0) {
+        fprintf(stderr, "the run to be recorded failed (wait status %d)\n", status);
+        exit(1);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+/* The argv of one stage; its folders stay as that run left them. */
+static void record_command(struct work *work, const char *bwrap, const char *pipeline, struct words *command)
+{
+    struct work one = *work;
+    cleanup(text_clear) struct text asked = TEXT_INIT;
+    cleanup(memory_free) char *path = memory_format("%s/asked", work->folder);
+    cleanup(memory_free) char *used = memory_format("%s/work", work->folder);
+    cleanup(memory_free) char *kept = memory_format("%s/recorded", work->folder);
+    one.tasks = 1;
+    write_pipeline(&one, "native");
+    write_recorder(work, bwrap);
+    run_one(work->folder, pipeline);
+    if (!file_read(path, 1 << 20, &asked, NULL) || rename(used, kept) != 0)
+        exit(1);
+    words_add(command, bwrap);
+    for (char *line = asked.bytes, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        if (text_starts_with(line, used))
+            words_format(command, "%s%s", kept, line + strlen(used));
+        else
+            words_add(command, line);
+    }
+}
+
 static void bench_native(struct work *work, size_t rounds)
 {
     cleanup(memory_free) char *pipeline = memory_format("%s/pipeline.yaml", work->folder);
-    static const char *const task[] = {"/usr/bin/bwrap", "--ro-bind",     "/",      "/",         "--unshare-pid",
-                                       "--unshare-ipc",  "--unshare-uts", "--proc", "/proc",     "--dev",
-                                       "/dev",           "--tmpfs",       "/tmp",   "/bin/true", NULL};
-    work->argv = task;
+    cleanup(memory_free) char *bwrap = measure_find("bwrap");
+    cleanup(words_clear) struct words command = {0};
+    if (!bwrap) {
+        fprintf(stderr, "bwrap is not installed\n");
+        exit(1);
+    }
+    record_command(work, bwrap, pipeline, &command);
+    work->argv = words_list(&command);
     write_pipeline(work, "native");
     const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
     struct contestant contestants[] = {
-        {.name = "bare bwrap + log file", .run = bare_loop, .context = work, .before = fresh_logs},
+        {.name = "the same bwrap + log file", .run = bare_loop, .context = work, .before = fresh_logs},
         {.name = "descpipe, runtime native", .argv = descpipe, .context = work, .before = fresh_work},
     };
     measure_rounds(contestants, 2, rounds);
