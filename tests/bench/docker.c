@@ -155,9 +155,10 @@ int main(int count, char **arguments)
     rounds = rounds == 0 ? 1 : rounds > ROUNDS_LIMIT ? ROUNDS_LIMIT : rounds;
     cleanup(memory_free) char *pipeline = memory_format("%s/pipeline.yaml", engine.folder);
     write_pipeline(&engine, pipeline);
-    cleanup(memory_free) char *loop = memory_format("i=0; while [ $i -lt %zu ]; do docker -H unix://%s run --rm --init "
-                                                    "--entrypoint /bin/true %s || exit 1; i=$((i + 1)); done",
-                                                    engine.tasks, engine.socket, engine.image);
+    cleanup(memory_free) char *loop =
+        memory_format("i=0; while [ $i -lt %zu ]; do docker -H unix://%s run --rm --init --network none "
+                      "--entrypoint /bin/true %s || exit 1; i=$((i + 1)); done",
+                      engine.tasks, engine.socket, engine.image);
     cleanup(memory_free) char *client = measure_find("docker");
     const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
     const char *const docker[] = {"sh", "-c", loop, NULL};
