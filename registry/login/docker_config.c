@@ -93,6 +93,12 @@ static const json_t *find_member(const json_t *object, const char *server, const
     return NULL;
 }
 
+const char *docker_config_key(const json_t *auths, const char *server)
+{
+    const char *key = NULL;
+    return find_member(auths, server, &key) != NULL ? key : NULL;
+}
+
 /* A helper's name becomes a program's: nothing but a plain word. */
 static bool helper_valid(const char *name)
 {

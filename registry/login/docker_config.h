@@ -12,6 +12,7 @@
 #ifndef DESCPIPE_REGISTRY_DOCKER_CONFIG_H
 #define DESCPIPE_REGISTRY_DOCKER_CONFIG_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,6 +45,9 @@ struct docker_config_entry {
 bool docker_config_read(struct docker_config_entry *entry, const struct descpipe_host *host, const char *bytes,
                         size_t length, const char *server, struct failure *failure);
 void docker_config_entry_clear(struct docker_config_entry *entry, const struct descpipe_host *host);
+
+/* The first key of `auths` that names the server, borrowed; NULL: none does. */
+const char *docker_config_key(const json_t *auths, const char *server);
 
 /* All three come back exactly once, never before the start has returned; false with a failure: they do not. `config`
  * is a path or NULL. */
