@@ -62,7 +62,8 @@ bool token_read(struct token *token, struct descpipe_secret **renewed, const str
     struct descpipe_secret *secret = secrets->make(text, strlen(text));
     if (secret == NULL)
         return failure_memory(failure);
-    *token = (struct token){.secret = secret, .expires_at_ms = now + life_ms(root)};
+    int64_t life = life_ms(root), margin = life / 4 < TOKEN_MARGIN_MS ? life / 4 : TOKEN_MARGIN_MS;
+    *token = (struct token){.secret = secret, .expires_at_ms = now + life, .use_until_ms = now + life - margin};
     if (renewed != NULL && next != NULL && next[0] != '\0' && strlen(next) <= TOKEN_LIMIT)
         *renewed = secrets->make(next, strlen(next));
     return true;
@@ -111,7 +112,7 @@ const struct descpipe_secret *token_cache_find(struct token_cache *cache, const 
     for (size_t i = 0; i < cache->count; i++) {
         if (strcmp(cache->items[i].scope, scope) != 0)
             continue;
-        if (cache->items[i].token.expires_at_ms - TOKEN_MARGIN_MS > now)
+        if (cache->items[i].token.use_until_ms > now)
             return cache->items[i].token.secret;
         drop_at(cache, i);
         return NULL;

@@ -18,11 +18,12 @@
 #define TOKEN_ANSWER_LIMIT 262144 /* bytes */
 #define TOKEN_CACHE_LIMIT 1024    /* tokens of one client */
 #define TOKEN_DEFAULT_LIFE_MS 60000
-#define TOKEN_MARGIN_MS 10000 /* so long before its end a token is not used any more */
+#define TOKEN_MARGIN_MS 10000 /* so long before its end, or for its last quarter, a token is not used any more */
 
 struct token {
     struct descpipe_secret *secret;
     int64_t expires_at_ms; /* Unix epoch */
+    int64_t use_until_ms;
 };
 
 /* What a token service answered. Owned; free with token_clear. */
