@@ -176,10 +176,23 @@ static struct place image_place(const struct plan_builder *builder, const struct
     return (struct place){.file = plan->pipeline->file};
 }
 
-/* The first failure of plugins and network is the error that decides the exit status; all others stand beside it. */
+/* What is said behind the image's name. */
+static const char *cause(const struct error *error)
+{
+    const char *behind = strstr(error->message, "': ");
+    return behind ? behind : error->message;
+}
+
+/* The first failure of plugins and network is the error that decides the exit status; all others stand beside it, those
+ * of the same cause as a number: a machine without a network says so once. */
 static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct error *error)
 {
     struct place place = image_place(builder, image);
+    if (error->kind == builder->error.kind && error->kind != ERROR_NONE &&
+        text_equal(cause(error), cause(&builder->error))) {
+        builder->same_failures++;
+        return;
+    }
     if (error->kind == ERROR_INPUT || builder->error.kind != ERROR_NONE) {
         problem_add(builder->problems, PROBLEM_ERROR, place, error->hint, "%s", error->message);
         return;
@@ -227,8 +240,14 @@ static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_b
         lookup_start(&request);
     }
     builder->asking = false;
-    if (builder->open_calls == 0 && builder->next_image == plan->images_count)
-        advance(builder); /* the builder may be gone after it */
+    if (builder->open_calls > 0 || builder->next_image < plan->images_count)
+        return;
+    if (builder->same_failures > 0) {
+        cleanup(memory_free) char *message = steal(&builder->error.message);
+        builder->error.message = memory_format("%s (%zu more image%s likewise)", message, builder->same_failures,
+                                               builder->same_failures == 1 ? "" : "s");
+    }
+    advance(builder); /* the builder may be gone after it */
 }
 
 void plan_identify_images(struct plan_builder *builder, void (*advance)(struct plan_builder *builder))
