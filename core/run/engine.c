@@ -149,7 +149,7 @@ static bool report_problems(struct engine *engine)
         descriptor_write(STDERR_FILENO, text.bytes, text.length, NULL);
     bool errors = engine->problems.errors > 0;
     problems_clear(&engine->problems);
-    if (errors)
+    if (errors && engine->error.kind == ERROR_NONE)
         engine->error.kind = ERROR_INPUT; /* without a message: all has been said */
     return !errors;
 }
@@ -181,6 +181,8 @@ static void plan_built(void *context, struct plan *plan, const struct error *err
         error_set(&engine->error, error->kind, "%s", error->message);
         if (error->hint != NULL)
             error_hint(&engine->error, "%s", error->hint);
+        if (error->file != NULL)
+            error_place(&engine->error, error->file, error->line, error->column);
     }
     loop_stop(engine->loop);
 }
@@ -191,9 +193,21 @@ static bool plan_open(void *context)
     return !engine->plan_done && !engine->finished;
 }
 
+static void credential_for_plugin(void *context, const struct descpipe_image *image, uint32_t purpose,
+                                  void (*got)(void *plugin, const struct descpipe_credential *credential,
+                                              const char *message),
+                                  void *plugin)
+{
+    const struct engine *engine = context;
+    registries_credential(engine->registries, image, purpose, got, plugin);
+}
+
 static void try_plan(struct engine *engine)
 {
+    registries_free(steal(&engine->registries)); /* of a try before */
+    engine->registries = registries_new(engine->host, engine->catalogue, engine->layers);
     const struct plan_request request = {.host = engine->host,
+                                         .registries = engine->registries,
                                          .catalogue = engine->catalogue,
                                          .pipeline = engine->pipeline,
                                          .layers = engine->layers,
@@ -318,6 +332,7 @@ static bool prepare(struct engine *engine)
     const struct plugin_callbacks callbacks = {.context = engine,
                                                .stage_start = attempt_start,
                                                .stage_stop = attempt_stop,
+                                               .credential = credential_for_plugin,
                                                .secret = secret_for_plugin,
                                                .changed = submit_changed,
                                                .blind = submit_blind};
@@ -389,6 +404,7 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     if (engine->stop == STOP_LEAVE)
         return status; /* what runs belongs to the keeper: no plugin gets a chance to end it */
     plan_free(engine->plan);
+    registries_free(engine->registries);
     plugin_host_free(engine->host);
     return status; /* the process ends here, and its memory with it */
 }

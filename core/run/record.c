@@ -105,7 +105,9 @@ void record_image(struct engine *engine, uint32_t image)
     const struct plan_image *planned = &engine->plan->images[image];
     struct text *text = journal_begin(engine->journal, "image");
     member_text(text, "image", planned->reference);
-    member_text(text, "reference", planned->reference);
+    member_text(text, "reference", planned->image.reference != NULL ? planned->image.reference : planned->reference);
+    if (planned->locked)
+        text_append(text, ",\"locked\":true");
     if (planned->config_digest != NULL)
         member_text(text, "config_digest", planned->config_digest);
     if (planned->manifest_digest != NULL)

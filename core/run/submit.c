@@ -301,24 +301,36 @@ void submit_observe(struct engine *engine)
             (struct call_options){.deadline_ms = INT64_MAX, .done = observe_ended, .context = &engine->backends[i]});
 }
 
+/* Takes what was fetched. False: it is not the image that was pinned, and image->failure says so. */
+static bool take_image(struct walk_image *image, const struct descpipe_image_identity *identity)
+{
+    struct plan_image *planned = &image->engine->plan->images[image->number];
+    bool pinned = planned->in_registry || planned->locked;
+    if (pinned && planned->config_digest != NULL && identity->config_digest != NULL &&
+        !text_equal(planned->config_digest, identity->config_digest)) {
+        image->failure = memory_format("the image that came is %s, not %s as the plan says", identity->config_digest,
+                                       planned->config_digest);
+        return false;
+    }
+    planned->prepared = true;
+    memory_free(planned->handle);
+    planned->handle = memory_copy_text(identity->handle);
+    if (planned->config_digest == NULL && identity->config_digest != NULL)
+        planned->image.config_digest = planned->config_digest = memory_copy_text(identity->config_digest);
+    if (planned->manifest_digest == NULL && identity->manifest_digest != NULL)
+        planned->image.manifest_digest = planned->manifest_digest = memory_copy_text(identity->manifest_digest);
+    return true;
+}
+
 static void image_prepared(void *context, const struct call_result *result)
 {
     struct walk_image *image = context;
     struct engine *engine = image->engine;
-    struct plan_image *planned = &engine->plan->images[image->number];
-    image->state = result->ok ? IMAGE_READY : IMAGE_UNKNOWN;
-    if (result->ok) {
-        const struct descpipe_image_identity *identity = result->identity;
-        planned->prepared = true;
-        memory_free(planned->handle);
-        planned->handle = memory_copy_text(identity->handle);
-        if (planned->config_digest == NULL && identity->config_digest != NULL)
-            planned->image.config_digest = planned->config_digest = memory_copy_text(identity->config_digest);
-        if (planned->manifest_digest == NULL && identity->manifest_digest != NULL)
-            planned->image.manifest_digest = planned->manifest_digest = memory_copy_text(identity->manifest_digest);
-    }
-    memory_free(image->failure);
-    image->failure = result->ok ? NULL : memory_copy_text(result->message);
+    memory_free(steal(&image->failure));
+    bool taken = result->ok && take_image(image, result->identity);
+    image->state = taken ? IMAGE_READY : IMAGE_UNKNOWN;
+    if (!taken && image->failure == NULL)
+        image->failure = memory_copy_text(result->message);
     record_image(engine, image->number);
     struct task_heap waiting = image->waiting;
     image->waiting = (struct task_heap){.items = NULL};
@@ -328,7 +340,7 @@ static void image_prepared(void *context, const struct call_result *result)
                                            .reason = image->failure};
     while (waiting.count > 0) {
         uint32_t task = (uint32_t)task_heap_pop(&waiting);
-        if (result->ok || engine->stop != STOP_NOT) {
+        if (taken || engine->stop != STOP_NOT) {
             task_heap_push(&engine->ready, walk_item(engine, task));
         } else {
             engine->tasks[task].attempts++;

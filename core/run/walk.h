@@ -192,6 +192,7 @@ struct engine {
     struct plugin_host *host;
     struct pool *pool;
     struct config_layers *layers;
+    struct registries *registries;
     struct pipeline *pipeline;
     struct plan *plan;
     struct problems problems;
