@@ -12,6 +12,8 @@
  *     image_*.c   inspect, pull, load                  logs.c       its output
  *     identify.c  what is this image                   container.c  inspect, stop, find, release
  *     prepare.c   get it, once for all who ask         command.c    docker run
+ *     build.c     an image from a folder               push.c       an image to a registry
+ *     login.c     what the Engine is told of logins    work_client.c  both by the client
  *     engine/     bytes and JSON only: read and written without an Engine
  */
 #include "docker.h"
@@ -196,6 +198,8 @@ static const struct descpipe_runtime docker_operations = {
     .stop = docker_stop,
     .find = docker_find,
     .release = docker_release,
+    .build = docker_build,
+    .push = docker_push,
 };
 
 static const struct descpipe_plugin docker_plugin = {

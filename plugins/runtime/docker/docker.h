@@ -128,14 +128,30 @@ struct image_step *image_load(struct docker *docker, const struct image_request 
 struct image_step *image_inspect_by_client(struct docker *docker, const struct image_request *request);
 struct image_step *image_pull_by_client(struct docker *docker, const struct image_request *request);
 struct image_step *image_load_by_client(struct docker *docker, const struct image_request *request);
+/* work_client.c */
+void docker_build_by_client(struct docker *docker, struct descpipe_call *call, const struct descpipe_build *request);
+void docker_push_by_client(struct docker *docker, struct descpipe_call *call, const struct descpipe_push *request);
 /* Says what kind of failure a registry's words mean, and what to do about it. */
 uint32_t image_pull_failure(const char *words, const char **hint);
+
+/* ---- login.c: what the Engine is told about logins; all of it is secret ---- */
+
+/* False: nobody in particular, though there may be facts about the host. */
+bool login_is_given(const struct descpipe_credential *credential);
+/* "X-Registry-Auth: ..." for the registry of a reference; of nobody in particular when none is given. */
+bool login_write_header(struct docker *docker, const struct descpipe_credential *credential, const char *reference,
+                        struct bytes *header);
+/* Adds a registry to the JSON object of X-Registry-Config, which begins with "{". */
+bool login_add_config(struct docker *docker, const struct descpipe_credential *credential, const char *reference,
+                      struct bytes *json);
 
 /* ---- operations ---- */
 
 void docker_probe(void *self, struct descpipe_call *call);                                           /* probe.c */
 void docker_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);    /* identify.c */
 void docker_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare); /* prepare.c */
+void docker_build(void *self, struct descpipe_call *call, const struct descpipe_build *build);       /* build.c */
+void docker_push(void *self, struct descpipe_call *call, const struct descpipe_push *push);          /* push.c */
 void docker_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);      /* command.c */
 void docker_start(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);       /* start.c */
 void docker_observe(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* watch.c */

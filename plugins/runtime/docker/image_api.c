@@ -266,59 +266,6 @@ static void stream_ended(void *context, const struct docker_reply *reply)
     }
 }
 
-/* What a registry is called in a login: the part before the first slash when it looks like a host. */
-static void write_server(const char *reference, struct bytes *server)
-{
-    size_t length = strcspn(reference, "/");
-    bool host =
-        reference[length] == '/' && (memchr(reference, '.', length) != NULL || memchr(reference, ':', length) != NULL ||
-                                     (length == 9 && strncmp(reference, "localhost", 9) == 0));
-    if (host) {
-        bytes_add(server, reference, length);
-    } else {
-        bytes_add_text(server, "https://index.docker.io/v1/");
-    }
-}
-
-static void add_json_text(struct bytes *json, const char *text)
-{
-    bytes_add(json, "\"", 1);
-    for (; *text != '\0'; text++) {
-        unsigned char value = (unsigned char)*text;
-        if (value < 0x20 || value == '"' || value == '\\') {
-            bytes_format(json, "\\u%04x", value);
-        } else {
-            bytes_add(json, text, 1);
-        }
-    }
-    bytes_add(json, "\"", 1);
-}
-
-/* The header with the login. It is a secret: the caller wipes it. */
-static bool write_login(struct docker *docker, const struct descpipe_credential *credential, const char *reference,
-                        struct bytes *header)
-{
-    struct bytes json = {0}, server = {0};
-    uint64_t length = 0;
-    const char *password = docker->host->secret->reveal(credential->password, &length);
-    write_server(reference, &server);
-    bytes_add_text(&json, credential->username != NULL ? "{\"username\":" : "{\"registrytoken\":");
-    if (credential->username != NULL) {
-        add_json_text(&json, credential->username);
-        bytes_add_text(&json, ",\"password\":");
-    }
-    add_json_text(&json, password != NULL ? password : "");
-    bytes_add_text(&json, ",\"serveraddress\":");
-    add_json_text(&json, bytes_text(&server));
-    bytes_add_text(&json, "}");
-    bytes_add_text(header, "X-Registry-Auth: ");
-    bytes_add_base64url(header, bytes_text(&json), json.length);
-    bool done = !json.failed && !server.failed && !header->failed;
-    bytes_wipe(&json);
-    bytes_clear(&server);
-    return done;
-}
-
 static void login_came(void *context, const struct descpipe_credential *credential, const char *message)
 {
     struct api_step *step = context;
@@ -334,7 +281,8 @@ static void login_came(void *context, const struct descpipe_credential *credenti
         finish_failed(step, DESCPIPE_FAILED_NEEDS_LOGIN, words, NULL);
         return;
     }
-    bool ready = credential == NULL || write_login(docker, credential, step->name, &header);
+    bool named = login_is_given(credential);
+    bool ready = !named || login_write_header(docker, credential, step->name, &header);
     bytes_add_text(&path, "/images/create?fromImage=");
     bytes_add_escaped(&path, step->name, "");
     const char *platform = step->step.request.image->platform;
@@ -345,7 +293,7 @@ static void login_came(void *context, const struct descpipe_credential *credenti
     struct docker_request question = {
         .method = "POST",
         .path = bytes_text(&path),
-        .header = credential != NULL ? bytes_text(&header) : NULL,
+        .header = named ? bytes_text(&header) : NULL,
         .idle_timeout_ms = UINT64_C(600000), /* unpacking a large layer says nothing for minutes */
         .stream = true,
         .data = stream_came,

@@ -3,5 +3,5 @@
 file(GLOB docker_engine_sources CONFIGURE_DEPENDS ${folder}/engine/*.c)
 add_library(docker-engine STATIC ${docker_engine_sources})
 target_include_directories(docker-engine PUBLIC ${folder})
-target_link_libraries(docker-engine PUBLIC descpipe-flags descpipe-plugin-api PkgConfig::JANSSON)
+target_link_libraries(docker-engine PUBLIC descpipe-flags descpipe-plugin-api PkgConfig::JANSSON PkgConfig::ARCHIVE)
 target_link_libraries(${plugin} PRIVATE docker-engine)

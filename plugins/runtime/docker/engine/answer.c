@@ -274,3 +274,33 @@ bool answer_read_fetch_line(const char *text, size_t length, struct fetch_line *
     *line = read;
     return true;
 }
+
+static bool is_digest(const char *text)
+{
+    return strncmp(text, "sha256:", 7) == 0 && strspn(text + 7, "0123456789abcdef") == 64 && text[71] == '\0';
+}
+
+bool answer_read_work_line(const char *text, size_t length, struct work_line *line)
+{
+    struct fetch_line fetched;
+    json_t *root = json_object_of(text, length);
+    if (root == NULL || !answer_read_fetch_line(text, length, &fetched)) {
+        json_decref(root);
+        return false;
+    }
+    const json_t *aux = json_object_get(root, "aux");
+    const char *output = json_string_value(json_object_get(root, "stream"));
+    *line = (struct work_line){.current = fetched.current, .total = fetched.total};
+    line->output = output != NULL ? strdup(output) : NULL;
+    memcpy(line->error, fetched.error, sizeof(line->error));
+    memcpy(line->status, fetched.status, sizeof(line->status));
+    memcpy(line->layer, fetched.layer, sizeof(line->layer));
+    if (!json_copy_text(aux, "ID", line->id, sizeof(line->id)) || !is_digest(line->id)) {
+        line->id[0] = '\0';
+    }
+    if (!json_copy_text(aux, "Digest", line->digest, sizeof(line->digest)) || !is_digest(line->digest)) {
+        line->digest[0] = '\0';
+    }
+    json_decref(root);
+    return true;
+}

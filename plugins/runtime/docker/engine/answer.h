@@ -85,6 +85,18 @@ struct fetch_line {
 };
 bool answer_read_fetch_line(const char *text, size_t length, struct fetch_line *line);
 
+/* One line of the streams of /build and /images/NAME/push. */
+struct work_line {
+    char *output;             /* of a build, as it came, perhaps without a newline; or NULL. The caller frees it */
+    char error[ANSWER_WORDS]; /* "" when it is none */
+    char status[ANSWER_NAME];
+    char layer[ANSWER_ID];
+    char id[ANSWER_ID];      /* of the image that was built, "" in other lines */
+    char digest[ANSWER_ID];  /* of the manifest that was pushed, "" in other lines */
+    uint64_t current, total; /* of the layer; 0: not said */
+};
+bool answer_read_work_line(const char *text, size_t length, struct work_line *line);
+
 /* manifest.json of a docker-archive. `tag` chooses among several images (may be NULL). On failure `words` says why. */
 bool answer_read_archive_manifest(const char *text, size_t length, const char *tag, char config_digest[ANSWER_ID],
                                   char words[ANSWER_WORDS]);
