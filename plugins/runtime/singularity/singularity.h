@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One opened runtime `singularity`, as its files share it. */
+#ifndef SINGULARITY_SINGULARITY_H
+#define SINGULARITY_SINGULARITY_H
+
+#include <descpipe/plugin.h>
+
+#include "tool/conversion.h"
+
+#include "version.h"
+
+struct singularity {
+    const struct descpipe_host *host;
+    char *tool;            /* absolute; NULL: not found */
+    char *cache;           /* absolute; NULL: there is no place for one */
+    const char *temporary; /* where images are unpacked while they are converted, or NULL: as the tool does */
+    bool pull_on_node;     /* images of registries are fetched by the nodes */
+    bool verify;
+    uint64_t pull_timeout_ms;
+    struct version version; /* asked for when an image is first looked for */
+};
+
+#define SINGULARITY_TOOL_MESSAGE "neither apptainer nor singularity is on this machine"
+#define SINGULARITY_TOOL_HINT                                                                                          \
+    "install Apptainer 1.0 or newer, load its module, or name the program with the option 'tool'"
+#define SINGULARITY_NODE_PREFIX "node:" /* of the handle of an image that each node pulls */
+
+void singularity_probe(void *self, struct descpipe_call *call);
+void singularity_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
+void singularity_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
+void singularity_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+
+/* What the tool's own variables begin with: "APPTAINER" or "SINGULARITY". */
+const char *singularity_prefix(const struct singularity *singularity);
+/* What the tool needs of our environment, and where it unpacks. */
+void singularity_environment(const struct singularity *singularity, struct arguments *environment);
+
+#endif
