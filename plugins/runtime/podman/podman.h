@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One opened runtime `podman`, as its files share it. */
+#ifndef PODMAN_PODMAN_H
+#define PODMAN_PODMAN_H
+
+#include <descpipe/plugin.h>
+
+#include "arguments.h"
+
+struct podman {
+    const struct descpipe_host *host;
+    char *tool;                      /* absolute; NULL: not found */
+    const char *cache;               /* for files that live while a command runs; NULL: there is no place */
+    const char *const *global_words; /* between the program and its command, never NULL */
+    const char *const *run_words;    /* after `run`, never NULL */
+    const char *network;
+    bool init, limits;
+    uint64_t pull_timeout_ms;
+};
+
+#define PODMAN_TOOL_MESSAGE "podman is not on this machine"
+#define PODMAN_TOOL_HINT "install it (Debian: apt install podman), or name it with the option 'tool'"
+#define PODMAN_NODE_PREFIX "node:" /* of the handle of an image that each node gets: node:KIND:WHAT */
+
+void podman_probe(void *self, struct descpipe_call *call);
+void podman_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
+void podman_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
+void podman_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+
+/* The program and its global words. */
+void podman_begin(const struct podman *podman, struct arguments *argv);
+/* What the client needs of our environment. */
+void podman_environment(struct arguments *environment);
+/* Is it a name that the client itself obeys? */
+bool podman_needs(const char *entry);
+
+#endif
