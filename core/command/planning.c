@@ -70,7 +70,12 @@ bool planning_build(struct planning *planning, const struct invocation *invocati
     pipeline_options_changes(options, planning->base, &changes);
     if (layers)
         pipeline_take_folders(installation->layers, &changes);
-    planning->pipeline = pipeline_read(file, &changes, &planning->problems);
+    const struct plan_request names = {.catalogue = installation->catalogue,
+                                       .layers = installation->layers,
+                                       .choices.extent = extent,
+                                       .problems = &planning->problems};
+    planning->pipeline =
+        layers ? plan_read_pipeline(file, &changes, &names) : pipeline_read(file, &changes, &planning->problems);
     return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
            build_plan(planning, options, extent);
 }

@@ -172,6 +172,10 @@ void pipeline_take_folders(const struct config_layers *layers, struct pipeline_c
 /* Reads, checks, finds stage folders and their metadata, infers the edges, sorts. Adds every problem there is. NULL
  * when any is an error. Creates nothing. */
 struct pipeline *pipeline_read(const char *path, const struct pipeline_changes *changes, struct problems *problems);
+/* The same, but with errors the model as far as it goes: fit for looking at its backends, not for a run. NULL when the
+ * file could not be read to its end. */
+struct pipeline *pipeline_read_as_it_is(const char *path, const struct pipeline_changes *changes,
+                                        struct problems *problems);
 void pipeline_free(struct pipeline *pipeline);
 DEFINE_CLEANUP(struct pipeline *, pipeline_free);
 

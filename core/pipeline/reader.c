@@ -314,11 +314,11 @@ static struct pipeline *pipeline_new(const char *path, const struct pipeline_cha
     return pipeline;
 }
 
-struct pipeline *pipeline_read(const char *path, const struct pipeline_changes *changes, struct problems *problems)
+struct pipeline *pipeline_read_as_it_is(const char *path, const struct pipeline_changes *changes,
+                                        struct problems *problems)
 {
     static const struct pipeline_changes none = {0};
     changes = changes != NULL ? changes : &none;
-    size_t errors_before = problems->errors;
     cleanup(pipeline_free) struct pipeline *pipeline = pipeline_new(path, changes, problems);
     if (pipeline == NULL)
         return NULL;
@@ -333,5 +333,12 @@ struct pipeline *pipeline_read(const char *path, const struct pipeline_changes *
         finish(&reader);
     reader_clear(&reader);
     problems_sort(problems);
+    return whole ? steal(&pipeline) : NULL;
+}
+
+struct pipeline *pipeline_read(const char *path, const struct pipeline_changes *changes, struct problems *problems)
+{
+    size_t errors_before = problems->errors;
+    cleanup(pipeline_free) struct pipeline *pipeline = pipeline_read_as_it_is(path, changes, problems);
     return problems->errors == errors_before ? steal(&pipeline) : NULL;
 }

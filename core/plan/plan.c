@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "plan/build.h"
+#include "plan/names.h"
 #include "plan/python_module.h"
 #include "plan/select.h"
 
@@ -328,7 +328,8 @@ void plan_build(const struct plan_request *request,
         plan->stages[i].selected = selected[i];
         plan->stages[i].image = UINT32_MAX;
     }
-    if (number_backends(builder) && !went_wrong(builder))
+    bool names = number_backends(builder);
+    if (plan_check_options(builder) && names && !went_wrong(builder))
         open_next_backend(builder);
     else
         finish(builder);

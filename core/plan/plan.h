@@ -81,6 +81,11 @@ struct plan_request {
     struct problems *problems; /* until done */
 };
 
+/* pipeline_read for a plan to be built: when the file has errors, those of the backends, plugins and options that it
+ * names are told with them. Of the request only catalogue, layers, choices and problems are looked at. */
+struct pipeline *plan_read_pipeline(const char *path, const struct pipeline_changes *changes,
+                                    const struct plan_request *request);
+
 /* Chooses backends, opens plugins, agrees on forms, asks what the images are, checks combinations. `done` comes once,
  * on the loop or before this returns; plan is NULL when there was an error: in problems, or in `error` for failures of
  * plugins and network. The plan belongs to whoever `done` is. */

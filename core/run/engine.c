@@ -168,7 +168,9 @@ static bool read_pipeline(struct engine *engine)
         return report_problems(engine);
     struct pipeline_changes changes = request->changes;
     pipeline_take_folders(engine->layers, &changes);
-    engine->pipeline = pipeline_read(request->pipeline, &changes, &engine->problems);
+    const struct plan_request names = {
+        .catalogue = engine->catalogue, .layers = engine->layers, .problems = &engine->problems};
+    engine->pipeline = plan_read_pipeline(request->pipeline, &changes, &names);
     return engine->pipeline != NULL || report_problems(engine);
 }
 

@@ -106,7 +106,7 @@ static const struct refusal_case refusals_here[] = {
     {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], env: {T: {secret: lost}}}\n" HERE, NULL, 2,
      "stage 'a' is given the secret 'lost': the environment has no 'DESCPIPE_NOT_SET'", NULL},
     {"pipeline: {name: p, stages: [a]}\na: {command: [\"true\"], env: {T: {secret: gone}}}\n" HERE, NULL, 2,
-     "stage 'a' is given the secret 'gone': cannot read '/nonexistent': No such file or directory", NULL},
+     "stage 'a' is given the secret 'gone': cannot read '/dev/null/gone': Not a directory", NULL},
     {"pipeline: {name: p, stages: [a]}\na:\n  command: [\"true\"]\n  mounts: [\"/nope:/nope\"]\n" HERE, NULL, 4,
      "stage 'a' mounts '/nope', which cannot be found: No such file or directory", NULL},
     {"pipeline: {name: p, stages: [a]}\na: {image: \"rootfs:/bin/sh\", command: [\"true\"]}\n" BACKENDS, "box", 2,
@@ -122,7 +122,7 @@ START_TEST(refuses_what_this_machine_has_not)
 {
     const struct refusal_case *refusal = &refusals_here[_i];
     cleanup(memory_free) char *user = temporary_path("config.yaml");
-    put_file(user, "secrets: {lost: {env: DESCPIPE_NOT_SET}, gone: {file: /nonexistent}}\n");
+    put_file(user, "secrets: {lost: {env: DESCPIPE_NOT_SET}, gone: {file: /dev/null/gone}}\n");
     cleanup(planned_clear) struct planned planned = {.search = {.backend = refusal->backend, .user_file = user}};
     planned_make(&planned, refusal->yaml);
     ck_assert_ptr_null(planned.plan);
