@@ -176,7 +176,7 @@ bool conformance_check(const struct conformance_request *request, struct text *r
     const char *folders = secure_getenv("PATH");
     cleanup(memory_free) char *path = memory_format("PATH=%s", folders ? folders : "/usr/bin:/bin");
     /* No home: a login that is tried must not land in the real one. */
-    const char *const environment[] = {path, "HOME=/nonexistent/home", "LANG=C.UTF-8", NULL};
+    const char *const environment[] = {path, "HOME=/dev/null/home", "LANG=C.UTF-8", NULL};
     *ran = false;
     tool_start(request->loop, &(struct tool_request){.argv = argv,
                                                      .environment = environment,
