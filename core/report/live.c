@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "report/block.h"
 #include "report/events.h"
 #include "report/grid.h"
 #include "report/log_file.h"
@@ -37,7 +38,7 @@ struct live {
     LIST(uint32_t) active;          /* stage numbers in the order of their first start */
     struct text above;              /* lines to print before the next block */
     size_t above_lines, above_dropped;
-    LIST(unsigned) drawn; /* width of each line of the block on the screen */
+    struct block block;
     char *phase;
     unsigned spinner;
 };
@@ -45,7 +46,7 @@ struct live {
 struct live *live_new(const struct terminal *terminal)
 {
     struct live *live = memory_allocate(sizeof *live);
-    live->terminal = terminal;
+    live->terminal = live->block.terminal = terminal;
     return live;
 }
 
@@ -60,7 +61,7 @@ void live_free(struct live *live)
         return;
     list_clear(&live->stages);
     list_clear(&live->active);
-    list_clear(&live->drawn);
+    block_clear(&live->block);
     text_clear(&live->above);
     memory_free(live->phase);
     memory_free(live);
@@ -70,11 +71,6 @@ void live_set_phase(struct live *live, const char *phase)
 {
     memory_free(live->phase);
     live->phase = memory_copy_text(phase);
-}
-
-static unsigned line_width(const struct live *live)
-{
-    return live->terminal->width > 1 ? live->terminal->width - 1 : 1; /* the last column would wrap on some terminals */
 }
 
 static void append_styled(const struct live *live, const char *style, const char *text, struct text *out)
@@ -102,7 +98,7 @@ static void say_cut(struct live *live, const char *mark_style, const char *mark,
         text_append(&live->above, " ");
         used = display_width(mark) + 1;
     }
-    unsigned width = line_width(live);
+    unsigned width = block_width(&live->block);
     display_append(&live->above, line, width > used ? width - used : 0);
     text_append(&live->above, "\x1b[K\n");
 }
@@ -262,40 +258,6 @@ void live_change(void *context, const struct run_view *view, const struct run_ch
 
 /* The block. */
 
-static void append_bar(const struct live *live, unsigned width, double share, struct text *out)
-{
-    unsigned full = share >= 1 ? width : share <= 0 ? 0 : (unsigned)(share * width);
-    bool unicode = live->terminal->unicode;
-    if (live->terminal->color)
-        text_append(out, "\x1b[36m");
-    for (unsigned i = 0; i < full; i++)
-        text_append(out, unicode ? "━" : "#");
-    if (live->terminal->color)
-        text_append(out, "\x1b[0;2m");
-    for (unsigned i = full; i < width; i++)
-        text_append(out, unicode ? (live->terminal->color ? "━" : "─") : ".");
-    if (live->terminal->color)
-        text_append(out, "\x1b[0m");
-}
-
-/* A short piece that wanders: something goes on and nobody knows how far it is. */
-static void append_wandering(const struct live *live, unsigned width, struct text *out)
-{
-    enum { PIECE = 3 };
-    unsigned span = width > PIECE ? width - PIECE : 1, at = live->spinner % (2 * span);
-    if (at > span)
-        at = 2 * span - at;
-    bool unicode = live->terminal->unicode, color = live->terminal->color;
-    for (unsigned i = 0; i < width; i++) {
-        bool lit = i >= at && i < at + PIECE;
-        if (color)
-            text_append(out, lit ? "\x1b[36m" : "\x1b[2m");
-        text_append(out, unicode ? (lit || color ? "━" : "─") : lit ? "#" : ".");
-        if (color)
-            text_append(out, "\x1b[0m");
-    }
-}
-
 /* Whole seconds: tenths would only flicker. */
 static void append_elapsed(int64_t ms, struct text *out)
 {
@@ -310,24 +272,11 @@ struct frame {
     struct text *out;
     int64_t now_ms;
     unsigned width, name_width;
-    unsigned lines;
 };
 
-/* Ends a line that was appended from `start` on and remembers how wide it is: sequences take no columns. */
 static void end_line(struct frame *frame, size_t start)
 {
-    cleanup(text_clear) struct text plain = TEXT_INIT;
-    const char *bytes = text_bytes(frame->out) + start;
-    for (size_t i = 0; bytes[i] != '\0'; i++) {
-        if (bytes[i] == '\x1b')
-            i += strcspn(bytes + i, "mK");
-        else
-            text_append_character(&plain, bytes[i]);
-    }
-    unsigned width = display_width(text_bytes(&plain));
-    list_add(&frame->live->drawn, width);
-    text_append(frame->out, "\x1b[K\n");
-    frame->lines++;
+    block_end_line(&frame->live->block, frame->out, start);
 }
 
 static void last_output(const struct run_view *view, uint32_t task, struct text *out)
@@ -387,11 +336,11 @@ static void draw_stage(struct frame *frame, uint32_t number)
                                             : task_view_wall_ms(task, frame->now_ms);
     if (frame->width >= NARROW) {
         if (stage->has_members)
-            append_bar(live, BAR_WIDTH, (double)stage_ended_tasks(stage) / stage->tasks, out);
+            bar_append(live->terminal, BAR_WIDTH, (double)stage_ended_tasks(stage) / stage->tasks, out);
         else if (stage->minutes > 0)
-            append_bar(live, BAR_WIDTH, (double)elapsed_ms / (stage->minutes * 60000.0), out);
+            bar_append(live->terminal, BAR_WIDTH, (double)elapsed_ms / (stage->minutes * 60000.0), out);
         else
-            append_wandering(live, BAR_WIDTH, out);
+            bar_append_wandering(live->terminal, BAR_WIDTH, live->spinner, out);
         text_append(out, "  ");
         used += BAR_WIDTH + 2;
     }
@@ -439,7 +388,7 @@ static void draw_overall(struct frame *frame)
         size_t total = view->tasks.count;
         uint32_t ended = run_view_ended(view), bad = run_view_bad(view);
         if (frame->width >= NARROW && total > 0) {
-            append_bar(live, BAR_WIDTH, (double)ended / (double)total, out);
+            bar_append(live->terminal, BAR_WIDTH, (double)ended / (double)total, out);
             text_append(out, "  ");
             used = BAR_WIDTH + 2;
         }
@@ -460,23 +409,6 @@ static void draw_overall(struct frame *frame)
     }
     display_append(out, text_bytes(&words), frame->width > used ? frame->width - used : 0);
     end_line(frame, start);
-}
-
-/* Rows that the lines on the screen take now, had the terminal wrapped them anew at its present width. */
-static unsigned drawn_rows(const struct live *live)
-{
-    unsigned rows = 0, width = live->terminal->width > 0 ? live->terminal->width : 1;
-    for (size_t i = 0; i < live->drawn.count; i++)
-        rows += live->drawn.items[i] > width ? (live->drawn.items[i] + width - 1) / width : 1;
-    return rows;
-}
-
-static void go_to_top(struct live *live, struct text *out)
-{
-    unsigned rows = drawn_rows(live);
-    text_append(out, "\r");
-    if (rows > 0)
-        text_format(out, "\x1b[%uA", rows);
 }
 
 static void print_above(struct live *live, struct text *out)
@@ -517,16 +449,13 @@ static unsigned name_width(const struct live *live, size_t shown, unsigned width
 
 void live_draw(struct live *live, int64_t now_ms, struct text *out)
 {
-    /* Unaware terminals ignore 2026, "show it when it is complete". */
-    text_append(out, "\x1b[?2026h\x1b[?25l");
-    go_to_top(live, out);
-    live->drawn.count = 0;
+    block_begin(&live->block, out);
     print_above(live, out);
     size_t running = refresh_active(live);
     /* The block, its overall line, the line the cursor rests on. */
     size_t room = live->terminal->height > 3 ? live->terminal->height - 2 : 1;
     size_t shown = running <= room ? running : room - 1;
-    struct frame frame = {.live = live, .out = out, .now_ms = now_ms, .width = line_width(live)};
+    struct frame frame = {.live = live, .out = out, .now_ms = now_ms, .width = block_width(&live->block)};
     frame.name_width = name_width(live, shown, frame.width);
     for (size_t i = 0; i < shown; i++)
         draw_stage(&frame, live->active.items[i]);
@@ -538,14 +467,13 @@ void live_draw(struct live *live, int64_t now_ms, struct text *out)
         end_line(&frame, start);
     }
     draw_overall(&frame);
-    text_append(out, "\x1b[J\x1b[?25h\x1b[?2026l");
+    block_end(out);
     live->spinner++;
 }
 
 void live_end(struct live *live, struct text *out)
 {
-    go_to_top(live, out);
-    live->drawn.count = 0;
+    block_leave(&live->block, out);
     print_above(live, out);
     text_append(out, "\x1b[J");
 }

@@ -2,11 +2,6 @@
 /*
  * The live view of a run on a terminal: one block at the bottom with a line per running stage, above it a line for each
  * stage that ended, which scrolls away as ordinary text.
- *
- * How it works: a frame is built in one buffer and written with one call: cursor up to the block's first line, the new
- * lines for above, the block, the rest of the screen below cleared. The cursor is hidden inside a frame only, so there
- * is no exit path that could leave it hidden. When the terminal's width changed, the rows that the old lines take now
- * are counted before going up.
  */
 #ifndef DESCPIPE_REPORT_LIVE_H
 #define DESCPIPE_REPORT_LIVE_H
