@@ -109,6 +109,12 @@ static bool ranks_are_inside(const struct launch *launch)
            (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0;
 }
 
+/* Elsewhere the scheduler's launcher starts the container once per rank. */
+static bool ranks_are_outside(const struct launch *launch)
+{
+    return launch_ranks(launch) > 1 && !ranks_are_inside(launch);
+}
+
 static const char *const *launch_command(const struct launch *launch)
 {
     struct arena_words command = {.arena = launch->request->arena};
@@ -242,6 +248,8 @@ static const char *const *launch_late_names(const struct launch *launch)
     }
     if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0)
         arena_words_add(&names, "CUDA_VISIBLE_DEVICES");
+    if (ranks_are_outside(launch))
+        arena_words_add(&names, "DESC_RANK");
     return arena_words_end(&names);
 }
 
@@ -332,7 +340,9 @@ const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const st
         .uid = getuid(),
         .gid = getgid(),
         .umask_bits = STAGE_UMASK,
-        .ranks = ranks_are_inside(&launch) ? DESCPIPE_RANKS_INSIDE : DESCPIPE_RANKS_NONE,
+        .ranks = ranks_are_inside(&launch)    ? DESCPIPE_RANKS_INSIDE
+                 : ranks_are_outside(&launch) ? DESCPIPE_RANKS_OUTSIDE
+                                              : DESCPIPE_RANKS_NONE,
         .run = request->run,
         .name = pipeline_text(plan->pipeline, launch.stage->name),
         .member = member,

@@ -42,6 +42,7 @@ static void attempt_reset(struct attempt *attempt)
     text_clear(&attempt->outcome.reason);
     text_clear(&attempt->files_reason);
     error_clear(&attempt->files_error);
+    memory_free(attempt->waits_reason);
     arena_reset(attempt->arena);
     struct arena *arena = attempt->arena;
     const struct attempt kept = *attempt;
@@ -109,6 +110,42 @@ static const char *const *copy_gpus(struct attempt *attempt, const char *const *
     return copy;
 }
 
+struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)(void *scheduler, uint64_t job),
+                             void *scheduler)
+{
+    struct attempt *attempt = attempt_new(engine);
+    attempt_reset(attempt);
+    attempt->engine = engine;
+    attempt->task = task;
+    attempt->job = walk_job(engine, task, engine->tasks[task].attempts);
+    attempt->number = engine->tasks[task].attempts;
+    attempt->scheduler_ended = ended;
+    attempt->scheduler = scheduler;
+    attempt->started_ms = clock_wall_ms();
+    const struct stage *stage = walk_stage_of(engine, task, &attempt->stage, &attempt->member);
+    attempt_name(attempt, stage);
+    struct attempt_limits limits = attempt_limits(engine, task, attempt->stage);
+    attempt->memory = limits.memory;
+    attempt->time_limit_ms = limits.time_limit_ms;
+    engine->tasks[task].state = TASK_RUNNING;
+    engine->tasks[task].attempt_slot = attempt->slot;
+    engine->running++;
+    return attempt;
+}
+
+void attempt_begin(struct attempt *attempt)
+{
+    bool here = attempt->remote == NULL; /* elsewhere its job makes the scratch folder */
+    if ((here && !scratch_make(attempt)) || !files_prepare(attempt))
+        attempt_not_started(attempt,
+                            attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
+                            attempt->files_error.message);
+    else if (attempt->has_inputs)
+        files_bring_in(attempt);
+    else
+        attempt_run(attempt);
+}
+
 bool attempt_start(void *context, uint64_t job, const struct descpipe_placement *placement,
                    void (*ended)(void *scheduler, uint64_t job), void *scheduler)
 {
@@ -118,32 +155,9 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
     uint32_t task = walk_job_task(engine, job);
     if (engine->tasks[task].state != TASK_SUBMITTED || engine->tasks[task].attempts != walk_job_attempt(engine, job))
         return false;
-    struct attempt *attempt = attempt_new(engine);
-    attempt_reset(attempt);
-    attempt->engine = engine;
-    attempt->task = task;
-    attempt->job = job;
-    attempt->number = engine->tasks[task].attempts;
-    attempt->scheduler_ended = ended;
-    attempt->scheduler = scheduler;
-    attempt->started_ms = clock_wall_ms();
-    const struct stage *stage = walk_stage_of(engine, task, &attempt->stage, &attempt->member);
-    attempt_name(attempt, stage);
+    struct attempt *attempt = attempt_make(engine, task, ended, scheduler);
     attempt->gpus = copy_gpus(attempt, placement->gpus);
-    struct attempt_limits limits = attempt_limits(engine, task, attempt->stage);
-    attempt->memory = limits.memory;
-    attempt->time_limit_ms = limits.time_limit_ms;
-    engine->tasks[task].state = TASK_RUNNING;
-    engine->tasks[task].attempt_slot = attempt->slot;
-    engine->running++;
-    if (!scratch_make(attempt) || !files_prepare(attempt))
-        attempt_not_started(attempt,
-                            attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
-                            attempt->files_error.message);
-    else if (attempt->has_inputs)
-        files_bring_in(attempt);
-    else
-        attempt_run(attempt);
+    attempt_begin(attempt);
     return true;
 }
 
@@ -251,7 +265,9 @@ void attempt_run(struct attempt *attempt)
     if (!secret_commands_are_over(attempt))
         return;
     const struct plan_stage *planned = &engine->plan->stages[attempt->stage];
-    if (engine->plan->backends[planned->backend].form == DESCPIPE_FORM_MANAGED)
+    if (attempt->remote != NULL)
+        remote_launch(attempt);
+    else if (engine->plan->backends[planned->backend].form == DESCPIPE_FORM_MANAGED)
         managed_start(attempt);
     else
         command_start(attempt);
@@ -284,6 +300,8 @@ void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms)
             attempt->kill = loop_timer(attempt->engine->loop, grace_ms, kill_now, attempt);
     } else if (attempt->container.token != NULL) {
         managed_stop(attempt, grace_ms);
+    } else if (attempt->remote != NULL && attempt->sent) {
+        remote_cancel(attempt);
     } else if (attempt->call != NULL) {
         call_cancel(attempt->call);
     }
@@ -442,17 +460,40 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
         walk_failed(engine, task, outcome->verdict);
 }
 
-static void attempt_done(struct attempt *attempt)
+static void attempt_leave_slot(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    uint32_t task = attempt->task;
-    engine->tasks[task].attempt_slot = NONE;
+    engine->tasks[attempt->task].attempt_slot = NONE;
     engine->running--;
     files_leave(attempt);
-    decide(engine, task, &attempt->outcome);
+}
+
+static void attempt_forget(struct engine *engine, struct attempt *attempt)
+{
     uint32_t slot = attempt->slot;
     attempt_reset(attempt);
     list_add(&engine->free_slots, slot);
+}
+
+static void attempt_done(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    attempt_leave_slot(attempt);
+    decide(engine, attempt->task, &attempt->outcome);
+    attempt_forget(engine, attempt);
+}
+
+void attempt_take_back(struct attempt *attempt, const char *reason)
+{
+    struct engine *engine = attempt->engine;
+    void (*scheduler_ended)(void *, uint64_t) = attempt->scheduler_ended;
+    void *scheduler = attempt->scheduler;
+    uint64_t job = attempt->job;
+    attempt_leave_slot(attempt);
+    walk_release_limit(engine, attempt->task);
+    walk_settle(engine, attempt->task, TASK_SKIPPED, reason);
+    attempt_forget(engine, attempt);
+    scheduler_ended(scheduler, job);
 }
 
 void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending)

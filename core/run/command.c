@@ -140,7 +140,7 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
     }
     attempt->session = process_pid(attempt->process);
     keeper_slot_set_pid(engine->table, attempt->keeper_slot, attempt->session);
-    record_started(attempt, NULL);
+    record_started(attempt, NULL, NULL);
     command_time_limit(attempt);
 }
 

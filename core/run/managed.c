@@ -231,7 +231,7 @@ static void running(struct attempt *attempt, const char *native_id)
     char *id = native_id != NULL ? arena_copy(attempt->arena, native_id, strlen(native_id)) : NULL;
     attempt->container =
         (struct descpipe_container){.size = sizeof attempt->container, .token = attempt->token, .native_id = id};
-    record_started(attempt, id);
+    record_started(attempt, id, NULL);
     command_time_limit(attempt);
     follow(attempt);
     if (attempt->stopped != 0)

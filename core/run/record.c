@@ -152,7 +152,17 @@ void record_queued(struct engine *engine, uint64_t job, const char *reason)
     journal_end(engine->journal);
 }
 
-void record_started(struct attempt *attempt, const char *native)
+void record_submitted(struct engine *engine, uint64_t serial, uint64_t job, const char *native)
+{
+    struct text *text = journal_begin(engine->journal, "submitted");
+    member_unsigned(text, "submission", serial);
+    member_unsigned(text, "job", job);
+    if (native != NULL)
+        member_text(text, "native", native);
+    journal_end(engine->journal);
+}
+
+void record_started(struct attempt *attempt, const char *native, const char *host)
 {
     struct text *text = journal_begin(attempt->engine->journal, "started");
     member_unsigned(text, "job", attempt->job);
@@ -162,6 +172,8 @@ void record_started(struct attempt *attempt, const char *native)
     }
     if (native != NULL)
         member_text(text, "native", native);
+    if (host != NULL)
+        member_text(text, "host", host);
     journal_end(attempt->engine->journal);
 }
 
@@ -210,7 +222,7 @@ void record_ended(struct attempt *attempt)
     }
     text_append_character(text, ']');
     member_signed(text, "started_at", attempt->started_ms);
-    member_signed(text, "finished_at", clock_wall_ms());
+    member_signed(text, "finished_at", attempt->finished_ms != 0 ? attempt->finished_ms : clock_wall_ms());
     journal_end(attempt->engine->journal);
 }
 

@@ -13,8 +13,10 @@
 
 void stop_after_failure(struct engine *engine)
 {
-    if (engine->stop == STOP_NOT)
-        engine->stop = STOP_FAILED; /* what runs ends by itself; what waits in schedulers is refused when it comes */
+    if (engine->stop != STOP_NOT)
+        return;
+    engine->stop = STOP_FAILED; /* what runs ends by itself; what waits in schedulers is refused when it comes */
+    remote_withdraw(engine);
 }
 
 static int64_t grace_of(const struct engine *engine)
@@ -28,7 +30,9 @@ static void end_attempts(struct engine *engine)
 {
     for (size_t i = 0; i < engine->attempts.count; i++) {
         struct attempt *attempt = engine->attempts.items[i];
-        if (attempt->engine != NULL && engine->tasks[attempt->task].attempt_slot == attempt->slot)
+        if (attempt->engine == NULL || engine->tasks[attempt->task].attempt_slot != attempt->slot)
+            continue;
+        if (!engine->leaves_remote || !attempt->sent)
             attempt_end_by_us(attempt, DESCPIPE_ENDED_CANCELLED, grace_of(engine));
     }
 }
@@ -73,8 +77,11 @@ static void give_up(struct engine *engine, bool all)
 static void patience_is_over(void *context)
 {
     struct engine *engine = context;
-    if (engine->walking && !engine->finished) /* else the plan is gone */
-        give_up(engine, true);
+    if (!engine->walking || engine->finished) /* the plan is gone */
+        return;
+    give_up(engine, true);
+    engine->leaves_remote = true; /* a scheduler that does not answer keeps what it has */
+    engine_finish_when_done(engine);
 }
 
 void stop_cancel(struct engine *engine, const char *by)
@@ -87,6 +94,7 @@ void stop_cancel(struct engine *engine, const char *by)
     record_request(engine, engine->cancels == 1 ? "cancel" : "cancel_now", by);
     engine->stop = STOP_CANCEL;
     engine->error.kind = ERROR_INTERRUPTED;
+    engine->leaves_remote = engine->request->on_interrupt == ON_INTERRUPT_DEFAULT && text_equal(by, "interrupt");
     if (engine->cancels == 1)
         cancel_waiting(engine);
     end_attempts(engine);

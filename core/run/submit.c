@@ -11,7 +11,8 @@
 
 #include "run/walk.h"
 
-#define BATCH 256 /* jobs of one submission: well below the journal's line limit */
+#define BATCH 256            /* jobs of one submission: well below the journal's line limit */
+#define BATCH_ELSEWHERE 2048 /* a submission is dear there; as far below it as names of usual length allow */
 #define LATER_MS 1000
 #define LATER_LIMIT_MS 60000
 
@@ -44,11 +45,10 @@ static bool may_go(struct engine *engine, uint32_t task)
     return true;
 }
 
-static struct descpipe_job *fill_job(struct engine *engine, struct submission *submission, uint32_t task)
+struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena, uint32_t task)
 {
     uint32_t number, member;
     const struct stage *stage = walk_stage_of(engine, task, &number, &member);
-    struct arena *arena = submission->arena;
     struct descpipe_resources *resources = arena_allocate(arena, sizeof *resources);
     plan_resources(engine->plan, number, resources);
     struct attempt_limits limits = attempt_limits(engine, task, number);
@@ -94,7 +94,7 @@ static void send_each(struct submission *submission)
         one->tasks = memory_allocate(sizeof *one->tasks);
         one->tasks[0] = submission->tasks[i];
         const struct descpipe_job **jobs = arena_allocate(one->arena, 2 * sizeof *jobs);
-        jobs[0] = fill_job(engine, one, submission->tasks[i]);
+        jobs[0] = submit_fill_job(engine, one->arena, submission->tasks[i]);
         one->submission = submission->submission;
         one->submission.count = 1;
         one->submission.jobs = jobs;
@@ -169,7 +169,7 @@ static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t
     for (uint32_t i = 0; i < count; i++) {
         engine->tasks[tasks[i]].state = TASK_SUBMITTED;
         engine->tasks[tasks[i]].attempts++;
-        jobs[i] = fill_job(engine, submission, tasks[i]);
+        jobs[i] = submit_fill_job(engine, submission->arena, tasks[i]);
     }
     struct text *text = record_intent_begin(engine, submission->serial);
     for (uint32_t i = 0; i < count; i++)
@@ -202,7 +202,7 @@ static uint64_t room_of(struct engine *engine, uint32_t backend)
 static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backend, struct task_heap *aside)
 {
     uint32_t count = 0;
-    uint64_t room = BATCH;
+    uint64_t room = BATCH_ELSEWHERE;
     *backend = NONE;
     while (count < room && engine->ready.count > 0) {
         uint64_t item = task_heap_pop(&engine->ready);
@@ -219,8 +219,9 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
             task_heap_push(&engine->backends[wanted].waiting, item);
             continue;
         }
+        uint64_t most = engine->backends[wanted].elsewhere ? BATCH_ELSEWHERE : BATCH;
         if (*backend == NONE)
-            room = free < BATCH ? free : BATCH;
+            room = free < most ? free : most;
         *backend = wanted;
         tasks[count++] = task;
     }
@@ -229,13 +230,15 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
 
 void submit_ready(struct engine *engine)
 {
-    uint32_t tasks[BATCH], backend;
+    uint32_t tasks[BATCH_ELSEWHERE], backend;
     struct task_heap aside = {.items = NULL};
     while (engine->stop == STOP_NOT && !engine->journal_stuck && (engine->ready.count > 0 || aside.count > 0)) {
         while (aside.count > 0)
             task_heap_push(&engine->ready, task_heap_pop(&aside));
         uint32_t count = collect(engine, tasks, &backend, &aside);
-        if (count > 0)
+        if (count > 0 && engine->backends[backend].elsewhere)
+            remote_submit(engine, backend, tasks, count);
+        else if (count > 0)
             submit_batch(engine, backend, tasks, count);
     }
     while (aside.count > 0)
@@ -255,7 +258,7 @@ void submit_changed(void *context, const struct descpipe_change *change)
     struct engine *engine = context;
     uint32_t task = walk_job_task(engine, change->job);
     if (change->job == 0 || engine->tasks[task].attempts != walk_job_attempt(engine, change->job) ||
-        engine->tasks[task].state != TASK_SUBMITTED)
+        remote_changed(engine, task, change) || engine->tasks[task].state != TASK_SUBMITTED)
         return; /* not ours, or of an attempt that is over */
     if (change->state == DESCPIPE_JOB_QUEUED)
         record_queued(engine, change->job, change->reason);

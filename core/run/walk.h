@@ -9,6 +9,8 @@
  *     attempt.c    one attempt from the scheduler's word to its verdict
  *     command.c    … whose stage is a process of ours (COMMAND)
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
+ *     remote*.c    submissions to schedulers that run stages elsewhere, and the attempts in them
+ *     job_script.c … the script of such a job, and what it says of its end
  *     secrets.c    … what only its start knows
  *     secret_command.c   … secrets that a command prints
  *     scratch.c    … its scratch folder
@@ -107,6 +109,8 @@ struct walk_backend {
     int64_t later_ms;
     bool isolated, read_only; /* what the runtime can do */
     uint32_t blind;           /* attempts whose container it cannot be asked about */
+    bool elsewhere;           /* its scheduler runs the stages itself: remote.c */
+    LIST(uint64_t) cancelled; /* jobs it is about to be asked to end */
 };
 
 struct submission {
@@ -134,6 +138,15 @@ struct attempt {
     void (*scheduler_ended)(void *scheduler, uint64_t job);
     void *scheduler;
     const char *const *gpus;
+    struct remote *remote;               /* the submission it goes elsewhere with, or NULL */
+    uint32_t position;                   /* in it */
+    const struct descpipe_job *job_made; /* in its submission's arena */
+    bool ready, sent;                    /* its job is written; its scheduler may have it */
+    bool seen_running;
+    const char *outcome_path;  /* where its job says how it ended */
+    char *waits_reason;        /* the last that its scheduler said it waits for */
+    int64_t finished_ms;       /* by a witness elsewhere; 0: when we hear of it */
+    int64_t patience_until_ms; /* its scheduler says that it is over, its job has not said so yet */
     int keeper_slot;
     struct process *process;
     pid_t session;                /* 0: none */
@@ -219,6 +232,8 @@ struct engine {
     struct walk_image *images;
     struct walk_backend *backends;
     struct task_heap ready;
+    struct remote *remotes; /* submissions elsewhere that are not over */
+    bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
     uint32_t *configs_order; /* pipeline->configs by stage and tag */
@@ -273,6 +288,7 @@ void submit_changed(void *context, const struct descpipe_change *change);
 void submit_blind(void *context, const char *message);
 void submit_room_again(struct engine *engine, uint32_t backend);
 void submit_prepare_image(struct engine *engine, uint32_t image);
+struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena, uint32_t task);
 
 /* attempt.c */
 struct attempt_limits {
@@ -292,10 +308,28 @@ void attempt_not_started_with(struct attempt *attempt, int exit_code, const char
 /* Its stage has ended and all evidence is in. */
 void attempt_ended(struct attempt *attempt);
 void attempt_run(struct attempt *attempt); /* its files are in place */
+/* It was never begun, and shall not be: skipped. */
+void attempt_take_back(struct attempt *attempt, const char *reason);
 /* A task that never got as far as an attempt: verdict from one ending. */
 void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending);
 bool attempt_open_logs(struct attempt *attempt, struct error *error);
 void attempt_close_logs(struct attempt *attempt);
+
+/* An attempt of a task that has just got its next number, in a slot of its own. */
+struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)(void *scheduler, uint64_t job),
+                             void *scheduler);
+void attempt_begin(struct attempt *attempt); /* its files, then attempt_run */
+
+/* remote.c, remote_watch.c */
+/* One submission of tasks whose attempts have been counted; it is sent when all of them are ready. */
+void remote_submit(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count);
+void remote_launch(struct attempt *attempt);
+void remote_cancel(struct attempt *attempt); /* together with others of this round of the loop */
+void remote_withdraw(struct engine *engine); /* what waits in schedulers elsewhere does not start */
+/* False: it is not about an attempt elsewhere. */
+bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_change *change);
+uint32_t remote_in_progress(const struct engine *engine); /* attempts that a scheduler elsewhere has */
+void remote_end(struct engine *engine);                   /* forgets the submissions; what runs goes on */
 
 /* command.c */
 const struct descpipe_stage *command_stage(struct attempt *attempt); /* what the runtime gets of it */
@@ -360,7 +394,8 @@ struct text *record_intent_begin(struct engine *engine, uint64_t serial);
 void record_intent_job(struct engine *engine, struct text *text, uint32_t task, bool first);
 void record_intent_end(struct engine *engine, struct text *text);
 void record_queued(struct engine *engine, uint64_t job, const char *reason);
-void record_started(struct attempt *attempt, const char *native);
+void record_submitted(struct engine *engine, uint64_t serial, uint64_t job, const char *native);
+void record_started(struct attempt *attempt, const char *native, const char *host); /* NULL: none; this machine */
 void record_ended(struct attempt *attempt);
 struct record_retry {
     int64_t at_ms; /* 0: none */

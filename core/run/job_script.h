@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A job that runs elsewhere: the POSIX script that does it all without descpipe, and the small file in which it says
+ * how it ended.
+ *
+ * Called as `/bin/sh SCRIPT`; its standard streams are the stage's. From its scheduler's plugin it may get
+ *     DESCPIPE_LAUNCHER   a script: `sh LAUNCHER ranks ARGV` starts ARGV once per rank with DESCPIPE_RANK and
+ *                         DESCPIPE_SIZE set, `sh LAUNCHER nodes ARGV` once per node; needed when ranks start outside
+ * It ends with the stage's exit status, 128 + n for one that signal n ended.
+ *
+ * The outcome file has lines `name=value`: phase (setup, run, end), host, started, finished (seconds since the epoch),
+ * exit, stopped (the signal that asked the job to end). It is replaced as a whole, so a reader finds an old or a new
+ * one. A job that was ended by force leaves `phase=run`.
+ */
+#ifndef DESCPIPE_RUN_JOB_SCRIPT_H
+#define DESCPIPE_RUN_JOB_SCRIPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+#define OUTCOME_LIMIT 4096 /* bytes; a longer one is none of ours */
+
+struct job_script {
+    const char *path;      /* of the script itself */
+    const char *outcome;   /* absolute */
+    const char *secrets;   /* absolute, what job_script_print_exports made; removed at the end; or NULL */
+    const char *scratch;   /* a folder that is made on the node and removed at the end; or NULL */
+    const char *directory; /* to start argv in, or NULL */
+    const char *const *argv;
+    const char *const *environment; /* "NAME=value", complete */
+    const char *const *late_names;  /* of these the job's own environment knows some: CUDA_VISIBLE_DEVICES, DESC_RANK */
+    const char *late_prefix;        /* in front of their names; or NULL */
+    const char *const *setup;       /* once per node before, or NULL */
+    bool ranks_outside;             /* the launcher starts argv once per rank */
+};
+
+/* Appends the script. False with an error when something cannot be said in one (a variable's name). */
+bool job_script_print(const struct job_script *script, struct text *text, struct error *error);
+/* Appends lines that set `pairs` ("NAME=value"), for the secrets file. */
+bool job_script_print_exports(const char *const *pairs, struct text *text, struct error *error);
+
+enum job_phase { JOB_PHASE_NONE = 0, JOB_PHASE_SETUP, JOB_PHASE_RUN, JOB_PHASE_END };
+struct job_outcome {
+    enum job_phase phase; /* NONE: there is no (whole) file */
+    int exit_code;        /* -1: it does not say */
+    bool stopped;         /* it was asked to end */
+    int64_t started_at_ms, finished_at_ms;
+    char host[256];
+};
+/* Reads what is there now. Unknown names are passed over. */
+void job_outcome_read(const char *path, struct job_outcome *outcome);
+
+#endif

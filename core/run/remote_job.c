@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a job elsewhere is made of: its script, the secrets beside it, and what its scheduler hears of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "run/job_script.h"
+#include "run/remote.h"
+
+#define NODE_SCRATCH "/tmp" /* of the node; it must be known before the node is */
+
+static char *job_path(const struct remote *remote, const char *what, uint32_t position, const char *suffix)
+{
+    return memory_format("%s/%s.%u%s", remote->folder, what, position, suffix);
+}
+
+/* What the node must not find in a script that sites keep: a file of its own. */
+static bool write_secrets(struct attempt *attempt, const struct descpipe_form *form, const char *path, bool *any,
+                          struct error *error)
+{
+    static const char *const none[] = {NULL};
+    struct descpipe_stage secrets = *attempt->launched;
+    const char **names = arena_allocate(attempt->arena, sizeof(char *)), *const *all = secrets.late_names;
+    size_t count = 0;
+    for (size_t i = 0; all != NULL && all[i] != NULL; i++)
+        count++;
+    names = arena_allocate(attempt->arena, (count + 1) * sizeof *names);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(all[i], "CUDA_VISIBLE_DEVICES") && !text_equal(all[i], "DESC_RANK"))
+            names[kept++] = all[i];
+    secrets.late_names = names;
+    *any = kept > 0;
+    if (kept == 0)
+        return true;
+    const char *const *pairs = late_environment(attempt, &secrets, form->late_prefix, none, error);
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    bool written = pairs != NULL && job_script_print_exports(pairs, &text, error) &&
+                   file_write(path, text_bytes(&text), text.length, 0600, error);
+    if (text.bytes != NULL)
+        explicit_bzero(text.bytes, text.length);
+    return written;
+}
+
+static bool write_script(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
+{
+    const struct remote *remote = attempt->remote;
+    cleanup(memory_free) char *path = job_path(remote, "job", attempt->position, ".sh");
+    cleanup(memory_free) char *secrets = job_path(remote, "secrets", attempt->position, "");
+    cleanup(memory_free) char *outcome = job_path(remote, "outcome", attempt->position, "");
+    bool has_secrets = false;
+    if (!write_secrets(attempt, form, secrets, &has_secrets, error))
+        return false;
+    attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
+    const struct job_script script = {.path = path,
+                                      .outcome = outcome,
+                                      .secrets = has_secrets ? secrets : NULL,
+                                      .scratch = attempt->scratch,
+                                      .directory = form->directory,
+                                      .argv = form->argv,
+                                      .environment = form->environment,
+                                      .late_names = attempt->launched->late_names,
+                                      .late_prefix = form->late_prefix,
+                                      .setup = form->setup,
+                                      .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE};
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
+}
+
+static const char *const *copy_words(struct arena *arena, const char *const *words)
+{
+    size_t count = 0;
+    while (words != NULL && words[count] != NULL)
+        count++;
+    if (count == 0)
+        return NULL;
+    const char **copy = arena_allocate(arena, (count + 1) * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = arena_copy(arena, words[i], strlen(words[i]));
+    return copy;
+}
+
+/* What a scheduler's plugin may want of the form beside the script. */
+static struct descpipe_form *copy_form(struct arena *arena, const struct descpipe_form *form)
+{
+    struct descpipe_form *copy = arena_allocate(arena, sizeof *copy);
+    *copy = (struct descpipe_form){.size = sizeof *copy,
+                                   .form = form->form,
+                                   .argv = copy_words(arena, form->argv),
+                                   .directives = copy_words(arena, form->directives)};
+    return copy;
+}
+
+static void fill_job(struct attempt *attempt, const struct descpipe_form *form)
+{
+    struct remote *remote = attempt->remote;
+    struct arena *arena = remote->arena;
+    const struct engine *engine = remote->engine;
+    cleanup(memory_free) char *script = job_path(remote, "job", attempt->position, ".sh");
+    cleanup(memory_free) char *log =
+        memory_format("%s/logs/%03u/%s.", engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
+    cleanup(memory_free) char *output = memory_format("%sout", log), *error = memory_format("%serr", log);
+    struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
+    job->form = copy_form(arena, form);
+    job->script = arena_copy(arena, script, strlen(script));
+    job->output_path = arena_copy(arena, output, strlen(output));
+    job->error_path = arena_copy(arena, error, strlen(error));
+    attempt->job_made = job;
+}
+
+bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
+{
+    if (!write_script(attempt, form, error))
+        return false;
+    fill_job(attempt, form);
+    return true;
+}
+
+const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remote *remote)
+{
+    const struct descpipe_job *from = attempt->job_made;
+    struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
+    job->form = copy_form(remote->arena, from->form);
+    job->script = arena_copy(remote->arena, from->script, strlen(from->script));
+    job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
+    job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));
+    return job;
+}
+
+void remote_choose_scratch(struct attempt *attempt)
+{
+    const struct engine *engine = attempt->engine;
+    struct descpipe_resources resources;
+    plan_resources(engine->plan, attempt->stage, &resources);
+    if (resources.scratch == 0)
+        return;
+    cleanup(memory_free) char *path =
+        memory_format(NODE_SCRATCH "/descpipe-%s-%llu", engine->folder.id, (unsigned long long)attempt->job);
+    attempt->scratch = arena_copy(attempt->arena, path, strlen(path));
+}
