@@ -65,7 +65,6 @@ struct document_build {
     struct symbols *top_symbols; /* of the streamed top mapping; own_symbols when the reader lends none */
     struct symbols *own_symbols;
     LIST(struct key_place) top_places; /* by symbol; line 0: not met */
-    symbol top_key;                    /* the last one */
 };
 
 static inline struct place build_place(const struct document_build *build, uint32_t line, uint32_t column)

@@ -72,19 +72,9 @@ static void report_duplicate(struct document_build *build, const struct build_ev
                 "the key '%.200s' is already given at %s:%u:%u", event->text, build->file, first.line, first.column);
 }
 
-/* Sections mostly stand in the order in which the reader met their names before: the next symbol is tried first, for a
- * look into a large table costs more than a comparison. */
-static symbol top_symbol(struct document_build *build, const struct build_event *event)
-{
-    symbol next = build->top_key + 1;
-    if (next < symbols_count(build->top_symbols) && strcmp(symbol_text(build->top_symbols, next), event->text) == 0)
-        return next;
-    return symbol_intern(build->top_symbols, event->text, event->length);
-}
-
 bool build_note_top_key(struct document_build *build, const struct build_event *event)
 {
-    symbol key = build->top_key = top_symbol(build, event);
+    symbol key = symbol_intern(build->top_symbols, event->text, event->length);
     while (build->top_places.count <= key)
         (void)list_grow(&build->top_places);
     struct key_place *first = &build->top_places.items[key];
