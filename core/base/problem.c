@@ -172,19 +172,24 @@ static void append_position(struct text *out, const char *name, uint32_t number)
         text_append(out, "null");
 }
 
+void problem_append_json(const struct problem *problem, struct text *out)
+{
+    text_append(out, "{\"level\": ");
+    text_append_json(out, problem_level_name(problem->level));
+    append_json_member(out, "file", problem->file);
+    append_position(out, "line", problem->line);
+    append_position(out, "column", problem->column);
+    append_json_member(out, "message", problem->message);
+    append_json_member(out, "hint", problem->hint);
+    text_append_character(out, '}');
+}
+
 void problems_print_json(const struct problems *problems, struct text *out)
 {
     text_append(out, "{\"problems\": [");
     for (size_t i = 0; i < problems->count; i++) {
-        const struct problem *problem = &problems->items[i];
-        text_append(out, i > 0 ? ",\n  {\"level\": " : "\n  {\"level\": ");
-        text_append_json(out, problem_level_name(problem->level));
-        append_json_member(out, "file", problem->file);
-        append_position(out, "line", problem->line);
-        append_position(out, "column", problem->column);
-        append_json_member(out, "message", problem->message);
-        append_json_member(out, "hint", problem->hint);
-        text_append_character(out, '}');
+        text_append(out, i > 0 ? ",\n  " : "\n  ");
+        problem_append_json(&problems->items[i], out);
     }
     text_append(out, problems->count > 0 ? "\n]}\n" : "]}\n");
 }

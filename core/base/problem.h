@@ -45,6 +45,8 @@ void problems_sort(struct problems *problems);
 const char *problem_level_name(enum problem_level level); /* "error", "warning", "note" */
 /* Human text, one or two lines each ("  hint: ..."), appended. */
 void problems_print(const struct problems *problems, struct text *out);
+/* {level, file, line, column, message, hint}, without a newline, appended. */
+void problem_append_json(const struct problem *problem, struct text *out);
 /* {"problems": [{level, file, line, column, message, hint}]} as docs/cli says, appended. */
 void problems_print_json(const struct problems *problems, struct text *out);
 

@@ -86,6 +86,26 @@ int command_fail(const struct error *error)
     return error_exit_status(error->kind);
 }
 
+int command_refuse(struct invocation *invocation, struct problems *problems, const struct error *error)
+{
+    struct problems none = {0};
+    problems = problems != NULL ? problems : &none;
+    problems_sort(problems);
+    int status = error_exit_status(ERROR_INPUT);
+    cleanup(text_clear) struct text said = TEXT_INIT;
+    if (problems->errors > 0 || !invocation->globals.quiet)
+        problems_print(problems, &said);
+    descriptor_write(STDERR_FILENO, text_bytes(&said), said.length, NULL);
+    if (error != NULL && error->kind != ERROR_NONE) {
+        problem_from_error(problems, error);
+        status = command_fail(error);
+    }
+    if (invocation->json)
+        problems_print_json(problems, &invocation->output.text);
+    problems_clear(&none);
+    return status;
+}
+
 int command_finish(struct invocation *invocation, int status)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -170,6 +190,8 @@ static void print_main_help(struct text *out)
              "  descpipe run pipeline.yaml --runtime docker\n"
              "  descpipe status\n"
              "  descpipe logs -f tomography\n"
+             "\nWith --json standard output is JSON whatever happens: what a command cannot do is told there as\n"
+             "{\"problems\": [...]} too ('run': events). Only a wrong command line leaves it empty.\n"
              "\nExit status: 0 done, 1 a check differs, 2 usage or bad input, 3 plugin, 4 network, 5 a stage failed,\n"
              "6 system, 7 interrupted, 70 a bug. 'descpipe COMMAND --help' says more about a command.\n");
 }
@@ -203,6 +225,14 @@ static int unknown_command(const char *name, const struct command *list, const c
     return command_fail(&error);
 }
 
+static bool wants_json(const struct command *command, const void *values)
+{
+    for (const struct argument_option *option = command->options; option != NULL && option->name != NULL; option++)
+        if (option->kind == ARGUMENT_FLAG && strcmp(option->name, "json") == 0)
+            return *(const bool *)((const char *)values + option->offset);
+    return false;
+}
+
 /* Everything after the command's name, then the command itself. */
 static int run_command(const struct command *parent, const struct command *command, int argc, char **argv, int at,
                        struct invocation *invocation)
@@ -221,6 +251,7 @@ static int run_command(const struct command *parent, const struct command *comma
         command_print_help(parent, command, &invocation->output.text);
         return command_finish(invocation, 0);
     }
+    invocation->json = wants_json(command, invocation->values);
     command_print_usage(parent, command, &usage);
     if (!arguments_check_words(command->positionals, &invocation->words, text_bytes(&usage), &error))
         return command_fail(&error);

@@ -8,6 +8,7 @@
 #ifndef DESCPIPE_COMMAND_COMMAND_H
 #define DESCPIPE_COMMAND_COMMAND_H
 
+#include "base/problem.h"
 #include "command/arguments.h"
 #include "report/output.h"
 #include "report/terminal.h"
@@ -25,6 +26,7 @@ struct invocation {
     struct words words;       /* what is no option, checked against the command's positionals */
     struct output output;     /* standard output */
     struct terminal terminal; /* what standard output is */
+    bool json;                /* --json was given */
 };
 
 struct command {
@@ -58,6 +60,11 @@ int command_fail(const struct error *error);
 int command_finish(struct invocation *invocation, int status);
 /* The first words, NULL when there are fewer. */
 const char *command_word(const struct invocation *invocation, size_t number);
+
+/* What a command does that cannot give its result: says why on standard error, and with --json on standard output too,
+ * as {"problems": [...]}. `problems` (they are printed first) and `error` may be NULL or empty. Returns the exit
+ * status, the error's before that of problems. */
+int command_refuse(struct invocation *invocation, struct problems *problems, const struct error *error);
 
 extern const struct command command_run, command_check, command_plan, command_status, command_runs, command_logs,
     command_cancel, command_plugins, command_doctor, command_config, command_schema, command_completion;

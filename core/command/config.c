@@ -67,9 +67,9 @@ static int run_config(struct invocation *invocation)
     struct config_search search = {0};
     installation_search(&installation, &search);
     bool read = installation_read_layers(&installation, &search, &problems);
-    int status = command_print_problems(&problems, invocation->globals.quiet);
     if (!read)
-        return status != 0 ? status : error_exit_status(ERROR_INPUT);
+        return command_refuse(invocation, &problems, NULL);
+    int status = command_print_problems(&problems, invocation->globals.quiet);
     cleanup(text_clear) struct text json = TEXT_INIT;
     config_layers_print(installation.layers, true, &json);
     if (values->json) {

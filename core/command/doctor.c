@@ -295,11 +295,11 @@ static int run_doctor(struct invocation *invocation)
     installation_search(&examination.installation, &search);
     if (!installation_open(&examination.installation, invocation, &error) ||
         !installation_open_host(&examination.installation, &error))
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     bool read = installation_read_layers(&examination.installation, &search, &problems);
-    int status = command_print_problems(&problems, invocation->globals.quiet);
     if (!read)
-        return status;
+        return command_refuse(invocation, &problems, NULL);
+    command_print_problems(&problems, invocation->globals.quiet);
     examine(&examination);
     if (values->json)
         print_json(&examination, &invocation->output.text);

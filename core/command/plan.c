@@ -23,11 +23,9 @@ int command_print_plan(struct invocation *invocation, const struct pipeline_opti
 {
     cleanup(planning_clear) struct planning planning = {0};
     bool planned = planning_build(&planning, invocation, pipeline_options, command_word(invocation, 0), PLAN_WHOLE);
-    command_print_problems(&planning.problems, invocation->globals.quiet);
-    if (planning.error.kind != ERROR_NONE)
-        return command_fail(&planning.error);
     if (!planned)
-        return planning_status(&planning);
+        return command_refuse(invocation, &planning.problems, &planning.error);
+    command_print_problems(&planning.problems, invocation->globals.quiet);
     if (!json) {
         plan_print(planning.plan, &invocation->output.text);
         return 0;

@@ -93,7 +93,7 @@ static int run_list(struct invocation *invocation)
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(installation_clear) struct installation installation = {0};
     if (!installation_open(&installation, invocation, &error))
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     size_t count;
     const struct plugin_entry *const *entries = plugin_catalogue_entries(installation.catalogue, &count);
     struct text *out = &invocation->output.text;
@@ -149,12 +149,12 @@ static int run_show(struct invocation *invocation)
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(installation_clear) struct installation installation = {0};
     if (!installation_open(&installation, invocation, &error))
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     cleanup(memory_free) char *path = plugin_path(&installation, command_word(invocation, 0), &error);
     installation.loop = path != NULL ? loop_new(&error) : NULL;
     if (installation.loop == NULL ||
         !child_show_plugin(installation.loop, path, values->json, &invocation->output.text, &error))
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     return 0;
 }
 
@@ -164,16 +164,16 @@ static int run_check(struct invocation *invocation)
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(installation_clear) struct installation installation = {0};
     if (!installation_open(&installation, invocation, &error))
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     cleanup(memory_free) char *path = plugin_path(&installation, command_word(invocation, 0), &error);
     installation.loop = path != NULL ? loop_new(&error) : NULL;
     if (installation.loop == NULL)
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     bool ran = false;
     const struct conformance_request request = {.loop = installation.loop, .path = path, .json = values->json};
     if (conformance_check(&request, &invocation->output.text, &ran, &error))
         return 0;
-    return ran ? error_exit_status(ERROR_PLUGIN) : command_fail(&error);
+    return ran ? error_exit_status(ERROR_PLUGIN) : command_refuse(invocation, NULL, &error);
 }
 
 static const struct command subcommands[] = {

@@ -70,6 +70,9 @@ struct show {
     struct loop_watch *news, *notices;
     int notice_pipe;    /* engine's messages; -1 */
     struct text notice; /* an unfinished line of them */
+    int problem_pipe;   /* MODE_JSON: its problems, one JSON object a line; -1 */
+    struct text problem;
+    struct loop_watch *problems;
     unsigned interrupts;
     bool ended, left;
 };
@@ -147,6 +150,29 @@ static void notices_came(void *context, unsigned events)
         text_append(&show->notice, rest);
 }
 
+/* MODE_JSON: what the engine finds wrong, as events. */
+static void problems_came(void *context, unsigned events)
+{
+    struct show *show = context;
+    struct text *all = &show->problem, *out = &show->invocation->output.text;
+    char buffer[4096];
+    (void)events;
+    ssize_t got;
+    while ((got = read(show->problem_pipe, buffer, sizeof buffer)) > 0)
+        text_append_bytes(all, buffer, (size_t)got);
+    size_t start = 0;
+    for (const char *newline; (newline = memchr(text_bytes(all) + start, '\n', all->length - start)) != NULL;) {
+        size_t length = (size_t)(newline - (text_bytes(all) + start));
+        cleanup(memory_free) char *line = memory_copy_bytes(text_bytes(all) + start, length);
+        event_append_problem_json(clock_wall_ms(), line, out);
+        start += length + 1;
+    }
+    cleanup(memory_free) char *rest = memory_copy_text(text_bytes(all) + start);
+    text_reset(all);
+    text_append(all, rest);
+    flush(show);
+}
+
 /* The engine's news. */
 
 static void folder_known(struct show *show)
@@ -154,6 +180,8 @@ static void folder_known(struct show *show)
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (show->view != NULL)
         return;
+    if (show->problem_pipe >= 0) /* they come before all that the run does */
+        problems_came(show, 0);
     show->view = run_view_open(show->front.folder, 0, &error);
     if (show->view == NULL) {
         log_error(&error);
@@ -272,10 +300,27 @@ static bool start_behind_pipe(struct show *show, const struct run_request *reque
     return started;
 }
 
-static bool start(struct show *show, const struct run_request *request, struct error *error)
+/* The pipe stays open in the keeper for the run's life: it never ends, and needs no end. */
+static bool start_with_problem_pipe(struct show *show, struct run_request *request, struct error *error)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_system(error, "cannot make a pipe for the engine's problems");
+    request->tells_problems = true;
+    request->problems = ends[1];
+    bool started = run_start(request, &show->front, error);
+    close(ends[1]);
+    show->problem_pipe = ends[0];
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return started;
+}
+
+static bool start(struct show *show, struct run_request *request, struct error *error)
 {
     bool mixed = show->mode == MODE_LIVE && isatty(STDERR_FILENO) == 1; /* messages would fall into the block */
-    bool started = mixed ? start_behind_pipe(show, request, error) : run_start(request, &show->front, error);
+    bool started = mixed                     ? start_behind_pipe(show, request, error)
+                   : show->mode == MODE_JSON ? start_with_problem_pipe(show, request, error)
+                                             : run_start(request, &show->front, error);
     if (!started)
         return false;
     show->loop = loop_new(error);
@@ -293,8 +338,28 @@ static bool start(struct show *show, const struct run_request *request, struct e
         if (mixed)
             show->notices = loop_watch(show->loop, show->notice_pipe, LOOP_READABLE, notices_came, show);
     }
+    if (show->mode == MODE_JSON)
+        show->problems = loop_watch(show->loop, show->problem_pipe, LOOP_READABLE, problems_came, show);
     show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
     return true;
+}
+
+/* As an event, for that is what the lines of `run --json` are. */
+static void tell_as_event(struct invocation *invocation, const struct error *error)
+{
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(text_clear) struct text object = TEXT_INIT;
+    if (!invocation->json)
+        return;
+    problem_from_error(&problems, error);
+    problem_append_json(&problems.items[0], &object);
+    event_append_problem_json(clock_wall_ms(), text_bytes(&object), &invocation->output.text);
+}
+
+static int refuse(struct invocation *invocation, const struct error *error)
+{
+    tell_as_event(invocation, error);
+    return command_fail(error);
 }
 
 /* A run that fails says why, also when the one that knew is dead. */
@@ -312,12 +377,14 @@ static void tell_death(const struct show *show)
         error_hint(&error, "stages that run go on: 'descpipe status %s' shows them, 'descpipe cancel %s' ends them",
                    show->view->run != NULL ? show->view->run : show->view->folder,
                    show->view->run != NULL ? show->view->run : show->view->folder);
-    log_error(&error);
+    refuse(show->invocation, &error);
 }
 
 static void finish(struct show *show)
 {
     struct output *output = &show->invocation->output;
+    if (show->problem_pipe >= 0)
+        problems_came(show, 0);
     if (show->view != NULL)
         run_view_read(show->view, 0, changed, show);
     if (show->mode == MODE_LIVE) {
@@ -344,12 +411,15 @@ static void show_clear(struct show *show)
 {
     loop_unwatch(show->news);
     loop_unwatch(show->notices);
+    loop_unwatch(show->problems);
     loop_timer_stop(show->tick);
     live_free(show->live);
     run_view_free(show->view);
     loop_free(show->loop);
     descriptor_close(show->notice_pipe);
     text_clear(&show->notice);
+    descriptor_close(show->problem_pipe);
+    text_clear(&show->problem);
     run_front_clear(&show->front);
 }
 
@@ -376,11 +446,11 @@ static int run_run(struct invocation *invocation)
     cleanup(memory_free) char *base = NULL;
     struct run_request request = {0};
     if (!request_fill(invocation, &installation, &base, &request, &error))
-        return command_fail(&error);
+        return refuse(invocation, &error);
     cleanup(show_clear) struct show show = {
-        .invocation = invocation, .mode = choose_mode(invocation), .notice_pipe = -1};
+        .invocation = invocation, .mode = choose_mode(invocation), .notice_pipe = -1, .problem_pipe = -1};
     if (!start(&show, &request, &error))
-        return command_fail(&error);
+        return refuse(invocation, &error);
     loop_run(show.loop, NULL, NULL);
     finish(&show);
     if (show.interrupts > 1)

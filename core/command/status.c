@@ -31,7 +31,7 @@ static int run_status(struct invocation *invocation)
     cleanup(run_view_free) struct run_view *view =
         chosen_run_open(command_word(invocation, 0), values->json ? RUN_VIEW_EVIDENCE : 0, &error);
     if (view == NULL)
-        return command_fail(&error);
+        return command_refuse(invocation, NULL, &error);
     if (values->json) {
         status_write_json(view, &invocation->output);
         return 0;

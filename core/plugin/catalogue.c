@@ -249,7 +249,9 @@ static void say_not_found(const struct plugin_catalogue *catalogue, const char *
     error_set(error, ERROR_PLUGIN, "there is no plugin %s/%s: looked for '%s-%s.so' in %s", kind, name, kind, name,
               text_bytes(&places));
     const char *nearest = text_nearest(name, words_list(&names));
-    if (nearest)
+    if (!identity_is_kind(kind))
+        error_hint(error, "the kinds of plugins are scheduler, runtime and registry");
+    else if (nearest)
         error_hint(error, "did you mean '%s'?", nearest);
     else if (names.count == 0)
         error_hint(error, "there is no %s at all here: is descpipe installed completely?", kind);

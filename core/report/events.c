@@ -11,6 +11,8 @@ const char event_documentation[] =
     "Every line of --json has \"event\" and \"at\" (2026-11-21T06:30:00.123Z); those of a\n"
     "task also \"stage\", \"member\" (null without members), \"attempt\" and \"job\". What is\n"
     "not known is null. Members may be added, never renamed.\n"
+    "  problem           level (error, warning, note), file, line, column, message,\n"
+    "                    hint; of the file, or of what ended the run\n"
     "  run-started       run, pipeline, folder, host, tasks\n"
     "  run-resumed       run, folder, host\n"
     "  image             image, failure (null: it is ready)\n"
@@ -167,6 +169,13 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
         break;
     }
     text_append(out, "}\n");
+}
+
+void event_append_problem_json(int64_t at_ms, const char *problem, struct text *out)
+{
+    text_append(out, "{\"event\":\"problem\",\"at\":\"");
+    clock_append_stamp(out, at_ms);
+    text_format(out, "\",%s\n", problem + 1); /* behind its '{' */
 }
 
 /* Plain lines. */

@@ -14,6 +14,10 @@ extern const char event_documentation[]; /* lines of at most 80 columns, the las
 
 /* One line with its newline, appended. */
 void event_append_json(const struct run_view *view, const struct run_change *change, struct text *out);
+/* Likewise, of a problem that was found before the run began or that ended it: `problem` as problem_append_json wrote
+ * it.
+ */
+void event_append_problem_json(int64_t at_ms, const char *problem, struct text *out);
 /* One line for people: "06:30:00 [3/12] tomography: OK, 12.3 s ...". `quiet`: only what failed and the end. */
 void event_append_plain(const struct run_view *view, const struct run_change *change, bool quiet, struct text *out);
 /* What cannot be asked, or that it answers again: of a RUN_EVENT_BLIND. */

@@ -140,10 +140,32 @@ static bool next_round(void *context)
     return !engine->finished;
 }
 
+/* To whoever wants them as JSON. Nobody may read there any more: that is no failure of the run. */
+static void tell_problems(const struct run_request *request, const struct problems *problems)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    for (size_t i = 0; i < problems->count; i++) {
+        problem_append_json(&problems->items[i], &text);
+        text_append_character(&text, '\n');
+    }
+    if (request->tells_problems && text.length > 0)
+        descriptor_write(request->problems, text.bytes, text.length, NULL);
+}
+
+static void tell_error(const struct engine *engine)
+{
+    cleanup(problems_clear) struct problems problems = {0};
+    problem_from_error(&problems, &engine->error);
+    tell_problems(engine->request, &problems);
+    log_error(&engine->error);
+}
+
 /* Prints what was found; false when there is an error among it. */
 static bool report_problems(struct engine *engine)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
+    problems_sort(&engine->problems);
+    tell_problems(engine->request, &engine->problems);
     problems_print(&engine->problems, &text);
     if (text.length > 0)
         descriptor_write(STDERR_FILENO, text.bytes, text.length, NULL);
@@ -396,7 +418,7 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
         walk(engine);
     int status = exit_status(engine);
     if (engine->error.message != NULL)
-        log_error(&engine->error);
+        tell_error(engine);
     /* Whoever waits for the front's end may start the next run at once. */
     if (!engine->lease_lost)
         journal_close(steal(&engine->journal));

@@ -29,6 +29,8 @@ struct run_request {
     struct plugin_search plugins;
     const char *policy_folder; /* the site's, or NULL */
     const char *version;       /* of the program, for the journal */
+    bool tells_problems;       /* what is printed to standard error goes to `problems` too, ... */
+    int problems;              /* ... one JSON object a line (problem_append_json) */
     bool keep_going;
     enum on_interrupt on_interrupt;
     int64_t time_limit_ms; /* of every stage, instead of its `minutes`: for tests; 0: none */

@@ -160,7 +160,7 @@ START_TEST(check_prints_every_problem_or_that_there_is_none)
     ck_assert_str_eq(text_bytes(&good.out), "no problems in 'good.yaml' (2 stages)\n");
     cleanup(result_clear) struct result bad = with_plugins("check bad.yaml");
     ck_assert_int_eq(bad.status, 2);
-    ck_assert_has(&bad.out, "bad.yaml:5:");
+    ck_assert_has(&bad.out, "bad.yaml:6:16: error: stage 'a' depends on 'nobody'");
     ck_assert_has(&bad.out, "bad.yaml:7:3: error: a stage has no key 'cpsu'");
     ck_assert_has(&bad.out, " in 'bad.yaml'\n");
     cleanup(result_clear) struct result json = with_plugins("check --json bad.yaml");
@@ -174,7 +174,7 @@ START_TEST(check_prints_every_problem_or_that_there_is_none)
     cleanup(result_clear) struct result run = with_plugins("run bad.yaml");
     ck_assert_int_eq(run.status, 2);
     ck_assert_str_eq(text_bytes(&run.out), "");
-    ck_assert_has(&run.err, "bad.yaml:5:");
+    ck_assert_has(&run.err, "bad.yaml:6:16: error: stage 'a' depends on 'nobody'");
     cleanup(memory_free) char *working = path_join(program_folder, "work");
     ck_assert(!file_exists(working));
     cleanup(result_clear) struct result none = with_plugins("check nowhere.yaml");
