@@ -92,7 +92,8 @@ static void end_of_run_again(void *context)
     end_of_run(context);
 }
 
-/* Strays may have started others, which come to the keeper only when those have ended: looked for until none is left. */
+/* Strays may have started others, which come to the keeper only when those have ended: looked for until none is left.
+ */
 static void end_of_run(struct engine *engine)
 {
     if (stray_end(engine, 0) > 0 && ++engine->stray_looks < STRAY_LOOKS) {
@@ -111,6 +112,11 @@ static void end_of_run(struct engine *engine)
 
 void engine_finish_when_done(struct engine *engine)
 {
+    uint32_t elsewhere = engine->leaves_remote ? remote_in_progress(engine) : 0;
+    if (engine->walking && elsewhere > 0 && engine->running == elsewhere) {
+        stop_leave(engine, "interrupt");
+        return;
+    }
     if (!engine->walking || engine->finished || engine->running > 0)
         return;
     if (engine->stop == STOP_FAILED || engine->stop == STOP_CANCEL)
@@ -259,15 +265,17 @@ static bool build_plan(struct engine *engine)
     return good && engine->plan != NULL && !engine->finished;
 }
 
-/* Schedulers that hand stages to another system need scripts and staging there. */
+/* Schedulers that hand stages to another system get scripts, which need to see our files. */
 static bool check_schedulers(struct engine *engine)
 {
     for (size_t i = 0; i < engine->plan->backends_count; i++) {
         const struct plan_backend *backend = &engine->plan->backends[i];
-        if (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS)
+        uint32_t can = plugin_scheduler(backend->scheduler)->capabilities;
+        bool by_script = backend->form == DESCPIPE_FORM_COMMAND && (can & DESCPIPE_SCHEDULER_SHARED_FILES) != 0;
+        if ((can & DESCPIPE_SCHEDULER_HOST_STARTS) || by_script)
             continue;
         error_set(&engine->error, ERROR_PLUGIN,
-                  "scheduler '%s' hands stages to another system, which this version of descpipe cannot do",
+                  "scheduler '%s' runs stages where our files are not seen, which this version of descpipe cannot do",
                   backend->scheduler_name);
         return error_hint(&engine->error, "use a scheduler of this machine: sequential or local");
     }
@@ -331,8 +339,10 @@ static void prepare_backends(struct engine *engine)
     engine->backends = memory_allocate((plan->backends_count + 1) * sizeof *engine->backends);
     for (uint32_t i = 0; i < plan->backends_count; i++) {
         uint32_t can = plugin_runtime(plan->backends[i].runtime)->capabilities;
+        uint32_t scheduler_can = plugin_scheduler(plan->backends[i].scheduler)->capabilities;
         engine->backends[i] = (struct walk_backend){.engine = engine,
                                                     .number = i,
+                                                    .elsewhere = !(scheduler_can & DESCPIPE_SCHEDULER_HOST_STARTS),
                                                     .isolated = (can & DESCPIPE_RUNTIME_ISOLATES_PATHS) != 0,
                                                     .read_only = (can & DESCPIPE_RUNTIME_READ_ONLY) != 0};
     }
@@ -394,6 +404,7 @@ static void walk(struct engine *engine)
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);
     fetch_end(engine);
+    remote_end(engine);
     secret_commands_stop(engine);
     if (!engine_flush(engine, true) && engine->error.message == NULL)
         error_set(&engine->error, ERROR_SYSTEM, "the end of run %s could not be written to its journal",
