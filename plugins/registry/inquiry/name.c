@@ -22,7 +22,8 @@ static bool place(struct reference *reference, const struct name_rule *rule, str
                     reference->repository);
         return failure_hint(failure, "set the registry's option `host`, or name the image HOST/OWNER/NAME:TAG");
     }
-    if (rule->project != NULL &&
+    bool moves = rule->project != NULL && (!rule->owned_only || strchr(reference->repository, '/') != NULL);
+    if (moves &&
         (!replace_owner(reference, failure) || !reference_set_place(reference, rule->host, rule->project, failure)))
         return false;
     return reference_set_place(reference, rule->host, rule->prefix, failure);
