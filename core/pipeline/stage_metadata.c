@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "pipeline/github.h"
 #include "pipeline/run_py.h"
 #include "pipeline/stage_draft.h"
 
@@ -96,18 +97,29 @@ static void read_run_py(struct stage_draft *draft, const char *path)
         take_config_map(draft, &run_py.config, path);
 }
 
+/* Of a stage in a repository of GitHub: what was fetched of it; nothing is when nobody has built it here. */
+static char *find_folder(struct stage_draft *draft)
+{
+    struct pipeline *pipeline = draft->reader->pipeline;
+    if (!(draft->given & KEY_BIT(KEY_GITHUB)))
+        return pipeline->image_folders.count > 0 ? stage_folder_find(pipeline, draft->name) : NULL;
+    const struct stage_extras *extras = draft->extras;
+    if (extras == NULL || extras->github == 0)
+        return NULL;
+    const char *checkout =
+        extras->checkout != 0 ? pipeline_text(pipeline, extras->checkout) : GITHUB_DEFAULT_CHECKOUT;
+    return github_stage_folder(pipeline_text(pipeline, extras->github), checkout);
+}
+
 /* What the stage's folder says. run.py is not opened when stage.yaml (with the section) says what it would say. */
 void stage_draft_folder(struct stage_draft *draft)
 {
     const uint64_t files = KEY_BIT(KEY_INPUTS) | KEY_BIT(KEY_OUTPUTS);
     const uint64_t described = files | KEY_BIT(KEY_COMMAND) | KEY_BIT(KEY_SCRIPT);
     struct pipeline *pipeline = draft->reader->pipeline;
-    if (draft->given & KEY_BIT(KEY_GITHUB))
-        return;
-    cleanup(memory_free) char *folder =
-        pipeline->image_folders.count > 0 ? stage_folder_find(pipeline, draft->name) : NULL;
+    cleanup(memory_free) char *folder = find_folder(draft);
     if (folder == NULL) {
-        if (!(draft->given & described))
+        if (!(draft->given & (described | KEY_BIT(KEY_GITHUB))))
             draft_refuse(draft, draft->place,
                          "give it inputs, outputs or a command, or add its folder to pipeline.images",
                          pipeline->image_folders.count > 0

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "pipeline/github.h"
 #include "pipeline/stage_draft.h"
 
 enum { RANKS_HIGHEST = 65536, NODES_HIGHEST = 1000000, MINUTES_HIGHEST = 5256000, MEMORY_LOWEST = 1024 * 1024 };
@@ -170,12 +171,21 @@ static void read_github(struct stage_draft *draft, const struct node *node)
     if (!draft_text(draft, node, "'github'", &repository))
         return;
     const char *text = pipeline_text(draft->reader->pipeline, repository);
-    const char *slash = strchr(text, '/');
-    if (slash != NULL && slash > text && slash[1] != '\0' && strchr(slash + 1, '/') == NULL &&
-        strchr(text, ':') == NULL)
+    if (github_repository_is_valid(text))
         stage_draft_extras(draft)->github = repository;
     else
         draft_refuse_kind(draft, node, "'github'", "OWNER/REPOSITORY", NULL);
+}
+
+static void read_checkout(struct stage_draft *draft, const struct node *node)
+{
+    symbol checkout;
+    if (!draft_text(draft, node, "'checkout'", &checkout))
+        return;
+    if (github_checkout_is_valid(pipeline_text(draft->reader->pipeline, checkout)))
+        stage_draft_extras(draft)->checkout = checkout;
+    else
+        draft_refuse_kind(draft, node, "'checkout'", "a branch, a tag or a commit", NULL);
 }
 
 static void read_command(struct stage_draft *draft, const struct node *node)
@@ -282,7 +292,7 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
         read_placed(draft, node, "'backend'", &extras->backend, &extras->backend_at);
         break;
     case KEY_CHECKOUT:
-        draft_text(draft, node, "'checkout'", &stage_draft_extras(draft)->checkout);
+        read_checkout(draft, node);
         break;
     case KEY_SCRIPT:
         read_script(draft, node);

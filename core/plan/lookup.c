@@ -90,6 +90,19 @@ static bool is_locked_one(const struct lock_entry *locked, const struct descpipe
     return true;
 }
 
+/* A call that has ended at once, and perhaps the lookup with it, leaves the place alone. */
+static void keep_call(struct plugin_call **place, struct plugin_call *call)
+{
+    if (place != NULL && call != NULL)
+        *place = call;
+}
+
+static void forget_call(struct lookup *lookup)
+{
+    if (lookup->request.call != NULL)
+        *lookup->request.call = NULL;
+}
+
 /* The runtime. */
 
 static void take_identity(struct plan_image *image, const struct descpipe_image_identity *identity)
@@ -105,7 +118,7 @@ static void take_identity(struct plan_image *image, const struct descpipe_image_
         image->created_at_ms = identity->created_at_ms;
 }
 
-/* With `pull: always` it is prepared only when it is known to be what the registry has now. */
+/* Known to be what the registry has now. */
 static bool is_current(const struct plan_image *image, const struct descpipe_image_identity *identity)
 {
     if (image->config_digest != NULL && identity->config_digest != NULL)
@@ -159,6 +172,7 @@ static void runtime_answered(void *context, const struct call_result *result)
     struct plan_image *image = lookup->image;
     const struct descpipe_image_identity *identity = result->identity;
     bool registry = image->image.source == DESCPIPE_SOURCE_REGISTRY;
+    forget_call(lookup);
     if (!result->ok && registry && result->failure != DESCPIPE_FAILED_NOT_FOUND) {
         call_error(lookup->request.backend->runtime, "identify", result, &lookup->error);
         finish(lookup);
@@ -170,9 +184,9 @@ static void runtime_answered(void *context, const struct call_result *result)
         replace(&lookup->elsewhere, identity->config_digest);
         not_here(lookup, result);
     } else {
-        bool always = image->image.pull == DESCPIPE_PULL_ALWAYS;
         image->here = identity->present != 0;
-        image->prepared = image->here && (!always || (lookup->asked_registry && is_current(image, identity)));
+        image->prepared = image->here && (lookup->asked_registry ? is_current(image, identity)
+                                                                 : image->image.pull != DESCPIPE_PULL_ALWAYS);
         if (!lookup->asked_registry || image->prepared)
             take_identity(image, identity);
         if (registry && !image->here && image->config_digest == NULL && image->registry != NULL &&
@@ -186,8 +200,9 @@ static void runtime_answered(void *context, const struct call_result *result)
 static void ask_runtime(struct lookup *lookup, const char *reference)
 {
     lookup->image->image.reference = reference;
-    runtime_identify(lookup->request.backend->runtime, &lookup->image->image,
-                     (struct call_options){.done = runtime_answered, .context = lookup});
+    struct plugin_call **place = lookup->request.call;
+    keep_call(place, runtime_identify(lookup->request.backend->runtime, &lookup->image->image,
+                                      (struct call_options){.done = runtime_answered, .context = lookup}));
 }
 
 /* The registry. */
@@ -220,6 +235,7 @@ static void registry_answered(void *context, const struct call_result *result)
     struct lookup *lookup = context;
     struct plan_image *image = lookup->image;
     const struct descpipe_image_identity *identity = result->identity;
+    forget_call(lookup);
     lookup->asked_registry = true;
     if (!result->ok) {
         enum error_kind kind = result->plugin_fault                           ? ERROR_PLUGIN
@@ -293,6 +309,7 @@ static void normalized(void *context, const struct call_result *result)
 {
     struct lookup *lookup = context;
     struct plan_image *image = lookup->image;
+    forget_call(lookup);
     if (!result->ok) {
         fail(lookup, result->plugin_fault ? ERROR_PLUGIN : ERROR_NETWORK, result->message, result->hint);
         return;

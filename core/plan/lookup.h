@@ -36,6 +36,7 @@ struct lookup_request {
     const struct plan_backend *backend;
     struct plan_image *image;
     enum lookup_extent extent;
+    struct plugin_call **call; /* where its open call stands, for call_cancel; or NULL */
     void (*done)(void *context, const struct lookup_end *end); /* once, perhaps before lookup_start returns */
     void *context;
 };
