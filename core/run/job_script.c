@@ -59,12 +59,13 @@ static void print_head(const struct job_script *script, struct text *text)
                 "\numask 022\n"
                 "PATH=${PATH:-/usr/bin:/bin}\n"
                 "descpipe_gpus=${CUDA_VISIBLE_DEVICES-}\n"
+                "now() { date +%s.%3N; }\n"
                 "say() { # PHASE: what is known so far, as a whole or not at all\n"
                 "    {\n"
                 "        echo \"phase=$1\"\n"
                 "        echo \"host=$(uname -n)\"\n"
                 "        echo \"started=$started\"\n"
-                "        [ \"$1\" != end ] || echo \"finished=$(date +%s)\"\n"
+                "        [ \"$1\" != end ] || echo \"finished=$(now)\"\n"
                 "        [ \"$1\" != end ] || echo \"exit=$status\"\n"
                 "        [ -z \"$stopped\" ] || echo \"stopped=$stopped\"\n"
                 "    } >\"$outcome.new\" && { sync \"$outcome.new\" 2>/dev/null || :; } && mv -f \"$outcome.new\" "
@@ -109,7 +110,7 @@ static bool print_stage(const struct job_script *script, struct text *text, stru
     if (script->directory != NULL) {
         text_append(text, "    cd ");
         text_append_shell_word(text, script->directory);
-        text_append(text, " || exit 126\n");
+        text_append(text, " || exit 126\n    command unset OLDPWD\n");
     }
     text_append(text, "    exec");
     append_words(text, script->argv);
@@ -157,7 +158,7 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
     if (script->ranks_outside)
         text_append(text, "if [ \"${1-}\" = rank ]; then\n    stage\nfi\n");
     text_append(text,
-                "started=$(date +%s)\nstatus=1\nstopped=\nchild=\n"
+                "started=$(now)\nstatus=1\nstopped=\nchild=\n"
                 "hear() {\n    stopped=$1\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null || :\n}\n"
                 "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
     print_setup(script, text);
@@ -185,14 +186,21 @@ static void read_phase(const char *value, struct job_outcome *outcome)
 
 #define SECONDS_LIMIT UINT64_C(100000000000)
 
-static void read_seconds(const char *value, int64_t *at_ms)
+/* "1795279967.123"; a `date` that knows no parts of a second writes something else after the point. */
+static void read_seconds(char *value, int64_t *at_ms)
 {
-    uint64_t seconds = 0;
-    if (text_to_unsigned(value, &seconds) && seconds < SECONDS_LIMIT)
-        *at_ms = (int64_t)(seconds * 1000);
+    uint64_t seconds = 0, parts = 0;
+    char *point = strchr(value, '.');
+    if (point != NULL)
+        *point++ = '\0';
+    if (!text_to_unsigned(value, &seconds) || seconds >= SECONDS_LIMIT)
+        return;
+    if (point == NULL || strlen(point) != 3 || !text_to_unsigned(point, &parts))
+        parts = 0;
+    *at_ms = (int64_t)(seconds * 1000 + parts);
 }
 
-static void read_line(const char *name, const char *value, struct job_outcome *outcome)
+static void read_line(const char *name, char *value, struct job_outcome *outcome)
 {
     uint64_t number = 0;
     if (strcmp(name, "phase") == 0)

@@ -8,9 +8,9 @@
  *                         DESCPIPE_SIZE set, `sh LAUNCHER nodes ARGV` once per node; needed when ranks start outside
  * It ends with the stage's exit status, 128 + n for one that signal n ended.
  *
- * The outcome file has lines `name=value`: phase (setup, run, end), host, started, finished (seconds since the epoch),
- * exit, stopped (the signal that asked the job to end). It is replaced as a whole, so a reader finds an old or a new
- * one. A job that was ended by force leaves `phase=run`.
+ * The outcome file has lines `name=value`: phase (setup, run, end), host, started, finished (seconds since the epoch,
+ * with milliseconds where `date` knows them), exit, stopped (the signal that asked the job to end). It is replaced as a
+ * whole, so a reader finds an old or a new one. A job that was ended by force leaves `phase=run`.
  */
 #ifndef DESCPIPE_RUN_JOB_SCRIPT_H
 #define DESCPIPE_RUN_JOB_SCRIPT_H
