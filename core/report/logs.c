@@ -213,6 +213,10 @@ static bool no_log(const struct logs_request *request, uint32_t attempt, struct 
     cleanup(text_clear) struct text name = TEXT_INIT;
     run_view_append_task(request->view, request->task, &name);
     bool last = attempt == task->attempt;
+    if (attempt > 0 && last && !task_state_is_end(task->state) && task->started_at_ms != 0) {
+        log_notice("attempt %u of '%s' has written nothing yet", attempt, text_bytes(&name));
+        return true;
+    }
     if (attempt > 0 && (attempt < task->attempt || (last && task_state_is_end(task->state)))) {
         cleanup(text_clear) struct text end = TEXT_INIT;
         if (last)

@@ -76,8 +76,8 @@ void run_end_print(const struct run_view *view, const struct run_end_style *styl
 {
     const struct status_style status = {
         .width = style->terminal->width, .color = style->terminal->color, .rows = ROWS, .now_ms = style->now_ms};
-    bool good =
-        view->end_state != NULL && run_view_ended(view) == view->counts[TASK_SUCCEEDED] + view->counts[TASK_CACHED];
+    bool good = text_equal(view->end_state, "succeeded") &&
+                run_view_ended(view) == view->counts[TASK_SUCCEEDED] + view->counts[TASK_CACHED];
     if (!style->quiet) {
         text_append(out, "\n");
         status_print_stages(view, &status, out);

@@ -361,8 +361,12 @@ static void apply_verdict(struct run_reader *reader, const struct members *recor
         return;
     struct task_view *item = &reader->view.tasks.items[task];
     int64_t job = members_number(record, "job");
-    if (job > 0 && item->job != (uint64_t)job)
-        return;
+    if (job > 0 && (uint64_t)job < item->job)
+        return; /* of an attempt before this one */
+    if (job > 0 && (uint64_t)job > item->job) { /* it came to nothing before anybody was asked: there is no image */
+        item->job = (uint64_t)job;
+        item->attempt = (uint32_t)members_number(record, "attempt");
+    }
     const char *reason = members_text(record, "reason");
     item->verdict = intern(reader, verdict);
     item->reason = intern(reader, reason);

@@ -199,6 +199,7 @@ bool attempt_open_logs(struct attempt *attempt, struct error *error)
     if (folder < 0)
         return false;
     attempt->output = open_log(attempt, folder, "out", error);
+    attempt->has_logs = true;
     attempt->error = attempt->output >= 0 ? open_log(attempt, folder, "err", error) : -1;
     return attempt->error >= 0;
 }
@@ -208,6 +209,21 @@ void attempt_close_logs(struct attempt *attempt)
     descriptor_close(attempt->output);
     descriptor_close(attempt->error);
     attempt->output = attempt->error = -1;
+}
+
+/* What was never written to: two files a task would be very many, and `logs` knows that nothing was said. Whoever
+ * follows one has it open and reads on. */
+static void drop_empty_logs(struct attempt *attempt)
+{
+    static const char *const suffixes[] = {"out", "err"};
+    int folder = attempt->has_logs ? logs_folder(attempt->engine, attempt->stage, NULL) : -1;
+    for (size_t i = 0; folder >= 0 && i < sizeof suffixes / sizeof *suffixes; i++) {
+        char name[NAME_MAX + 1];
+        struct stat status;
+        snprintf(name, sizeof name, "%s.%s", attempt->name, suffixes[i]);
+        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
+            unlinkat(folder, name, 0);
+    }
 }
 
 static bool says_the_same(const struct descpipe_ending *one, const struct descpipe_ending *other)
@@ -518,6 +534,7 @@ void attempt_ended(struct attempt *attempt)
     loop_timer_stop(steal(&attempt->limit));
     loop_timer_stop(steal(&attempt->kill));
     attempt_close_logs(attempt);
+    drop_empty_logs(attempt);
     if (scratch_remove(attempt))
         return; /* its room is free before the scheduler hears of it */
     keeper_slot_give(engine->table, attempt->keeper_slot);

@@ -20,7 +20,7 @@
  *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
  *     submitted  {submission, job, native}      after it: the system's name for it; none where the host starts stages
  *     queued     {job, reason}                  what a scheduler says a job waits for; rare
- *     blind      {reason?}                      a scheduler cannot ask its system; without reason: it can again
+ *     blind      {reason?}                      a scheduler or runtime cannot ask its system; without reason: it can again
  *     started    {job, pid?, session_start?, native?, host?}    the pid is its session too; start time in clock ticks;
  *                host: where, when it is not the run's own machine
  *     ended      {job, exit? | signal?, evidence:[{witness, exit?, signal?, host?, reason?, ... true for each cause}],

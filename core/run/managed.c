@@ -30,6 +30,13 @@ static struct plugin_instance *runtime_of(const struct attempt *attempt)
 
 static void observe(void *context);
 
+/* A call that ended at once is NULL, and its end may have opened the next one, or ended the attempt. */
+static void remember(struct attempt *attempt, struct plugin_call *call)
+{
+    if (call != NULL)
+        attempt->call = call;
+}
+
 /* Its runtime cannot be asked; without a message: it can again. */
 static void see(struct attempt *attempt, const char *message)
 {
@@ -78,9 +85,11 @@ static void end_given_up(void *context)
 /* For each end of a call: true when it belongs to an attempt that was given up, which ends with the last of them. */
 static bool is_given_up(struct attempt *attempt)
 {
-    if (attempt->given_up && attempt->call == NULL && attempt->logs_call == NULL)
-        end_given_up(attempt);
-    return attempt->given_up;
+    if (!attempt->given_up)
+        return false;
+    if (attempt->call == NULL && attempt->logs_call == NULL)
+        end_given_up(attempt); /* after which there is no such attempt */
+    return true;
 }
 
 void managed_give_up(struct attempt *attempt)
@@ -116,8 +125,8 @@ static void release(struct attempt *attempt)
     record_ended(attempt);
     attempt->ended_recorded = true;
     engine_flush(attempt->engine, true); /* the last witness is about to go */
-    attempt->call = runtime_release(runtime_of(attempt), &attempt->container,
-                                    (struct call_options){.done = released, .context = attempt});
+    remember(attempt, runtime_release(runtime_of(attempt), &attempt->container,
+                                      (struct call_options){.done = released, .context = attempt}));
 }
 
 static void inspect(void *context);
@@ -143,8 +152,8 @@ static void inspect(void *context)
 {
     struct attempt *attempt = context;
     attempt->again = NULL;
-    attempt->call = runtime_inspect(runtime_of(attempt), &attempt->container,
-                                    (struct call_options){.done = inspected, .context = attempt});
+    remember(attempt, runtime_inspect(runtime_of(attempt), &attempt->container,
+                                      (struct call_options){.done = inspected, .context = attempt}));
 }
 
 static void both_ended(struct attempt *attempt)
@@ -198,9 +207,10 @@ static void observe(void *context)
 {
     struct attempt *attempt = context;
     attempt->again = NULL;
-    attempt->call = runtime_observe(
-        runtime_of(attempt), &attempt->container,
-        (struct call_options){.deadline_ms = INT64_MAX, .done = observed, .progress = observing, .context = attempt});
+    remember(attempt, runtime_observe(
+                          runtime_of(attempt), &attempt->container,
+                          (struct call_options){
+                              .deadline_ms = INT64_MAX, .done = observed, .progress = observing, .context = attempt}));
 }
 
 static void logs_ended(void *context, const struct call_result *result)
@@ -266,8 +276,8 @@ static void look_for_it(void *context)
 {
     struct attempt *attempt = context;
     attempt->again = NULL;
-    attempt->call = runtime_find(runtime_of(attempt), attempt->engine->folder.id,
-                                 (struct call_options){.done = found, .context = attempt});
+    remember(attempt, runtime_find(runtime_of(attempt), attempt->engine->folder.id,
+                                   (struct call_options){.done = found, .context = attempt}));
 }
 
 static void started(void *context, const struct call_result *result)
@@ -303,9 +313,9 @@ void managed_start(struct attempt *attempt)
     attempt->token = stage->token;
     /* A container outlives this machine's engine: what announces it must be on the disk. */
     engine_flush(attempt->engine, true);
-    attempt->call =
-        runtime_start(runtime_of(attempt), stage,
-                      (struct call_options){.deadline_ms = START_DEADLINE_MS, .done = started, .context = attempt});
+    remember(attempt, runtime_start(runtime_of(attempt), stage,
+                                    (struct call_options){
+                                        .deadline_ms = START_DEADLINE_MS, .done = started, .context = attempt}));
 }
 
 /* A wish outlives its attempt when nobody answers it: it has all its inputs with it. */

@@ -59,31 +59,44 @@ static const struct launcher {
     const char *name;   /* the last part of argv[0] */
     int exit_code;      /* how it ends then */
     const char *prefix; /* of its complaint */
+    const char *advice; /* how the one line begins that may follow it, or NULL */
+    bool brings;        /* it was about bringing the command to where it runs, not about the command */
 } launchers[] = {
-    {"bwrap", 1, "bwrap: "},
-    {"bwrap", 127, "descpipe: cannot run "},
-    {"bwrap", 126, "descpipe: cannot run "},
-    {"docker", 125, "docker: "},
-    {"podman", 125, "Error: "},
-    {"singularity", 255, "FATAL: "},
-    {"apptainer", 255, "FATAL: "},
+    {"native-init", 1, "bwrap: ", NULL, false},
+    {"native-init", 127, "descpipe: cannot run ", NULL, false},
+    {"native-init", 126, "descpipe: cannot run ", NULL, false},
+    {"bwrap", 1, "bwrap: ", NULL, false}, /* a rank: its launcher is given bubblewrap itself */
+    {"docker", 125, "docker: ", "See 'docker run --help'", true},
+    {"docker", 126, "docker: ", "See 'docker run --help'", false},
+    {"docker", 127, "docker: ", "See 'docker run --help'", false},
+    {"podman", 125, "Error: ", NULL, true},
+    {"singularity", 255, "FATAL: ", NULL, false},
+    {"apptainer", 255, "FATAL: ", NULL, false},
 };
 
-static bool single_line(const char *text)
+/* The complaint and nothing else, besides the launcher's own advice. */
+static bool is_alone(const char *text, const char *advice)
 {
     const char *newline = strchr(text, '\n');
-    return newline == NULL || newline[1] == '\0';
+    const char *rest = newline != NULL ? newline + strspn(newline, "\n") : "";
+    if (*rest == '\0')
+        return true;
+    newline = strchr(rest, '\n');
+    return advice != NULL && text_starts_with(rest, advice) &&
+           (newline == NULL || newline[strspn(newline, "\n")] == '\0');
 }
 
-static bool launcher_failed(const struct outcome_case *evidence, int exit_code)
+static const struct launcher *launcher_that_failed(const struct outcome_case *evidence, int exit_code)
 {
     if (evidence->argv0 == NULL || evidence->error_tail == NULL || !evidence->error_tail_whole)
-        return false;
+        return NULL;
     const char *name = path_name(evidence->argv0);
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++)
-        if (strcmp(name, launchers[i].name) == 0 && exit_code == launchers[i].exit_code)
-            return text_starts_with(evidence->error_tail, launchers[i].prefix) && single_line(evidence->error_tail);
-    return false;
+        if (strcmp(name, launchers[i].name) == 0 && exit_code == launchers[i].exit_code &&
+            text_starts_with(evidence->error_tail, launchers[i].prefix) &&
+            is_alone(evidence->error_tail, launchers[i].advice))
+            return &launchers[i];
+    return NULL;
 }
 
 struct seen { /* all witnesses together */
@@ -196,6 +209,23 @@ static bool judge_by_rules(const struct outcome_case *evidence, const struct see
     return false;
 }
 
+/* An exit that is the launcher's, not the command's. */
+static void say_launcher(const struct outcome_case *evidence, struct outcome *outcome)
+{
+    const struct launcher *launcher = launcher_that_failed(evidence, outcome->exit_code);
+    if (launcher == NULL)
+        return;
+    cleanup(text_clear) struct text words = TEXT_INIT;
+    text_append_bytes(&words, evidence->error_tail, strcspn(evidence->error_tail, "\n"));
+    text_reset(&outcome->reason);
+    if (launcher->brings) {
+        outcome->verdict = VERDICT_STAGE_IN;
+        outcome->exit_code = 0;
+    }
+    say(&outcome->reason, launcher->brings ? "it could not be started" : "its command could not be started",
+        text_bytes(&words));
+}
+
 static void judge_failure(const struct outcome_case *evidence, const struct seen *seen, struct outcome *outcome)
 {
     struct text *reason = &outcome->reason;
@@ -214,12 +244,7 @@ static void judge_failure(const struct outcome_case *evidence, const struct seen
         outcome->verdict = VERDICT_EXIT;
         outcome->exit_code = seen->exit_code;
         say_exit(seen->exit_code, reason);
-        if (!launcher_failed(evidence, seen->exit_code))
-            return;
-        text_reset(reason);
-        cleanup(text_clear) struct text words = TEXT_INIT;
-        text_append_bytes(&words, evidence->error_tail, strcspn(evidence->error_tail, "\n"));
-        say(reason, "its command could not be started", text_bytes(&words));
+        say_launcher(evidence, outcome);
     }
 }
 

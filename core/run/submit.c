@@ -333,7 +333,8 @@ static void image_prepared(void *context, const struct call_result *result)
     bool taken = result->ok && take_image(image, result->identity);
     image->state = taken ? IMAGE_READY : IMAGE_UNKNOWN;
     if (!taken && image->failure == NULL)
-        image->failure = memory_copy_text(result->message);
+        image->failure = result->hint != NULL ? memory_format("%s (%s)", result->message, result->hint)
+                                              : memory_copy_text(result->message);
     record_image(engine, image->number);
     struct task_heap waiting = image->waiting;
     image->waiting = (struct task_heap){.items = NULL};

@@ -162,6 +162,7 @@ struct attempt {
     bool given_up; /* MANAGED: nobody waits for its end any more */
     const struct descpipe_stage *launched;
     int output, error; /* its log files, -1 */
+    bool has_logs;     /* they were made */
     const char *argv0;
     struct loop_timer *limit, *kill;
     uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */

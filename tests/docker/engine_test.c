@@ -99,8 +99,9 @@ static const struct {
 } endings[] = {
     {"exit 0", DESCPIPE_ENDED_EXITED, 0, 0},
     {"exit 3", DESCPIPE_ENDED_EXITED, 3, 0},
-    {"kill -SEGV $$", DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_SIGNALLED, 139, SIGSEGV},
-    {"kill -9 $$", DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_SIGNALLED, 137, SIGKILL},
+    {"kill -SEGV $$", DESCPIPE_ENDED_EXITED, 139, 0},
+    {"kill -9 $$", DESCPIPE_ENDED_EXITED, 137, 0} /* Docker cannot tell it from the next */,
+    {"exit 137", DESCPIPE_ENDED_EXITED, 137, 0},
 };
 
 START_TEST(gives_evidence_of_the_end)
@@ -319,7 +320,7 @@ START_TEST(stops_what_runs_and_is_content_with_what_does_not)
     ck_assert_msg(stopped.ok, "%s", stopped.message);
     ck_assert_int_lt(clock_monotonic_ms() - before, 4500); /* init hands the signal on: no need for SIGKILL */
     observe(&job, &answer);
-    ck_assert_int_eq(answer.ending.signal, SIGTERM);
+    ck_assert_int_eq(answer.ending.exit_code, 128 + SIGTERM);
     runtime_stop(driver.instance, &stop, driver_call(&again));
     driver_wait(&driver, &again);
     ck_assert(again.ok);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A runtime whose containers exist on paper: each is out of memory that has less than 96 MiB, and says what it had. */
+/* A runtime whose containers exist on paper: each is out of memory that has less than 96 MiB, and says what it had. One
+ * with exactly 97 MiB is never told of by `inspect`, until the host takes its question back. */
 #include <descpipe/plugin.h>
 
 #include <stdio.h>
@@ -88,6 +89,24 @@ static void oom_observe(void *self, struct descpipe_call *call, const struct des
     ending(self, call);
 }
 
+static const struct descpipe_host *asked_by;
+static void taken_back(void *context)
+{
+    struct descpipe_call *call = context;
+    asked_by->call->fail(call, DESCPIPE_FAILED_CANCELLED, "taken back", 0);
+}
+
+static void oom_inspect(void *self, struct descpipe_call *call, const struct descpipe_container *container)
+{
+    (void)container;
+    asked_by = self;
+    if (memory == 97u << 20) {
+        asked_by->call->on_cancel(call, taken_back, call);
+    } else {
+        ending(self, call);
+    }
+}
+
 static void oom_logs(void *self, struct descpipe_call *call, const struct descpipe_logs *logs)
 {
     (void)logs;
@@ -126,7 +145,7 @@ static const struct descpipe_runtime table = {
     .start = oom_start,
     .observe = oom_observe,
     .logs = oom_logs,
-    .inspect = oom_observe,
+    .inspect = oom_inspect,
     .stop = oom_stop,
     .find = oom_find,
     .release = oom_release,

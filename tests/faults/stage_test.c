@@ -98,6 +98,36 @@ START_TEST(more_memory_ends_at_its_limit)
 }
 END_TEST
 
+/* Its end is seen inside the question for it, and the question after that one must not be forgotten. */
+START_TEST(a_runtime_that_never_tells_more_is_given_up)
+{
+    write_pipeline("a", "a: {command: ['true'], image: 'x/y:1', memory: 97MiB}\n");
+    struct run_front front;
+    char *folder = NULL;
+    const struct run_setup setup = {
+        .scheduler = "local", .runtime = "oom", .plugins = BUILD_FOLDER "/tests/faults/built"};
+    start_run(&setup, &front);
+    ck_assert_int_eq(next_news(&front), RUN_FOLDER);
+    ck_assert(run_front_send(&front, RUN_CANCEL));
+    ck_assert(run_front_send(&front, RUN_CANCEL));
+    ck_assert_int_eq(finish_run(&front, &folder), 130);
+    memory_free(folder);
+}
+END_TEST
+
+START_TEST(what_was_not_written_is_not_kept)
+{
+    char *folder = NULL;
+    ck_assert_int_eq(run_stage("echo said >&2", "", 0, &folder), 0);
+    cleanup(memory_free) char *out = path_join(folder, "logs/000/a.1.out");
+    cleanup(memory_free) char *err = path_join(folder, "logs/000/a.1.err");
+    ck_assert(!file_exists(out));
+    cleanup(memory_free) char *said = read_text(err);
+    ck_assert_str_eq(said, "said\n");
+    memory_free(folder);
+}
+END_TEST
+
 START_TEST(a_named_limit_holds_over_retries)
 {
     /* Who finds the lock taken ends with another status, which is not tried again. */
@@ -249,6 +279,8 @@ int main(void)
     tcase_add_test(cases, a_full_disk_is_a_verdict);
     tcase_add_test(cases, out_of_memory_is_tried_again_with_more);
     tcase_add_test(cases, more_memory_ends_at_its_limit);
+    tcase_add_test(cases, a_runtime_that_never_tells_more_is_given_up);
+    tcase_add_test(cases, what_was_not_written_is_not_kept);
     tcase_add_test(cases, a_named_limit_holds_over_retries);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

@@ -364,20 +364,29 @@ START_TEST(tells_a_missing_command_from_a_failing_one)
 {
     static const struct {
         const char *command;
-        int exit_code;
+        int exit_code; /* -1: by the signal */
+        int signal;
         const char *output;
     } cases[] = {
-        {"/opt/run.py", 127, "descpipe: cannot run '/opt/run.py' in the container: No such file or directory\n"},
-        {"/etc", 126, "descpipe: cannot run '/etc' in the container: Permission denied\n"},
-        {"false", 1, ""},
-        {"killed", 137, ""},
+        {"/opt/run.py", 127, 0, "descpipe: cannot run '/opt/run.py' in the container: No such file or directory\n"},
+        {"/etc", 126, 0, "descpipe: cannot run '/etc' in the container: Permission denied\n"},
+        {"false", 1, 0, ""},
+        {"killed", -1, SIGKILL, ""},
+        {"crashed", -1, SIGSEGV, ""},
+        {"honest", 137, 0, ""}, /* what bubblewrap makes of SIGKILL, and here the stage's own word */
     };
     begin_with_root(_i);
     file_write(root, "etc/motd", "");
-    file_write(root, "bin/killed", "#!/bin/sh\nkill -9 $$\n");
     char path[4096];
-    snprintf(path, sizeof path, "%s/bin/killed", root);
-    ck_assert_int_eq(chmod(path, 0755), 0);
+    static const char *const scripts[][2] = {
+        {"bin/killed", "kill -9 $$"}, {"bin/crashed", "kill -SEGV $$"}, {"bin/honest", "exit 137"}};
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        char script[64];
+        snprintf(script, sizeof script, "#!/bin/sh\n%s\n", scripts[i][1]);
+        file_write(root, scripts[i][0], script);
+        snprintf(path, sizeof path, "%s/%s", root, scripts[i][0]);
+        ck_assert_int_eq(chmod(path, 0755), 0);
+    }
     snprintf(path, sizeof path, "%s/bin/false", root);
     ck_assert_int_eq(symlink("busybox", path), 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -386,6 +395,7 @@ START_TEST(tells_a_missing_command_from_a_failing_one)
         const struct fake_run *run = run_stage(&stage);
         ck_assert_str_eq(run->output, cases[i].output);
         ck_assert_int_eq(run->exit_code, cases[i].exit_code);
+        ck_assert_int_eq(run->signal, cases[i].signal);
     }
     finish_with_root();
 }

@@ -155,7 +155,9 @@ struct descpipe_runtime {
     /* MANAGED, all NULL otherwise. `start` answers native_id (job 0) and finishes when the command runs; when it
      * fails nothing is left behind, or the failure is UNKNOWN. */
     void (*start)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
-    void (*observe)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* until the end: answers ending */
+    /* Until the end: answers ending. While nobody can be asked it goes on, and says so by a progress with a text; one
+     * without a text: it can ask again. The journal has both as `blind`. */
+    void (*observe)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
     void (*logs)(void *self, struct descpipe_call *call, const struct descpipe_logs *logs);
     void (*inspect)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers ending, when ended */
     void (*stop)(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);

@@ -92,33 +92,30 @@ static const char *machine_name(const struct docker *docker, char name[HOST_NAME
     return gethostname(name, HOST_NAME - 1) == 0 ? name : NULL;
 }
 
-/* An exit status above 128 is how init and shells (and Docker itself) report a signal. Docker has no other word for it.
- */
+/* Docker has one number for both ways a command can end: 137 may be a SIGKILL, or what the stage itself exits with. So
+ * the evidence is the exit status, and a signal only a guess in words. */
 static void read_exit(const struct container_facts *facts, struct descpipe_ending *ending, char reason[ANSWER_WORDS])
 {
+    int number = facts->exit_code - SIGNAL_EXIT;
+    const char *name = number > 0 && number <= SIGNAL_LAST ? sigabbrev_np(number) : NULL;
     ending->flags |= DESCPIPE_ENDED_EXITED;
     ending->exit_code = facts->exit_code;
-    int number = facts->exit_code - SIGNAL_EXIT;
-    if (number > 0 && number <= SIGNAL_LAST) {
-        const char *name = sigabbrev_np(number);
-        ending->flags |= DESCPIPE_ENDED_SIGNALLED;
-        ending->signal = number;
-        snprintf(reason, ANSWER_WORDS, "exit status %d, which is how Docker reports %s%s", facts->exit_code,
-                 name != NULL ? "SIG" : "a signal", name != NULL ? name : "");
-        ending->reason = reason;
-    }
     if (facts->out_of_memory && facts->exit_code != 0) {
         ending->flags |= DESCPIPE_ENDED_OUT_OF_MEMORY;
         ending->reason = "the container went over its memory limit";
-    } else if (ending->signal == SIGKILL && facts->memory_limit > 0) {
+    } else if (number == SIGKILL && facts->memory_limit > 0) {
         /* Seen with 20.10: the end of the process can overtake the kernel's word about memory, which is then lost. */
         snprintf(
             reason, ANSWER_WORDS,
             "exit status %d, which is how Docker reports SIGKILL; the container had a memory limit, and Docker does "
             "not always notice that it was reached",
             facts->exit_code);
+        ending->reason = reason;
     } else if (facts->out_of_memory) {
         ending->reason = "a process of the container was killed for memory, the stage itself was not";
+    } else if (name != NULL) {
+        snprintf(reason, ANSWER_WORDS, "exit status %d, which is how Docker reports SIG%s too", facts->exit_code, name);
+        ending->reason = reason;
     }
 }
 

@@ -5,7 +5,9 @@
  * How it works: everything but the environment is explicit in the argv. The environment is handed on as it is, because
  * secrets and late values (rank, GPUs, TMPDIR) reach the stage that way and must not show in a process list. The
  * stage is not tied to the life of its parent: it outlives the engine. Pid 1 of its pid namespace is native-init
- * (init/init.c), because bubblewrap's own first process would wait for everything the stage leaves behind.
+ * (init/init.c), because bubblewrap's own first process would wait for everything the stage leaves behind; and
+ * native-init starts bubblewrap, because only it can end as the stage ended. Ranks that a launcher starts share the
+ * machine's processes and have neither: the launcher has its own ways with them.
  */
 #include "launch.h"
 
@@ -278,6 +280,10 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
         return false;
     const char *directory = stage->directory != NULL ? stage->directory : "/";
     cleanup(mounts_clear) struct mounts mounts = {0};
+    if (!shares_processes(stage)) {
+        arguments_add(arguments, launch->init);
+        arguments_add(arguments, "outside");
+    }
     arguments_add(arguments, launch->tool);
     if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, launch, failure) ||
         !add_stage_mounts(&mounts, stage, failure) || !add_machine_files(&mounts, launch, failure) ||
@@ -289,8 +295,10 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
     arguments_add(arguments, "--chdir");
     arguments_add(arguments, directory);
     arguments_add(arguments, "--");
-    if (!shares_processes(stage))
+    if (!shares_processes(stage)) {
         arguments_add(arguments, INIT_TARGET);
+        arguments_add(arguments, "inside");
+    }
     arguments_add_list(arguments, stage->command);
     return arguments->failed || environment->failed ? failure_memory(failure) : true;
 }

@@ -152,6 +152,20 @@ START_TEST(a_retry_makes_the_task_planned_again)
 }
 END_TEST
 
+/* Its image could not be had: nobody was asked to start it, so there is no intent. */
+START_TEST(a_verdict_before_any_intent_counts)
+{
+    run_maker_record(
+        &maker, "verdict",
+        ",\"job\":3,\"stage\":\"counts\",\"member\":\"r\",\"attempt\":1,\"verdict\":\"IMAGE\",\"reason\":\"no "
+        "such image\"");
+    read_all();
+    ck_assert_uint_eq(task("counts", "r")->state, TASK_FAILED);
+    ck_assert_uint_eq(task("counts", "r")->attempt, 1);
+    ck_assert_str_eq(run_view_text(view, task("counts", "r")->reason), "no such image");
+}
+END_TEST
+
 START_TEST(tasks_can_end_without_a_job)
 {
     static const struct {
@@ -322,6 +336,7 @@ int main(void)
     tcase_add_test(tests, goes_on_where_it_stopped);
     tcase_add_test(tests, a_stopped_run_is_told_on_by_its_keeper);
     tcase_add_test(tests, a_retry_makes_the_task_planned_again);
+    tcase_add_test(tests, a_verdict_before_any_intent_counts);
     tcase_add_test(tests, tasks_can_end_without_a_job);
     tcase_add_test(tests, passes_over_what_it_does_not_know);
     tcase_add_test(tests, a_torn_tail_is_read_when_it_is_whole);
