@@ -311,7 +311,7 @@ START_TEST(a_graceful_stop_waits_for_the_whole_session)
 {
     /* The leader ends at once, as a launcher does; the other is not done before the leader has been reaped. */
     write_pipeline("a", "a: {command: [sh, -c, \"(trap 'while kill -0 $$; do :; done; echo saved > ../../../../saved; "
-                        "exit' TERM; while :; do :; done) & touch ../../../../ready; wait\"]}\n");
+                        "exit' TERM; touch ../../../../ready; while :; do :; done) & wait\"]}\n");
     struct run_front front;
     start_run(&(struct run_setup){.scheduler = "local", .grace_ms = PATIENCE_MS}, &front);
     ck_assert_int_eq(next_news(&front), RUN_FOLDER);
