@@ -9,7 +9,7 @@
  *   credentials REFERENCE pull|push | ensure REFERENCE | login HOST USER (the password is read) | logout HOST
  *
  * A secret of the options, {secret: NAME}, is the variable NAME of the environment. -n asks so often at once, in one
- * process. Each answer is a block of `name: value` lines that ends with an empty one; a failure has `failed`, `message`
+ * process. Each answer is a block of `name: value` lines that ends with an empty one; it has `ok`, or `failed`, `message`
  * and `hint`. Exit status: 0 all answered, 1 some failed, 2 usage, 3 the plugin does not open.
  */
 #include <stdio.h>
@@ -103,6 +103,7 @@ static void answered(void *context, const struct call_result *result)
     for (size_t i = 0; i < result->texts_count; i++)
         print("text", result->texts[i]);
     if (result->ok) {
+        print("ok", "yes");
         print("reference", result->reference);
         if (result->identity != NULL)
             print_identity(result->identity);

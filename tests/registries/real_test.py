@@ -160,11 +160,11 @@ class Real(Case):
         self.assertIn(config, asked.one.texts[0])
         self.assert_hidden(asked, PASSWORD)
         self.assertEqual(os.stat(config).st_mode & 0o777, 0o600)
-        kept = json.load(open(config))["auths"][registry.host]["auth"]
+        kept = self.read_json(config)["auths"][registry.host]["auth"]
         self.assertEqual(base64.b64decode(kept).decode(), "joe:" + PASSWORD)
         self.assertEqual(self.resolve().manifest, self.image[0])
         self.assertEqual(self.ask("oci", "logout", registry.host, options=self.options).one.kind, 0)
-        self.assertNotIn(registry.host, json.load(open(config)).get("auths", {}))
+        self.assertNotIn(registry.host, self.read_json(config).get("auths", {}))
         self.assert_failed(self.ask("oci", "logout", registry.host, options=self.options).one, NOT_FOUND)
 
     # ---- client certificates ----

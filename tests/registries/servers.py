@@ -93,6 +93,11 @@ class Case(unittest.TestCase):
         os.chmod(path, mode)
         return path
 
+    @staticmethod
+    def read_json(path):
+        with open(path) as file:
+            return json.load(file)
+
     def ask(self, plugin, *words, options=None, times=1, stdin="", **environment):
         argv = [ASK, plugin]
         for key, value in (options or {}).items():
