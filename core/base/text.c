@@ -65,6 +65,15 @@ void text_append_unsigned(struct text *text, uint64_t number)
     text_append_bytes(text, digits + start, sizeof digits - start);
 }
 
+void text_append_count(struct text *text, uint64_t count, const char *what)
+{
+    text_append_unsigned(text, count);
+    text_append_character(text, ' ');
+    text_append(text, what);
+    if (count != 1)
+        text_append_character(text, 's');
+}
+
 void text_append_signed(struct text *text, int64_t number)
 {
     if (number < 0) {

@@ -42,6 +42,8 @@ static inline void text_append(struct text *text, const char *more)
 void text_append_character(struct text *text, char character);
 void text_append_unsigned(struct text *text, uint64_t number); /* decimal, fast */
 void text_append_signed(struct text *text, int64_t number);
+/* "1 stage", "2 stages". */
+void text_append_count(struct text *text, uint64_t count, const char *what);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_format_list(struct text *text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 

@@ -58,7 +58,8 @@ static bool read_policy(struct installation *installation, struct error *error)
     return error_set(error, ERROR_PLUGIN, "the site's plugin policy in '%s' cannot be used", POLICY_FOLDER);
 }
 
-bool installation_open(struct installation *installation, const struct invocation *invocation, struct error *error)
+bool installation_open_folders(struct installation *installation, const struct invocation *invocation,
+                               struct error *error)
 {
     if (!read_policy(installation, error))
         return false;
@@ -72,6 +73,13 @@ bool installation_open(struct installation *installation, const struct invocatio
         }
         words_take(&installation->plugin_dirs, real);
     }
+    return true;
+}
+
+bool installation_open(struct installation *installation, const struct invocation *invocation, struct error *error)
+{
+    if (!installation_open_folders(installation, invocation, error))
+        return false;
     const struct plugin_search search = {
         .plugin_dirs = words_list(&installation->plugin_dirs),
         .environment = secure_getenv("DESCPIPE_PLUGIN_PATH"),

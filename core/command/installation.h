@@ -29,6 +29,9 @@ static inline void installation_clear_at(struct installation *place)
 {
     installation_clear(place);
 }
+/* Policy and the folders of --plugin-dir: for who leaves the catalogue to another process. */
+bool installation_open_folders(struct installation *installation, const struct invocation *invocation,
+                               struct error *error);
 /* Policy and catalogue. */
 bool installation_open(struct installation *installation, const struct invocation *invocation, struct error *error);
 /* Loop and plugin host; no plugin is loaded by this. */

@@ -68,10 +68,8 @@ struct show {
     struct live *live;     /* MODE_LIVE */
     struct loop_timer *tick;
     struct loop_watch *news, *notices;
-    int notice_pipe;    /* engine's messages; -1 */
-    struct text notice; /* an unfinished line of them */
-    int problem_pipe;   /* MODE_JSON: its problems, one JSON object a line; -1 */
-    struct text problem;
+    struct text notice;  /* an unfinished line of the engine's messages */
+    struct text problem; /* likewise of its problems */
     struct loop_watch *problems;
     unsigned interrupts;
     bool ended, left;
@@ -130,7 +128,7 @@ static void notices_came(void *context, unsigned events)
     char buffer[4096];
     (void)events;
     ssize_t got;
-    while ((got = read(show->notice_pipe, buffer, sizeof buffer)) > 0)
+    while ((got = read(show->front.messages, buffer, sizeof buffer)) > 0)
         text_append_bytes(&show->notice, buffer, (size_t)got);
     if (got == 0 && show->notices != NULL) {
         loop_unwatch(show->notices);
@@ -158,7 +156,7 @@ static void problems_came(void *context, unsigned events)
     char buffer[4096];
     (void)events;
     ssize_t got;
-    while ((got = read(show->problem_pipe, buffer, sizeof buffer)) > 0)
+    while ((got = read(show->front.problems, buffer, sizeof buffer)) > 0)
         text_append_bytes(all, buffer, (size_t)got);
     size_t start = 0;
     for (const char *newline; (newline = memchr(text_bytes(all) + start, '\n', all->length - start)) != NULL;) {
@@ -180,7 +178,7 @@ static void folder_known(struct show *show)
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (show->view != NULL)
         return;
-    if (show->problem_pipe >= 0) /* they come before all that the run does */
+    if (show->front.problems >= 0) /* they come before all that the run does */
         problems_came(show, 0);
     show->view = run_view_open(show->front.folder, 0, &error);
     if (show->view == NULL) {
@@ -241,10 +239,34 @@ static void told_to_quit(void *context, int signal, int sender_pid)
     if (show->mode == MODE_LIVE)
         live_end(show->live, &show->invocation->output.text);
     flush(show);
+    terminal_show_input(&show->invocation->terminal);
     if (show->view != NULL)
         log_notice("left; stages that run go on: 'descpipe status %s' shows how far it came",
                    show->view->run != NULL ? show->view->run : show->view->folder);
     _exit(SIGNALLED + signal);
+}
+
+/* Ctrl-Z: the terminal goes back as it was, and is taken again when we are back in its foreground. */
+static void told_to_stop(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)signal;
+    (void)sender_pid;
+    live_end(show->live, &show->invocation->output.text);
+    flush(show);
+    terminal_show_input(&show->invocation->terminal);
+    raise(SIGSTOP);
+    terminal_hide_input(&show->invocation->terminal);
+    terminal_measure(&show->invocation->terminal);
+    show_now(show);
+}
+
+static void told_to_go_on(void *context, int signal, int sender_pid)
+{
+    struct show *show = context;
+    (void)signal;
+    (void)sender_pid;
+    terminal_hide_input(&show->invocation->terminal); /* "bg", then "fg" */
 }
 
 static void told_to_leave(void *context, int signal, int sender_pid)
@@ -262,7 +284,7 @@ static bool request_fill(struct invocation *invocation, struct installation *ins
                          struct run_request *request, struct error *error)
 {
     const struct run_values *values = invocation->values;
-    if (!installation_open(installation, invocation, error) || !pipeline_options_base(invocation, base, error))
+    if (!installation_open_folders(installation, invocation, error) || !pipeline_options_base(invocation, base, error))
         return false;
     request->pipeline = command_word(invocation, 0);
     pipeline_options_changes(&values->pipeline, *base, &request->changes);
@@ -283,45 +305,12 @@ static bool request_fill(struct invocation *invocation, struct installation *ins
     return true;
 }
 
-/* Keeper and engine get the pipe as their standard error, we keep ours. */
-static bool start_behind_pipe(struct show *show, const struct run_request *request, struct error *error)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return error_system(error, "cannot make a pipe for the engine's messages");
-    int kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    dup2(ends[1], STDERR_FILENO);
-    bool started = run_start(request, &show->front, error);
-    dup2(kept, STDERR_FILENO);
-    close(kept);
-    close(ends[1]);
-    show->notice_pipe = ends[0];
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return started;
-}
-
-/* The pipe stays open in the keeper for the run's life: it never ends, and needs no end. */
-static bool start_with_problem_pipe(struct show *show, struct run_request *request, struct error *error)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return error_system(error, "cannot make a pipe for the engine's problems");
-    request->tells_problems = true;
-    request->problems = ends[1];
-    bool started = run_start(request, &show->front, error);
-    close(ends[1]);
-    show->problem_pipe = ends[0];
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return started;
-}
-
 static bool start(struct show *show, struct run_request *request, struct error *error)
 {
     bool mixed = show->mode == MODE_LIVE && isatty(STDERR_FILENO) == 1; /* messages would fall into the block */
-    bool started = mixed                     ? start_behind_pipe(show, request, error)
-                   : show->mode == MODE_JSON ? start_with_problem_pipe(show, request, error)
-                                             : run_start(request, &show->front, error);
-    if (!started)
+    request->wants_messages = mixed;
+    request->wants_problems = show->mode == MODE_JSON;
+    if (!run_start(request, &show->front, error))
         return false;
     show->loop = loop_new(error);
     if (show->loop == NULL)
@@ -335,11 +324,14 @@ static bool start(struct show *show, struct run_request *request, struct error *
         show->live = live_new(&show->invocation->terminal);
         live_set_phase(show->live, "planning");
         loop_signal(show->loop, SIGWINCH, size_changed, show);
+        loop_signal(show->loop, SIGTSTP, told_to_stop, show);
+        loop_signal(show->loop, SIGCONT, told_to_go_on, show);
+        terminal_hide_input(&show->invocation->terminal);
         if (mixed)
-            show->notices = loop_watch(show->loop, show->notice_pipe, LOOP_READABLE, notices_came, show);
+            show->notices = loop_watch(show->loop, show->front.messages, LOOP_READABLE, notices_came, show);
     }
     if (show->mode == MODE_JSON)
-        show->problems = loop_watch(show->loop, show->problem_pipe, LOOP_READABLE, problems_came, show);
+        show->problems = loop_watch(show->loop, show->front.problems, LOOP_READABLE, problems_came, show);
     show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
     return true;
 }
@@ -383,12 +375,12 @@ static void tell_death(const struct show *show)
 static void finish(struct show *show)
 {
     struct output *output = &show->invocation->output;
-    if (show->problem_pipe >= 0)
+    if (show->front.problems >= 0)
         problems_came(show, 0);
     if (show->view != NULL)
         run_view_read(show->view, 0, changed, show);
     if (show->mode == MODE_LIVE) {
-        if (show->notice_pipe >= 0)
+        if (show->front.messages >= 0)
             notices_came(show, 0);
         live_end(show->live, &output->text);
     }
@@ -409,6 +401,7 @@ static void finish(struct show *show)
 
 static void show_clear(struct show *show)
 {
+    terminal_show_input(&show->invocation->terminal);
     loop_unwatch(show->news);
     loop_unwatch(show->notices);
     loop_unwatch(show->problems);
@@ -416,9 +409,7 @@ static void show_clear(struct show *show)
     live_free(show->live);
     run_view_free(show->view);
     loop_free(show->loop);
-    descriptor_close(show->notice_pipe);
     text_clear(&show->notice);
-    descriptor_close(show->problem_pipe);
     text_clear(&show->problem);
     run_front_clear(&show->front);
 }
@@ -447,8 +438,7 @@ static int run_run(struct invocation *invocation)
     struct run_request request = {0};
     if (!request_fill(invocation, &installation, &base, &request, &error))
         return refuse(invocation, &error);
-    cleanup(show_clear) struct show show = {
-        .invocation = invocation, .mode = choose_mode(invocation), .notice_pipe = -1, .problem_pipe = -1};
+    cleanup(show_clear) struct show show = {.invocation = invocation, .mode = choose_mode(invocation)};
     if (!start(&show, &request, &error))
         return refuse(invocation, &error);
     loop_run(show.loop, NULL, NULL);

@@ -173,19 +173,36 @@ static void print_resources(const struct plan *plan, uint32_t number, struct tex
 {
     struct descpipe_resources resources;
     plan_resources(plan, number, &resources);
-    text_format(out, "      needs    %u cpu%s", resources.cpus_per_rank, resources.cpus_per_rank == 1 ? "" : "s");
-    if (resources.nodes > 1 || resources.ranks_per_node > 1)
-        text_format(out, " for each of %u ranks on each of %u nodes", resources.ranks_per_node, resources.nodes);
+    text_append(out, "      needs    ");
+    text_append_count(out, resources.cpus_per_rank, "cpu");
+    if (resources.nodes > 1 || resources.ranks_per_node > 1) {
+        text_append(out, resources.ranks_per_node == 1 ? " for " : " for each of ");
+        text_append_count(out, resources.ranks_per_node, "rank");
+        text_append(out, resources.nodes == 1 ? " on " : " on each of ");
+        text_append_count(out, resources.nodes, "node");
+    }
     if (resources.memory_per_node) {
         text_append(out, ", ");
         bytes_append(out, resources.memory_per_node);
         text_append(out, " memory");
     }
-    if (resources.gpus_per_node)
-        text_format(out, ", %u gpu%s", resources.gpus_per_node, resources.gpus_per_node == 1 ? "" : "s");
-    if (resources.time_limit_ms)
-        text_format(out, ", at most %llu minutes", (unsigned long long)(resources.time_limit_ms / 60000));
+    if (resources.gpus_per_node) {
+        text_append(out, ", ");
+        text_append_count(out, resources.gpus_per_node, "gpu");
+    }
+    if (resources.time_limit_ms) {
+        text_append(out, ", at most ");
+        text_append_count(out, resources.time_limit_ms / 60000, "minute");
+    }
     text_append(out, "\n");
+}
+
+/* A folder has no digest to have: it is what it is when a stage starts. */
+static const char *digest_words(const struct plan_image *image)
+{
+    if (image->config_digest)
+        return image->config_digest;
+    return image->image.source == DESCPIPE_SOURCE_ROOTFS ? "a folder, used as it is" : "not here yet: no digest";
 }
 
 static void print_stage(const struct plan *plan, uint32_t number, struct text *out)
@@ -195,8 +212,11 @@ static void print_stage(const struct plan *plan, uint32_t number, struct text *o
     const struct plan_stage *planned = &plan->stages[number];
     text_append(out, "  ");
     text_append_printable(out, pipeline_text(pipeline, stage->name), 200);
-    if (stage->members > 0)
-        text_format(out, " (%u members)", stage->members);
+    if (stage->members > 0) {
+        text_append(out, " (");
+        text_append_count(out, stage->members, "member");
+        text_append(out, ")");
+    }
     if (!planned->selected)
         text_append(out, " (not selected)");
     text_append(out, "\n");
@@ -204,7 +224,7 @@ static void print_stage(const struct plan *plan, uint32_t number, struct text *o
         const struct plan_image *image = &plan->images[planned->image];
         text_append(out, "      image    ");
         text_append_printable(out, image->reference, 400);
-        text_format(out, " (%s)\n", image->config_digest ? image->config_digest : "not here yet: no digest");
+        text_format(out, " (%s)\n", digest_words(image));
     }
     if (planned->backend != 0)
         text_format(out, "      backend  %s\n", plan->backends[planned->backend].name);
@@ -227,7 +247,11 @@ void plan_print(const struct plan *plan, struct text *out)
     const struct pipeline *pipeline = plan->pipeline;
     text_append(out, "pipeline ");
     text_append_printable(out, pipeline_text(pipeline, pipeline->name), 200);
-    text_format(out, ": %zu stages, %u tasks\n", pipeline->stages.count, plan->tasks_count);
+    text_append(out, ": ");
+    text_append_count(out, pipeline->stages.count, "stage");
+    text_append(out, ", ");
+    text_append_count(out, plan->tasks_count, "task");
+    text_append(out, "\n");
     for (size_t i = 0; i < plan->backends_count; i++) {
         const struct plan_backend *backend = &plan->backends[i];
         text_format(out, "backend %s: scheduler %s, runtime %s, registry %s, form %s\n", backend->name,

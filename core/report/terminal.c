@@ -2,6 +2,7 @@
 /* What a descriptor is to a person. */
 #include "report/terminal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -52,4 +53,38 @@ void terminal_look(struct terminal *terminal, int descriptor, const char *color)
     else if (!text_equal(color, "never"))
         terminal->color = terminal->is_terminal && (no_color == NULL || no_color[0] == '\0');
     terminal_measure(terminal);
+}
+
+/* Setting a terminal that is somebody else's now would stop us (SIGTTOU). One that is not our controlling terminal has
+ * no foreground. */
+static bool is_ours(const struct terminal *terminal)
+{
+    pid_t foreground = tcgetpgrp(terminal->descriptor);
+    return foreground < 0 ? errno == ENOTTY : foreground == getpgrp();
+}
+
+static void set_echo(const struct terminal *terminal, tcflag_t clear, tcflag_t set)
+{
+    struct termios modes;
+    if (tcgetattr(terminal->descriptor, &modes) != 0)
+        return;
+    modes.c_lflag = (modes.c_lflag & ~clear) | set;
+    tcsetattr(terminal->descriptor, TCSANOW, &modes);
+}
+
+void terminal_hide_input(struct terminal *terminal)
+{
+    struct termios modes;
+    if (!terminal->is_terminal || terminal->hidden != 0 || !is_ours(terminal) ||
+        tcgetattr(terminal->descriptor, &modes) != 0)
+        return;
+    terminal->hidden = modes.c_lflag & (ECHO | ECHONL);
+    set_echo(terminal, ECHO | ECHONL, 0);
+}
+
+void terminal_show_input(struct terminal *terminal)
+{
+    if (terminal->hidden != 0 && is_ours(terminal))
+        set_echo(terminal, 0, terminal->hidden);
+    terminal->hidden = 0;
 }

@@ -147,22 +147,22 @@ static bool next_round(void *context)
 }
 
 /* To whoever wants them as JSON. Nobody may read there any more: that is no failure of the run. */
-static void tell_problems(const struct run_request *request, const struct problems *problems)
+static void tell_problems(const struct engine *engine, const struct problems *problems)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
     for (size_t i = 0; i < problems->count; i++) {
         problem_append_json(&problems->items[i], &text);
         text_append_character(&text, '\n');
     }
-    if (request->tells_problems && text.length > 0)
-        descriptor_write(request->problems, text.bytes, text.length, NULL);
+    if (engine->problem_pipe >= 0 && text.length > 0)
+        descriptor_write(engine->problem_pipe, text.bytes, text.length, NULL);
 }
 
 static void tell_error(const struct engine *engine)
 {
     cleanup(problems_clear) struct problems problems = {0};
     problem_from_error(&problems, &engine->error);
-    tell_problems(engine->request, &problems);
+    tell_problems(engine, &problems);
     log_error(&engine->error);
 }
 
@@ -171,7 +171,7 @@ static bool report_problems(struct engine *engine)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
     problems_sort(&engine->problems);
-    tell_problems(engine->request, &engine->problems);
+    tell_problems(engine, &engine->problems);
     problems_print(&engine->problems, &text);
     if (text.length > 0)
         descriptor_write(STDERR_FILENO, text.bytes, text.length, NULL);
@@ -420,10 +420,11 @@ static int exit_status(const struct engine *engine)
     return engine->failed > 0 ? error_exit_status(ERROR_STAGE) : 0;
 }
 
-int engine_run(const struct run_request *request, struct keeper_table *table, int socket)
+int engine_run(const struct run_request *request, struct keeper_table *table, int socket, int problems)
 {
     struct engine *engine = memory_allocate(sizeof *engine);
-    *engine = (struct engine){.request = request, .table = table, .socket = socket, .logs_folder = -1};
+    *engine = (struct engine){
+        .request = request, .table = table, .socket = socket, .problem_pipe = problems, .logs_folder = -1};
     setpgid(0, 0); /* Ctrl-C is for the front */
     if (prepare(engine))
         walk(engine);

@@ -37,9 +37,46 @@ static void tell_front(void *context, int exit_code, int signal)
     close(*socket);
 }
 
-/* In the keeper, from here to its end. */
-static _Noreturn void live_as_keeper(const struct run_request *request, struct keeper_table *table, int socket)
+struct channels { /* [0] is the front's end, [1] the engine's; -1: not there */
+    int sockets[2], messages[2], problems[2];
+};
+
+static void channels_close(const struct channels *channels, int side)
 {
+    descriptor_close(channels->sockets[side]);
+    descriptor_close(channels->messages[side]);
+    descriptor_close(channels->problems[side]);
+}
+
+/* Only the front's end never blocks: what the engine says is never lost. */
+static bool make_pipe(bool wanted, int ends[2], struct error *error)
+{
+    if (wanted && pipe2(ends, O_CLOEXEC) != 0)
+        return error_system(error, "cannot make a pipe from the engine");
+    return !wanted || fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
+}
+
+static bool channels_open(const struct run_request *request, struct channels *channels, struct error *error)
+{
+    *channels = (struct channels){{-1, -1}, {-1, -1}, {-1, -1}};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels->sockets) != 0)
+        return error_system(error, "cannot make a socket to the engine");
+    if (make_pipe(request->wants_messages, channels->messages, error) &&
+        make_pipe(request->wants_problems, channels->problems, error))
+        return true;
+    channels_close(channels, 0);
+    channels_close(channels, 1);
+    return false;
+}
+
+/* In the keeper, from here to its end. It has no end of the front's, or the front's death would not be seen. */
+static _Noreturn void live_as_keeper(const struct run_request *request, struct keeper_table *table,
+                                     const struct channels *channels)
+{
+    int socket = channels->sockets[1];
+    channels_close(channels, 0);
+    if (channels->messages[1] >= 0)
+        dup2(channels->messages[1], STDERR_FILENO);
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (!keeper_become(&error)) {
         log_error(&error);
@@ -49,7 +86,7 @@ static _Noreturn void live_as_keeper(const struct run_request *request, struct k
     pid_t engine = process_split(0, &error);
     if (engine == 0) {
         atomic_store(&table->engine, (int32_t)getpid());
-        _exit(engine_run(request, table, socket));
+        _exit(engine_run(request, table, socket, channels->problems[1]));
     }
     if (engine < 0) {
         log_error(&error);
@@ -62,26 +99,27 @@ static _Noreturn void live_as_keeper(const struct run_request *request, struct k
 
 bool run_start(const struct run_request *request, struct run_front *front, struct error *error)
 {
-    int sockets[2];
+    struct channels channels;
     struct keeper_table *table = keeper_table_new(error);
     if (table == NULL)
         return false;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+    if (!channels_open(request, &channels, error)) {
         keeper_table_free(table);
-        return error_system(error, "cannot make a socket to the engine");
-    }
-    pid_t keeper = process_split(0, error);
-    if (keeper == 0) {
-        close(sockets[0]);
-        live_as_keeper(request, table, sockets[1]);
-    }
-    keeper_table_free(table);
-    close(sockets[1]);
-    if (keeper < 0) {
-        close(sockets[0]);
         return false;
     }
-    *front = (struct run_front){.socket = sockets[0], .keeper = keeper};
+    pid_t keeper = process_split(0, error);
+    if (keeper == 0)
+        live_as_keeper(request, table, &channels);
+    keeper_table_free(table);
+    channels_close(&channels, 1);
+    if (keeper < 0) {
+        channels_close(&channels, 0);
+        return false;
+    }
+    *front = (struct run_front){.socket = channels.sockets[0],
+                                .keeper = keeper,
+                                .messages = channels.messages[0],
+                                .problems = channels.problems[0]};
     return true;
 }
 
@@ -90,8 +128,10 @@ void run_front_clear(struct run_front *front)
     if (front->keeper == 0)
         return;
     close(front->socket);
+    descriptor_close(front->messages);
+    descriptor_close(front->problems);
     memory_free(front->folder);
-    *front = (struct run_front){.socket = -1};
+    *front = (struct run_front){.socket = -1, .messages = -1, .problems = -1};
 }
 
 bool run_front_send(struct run_front *front, enum run_wish wish)

@@ -29,8 +29,8 @@ struct run_request {
     struct plugin_search plugins;
     const char *policy_folder; /* the site's, or NULL */
     const char *version;       /* of the program, for the journal */
-    bool tells_problems;       /* what is printed to standard error goes to `problems` too, ... */
-    int problems;              /* ... one JSON object a line (problem_append_json) */
+    bool wants_messages;       /* standard error of keeper and engine comes through front->messages instead */
+    bool wants_problems;       /* problems come through front->problems too, one JSON object a line */
     bool keep_going;
     enum on_interrupt on_interrupt;
     int64_t time_limit_ms; /* of every stage, instead of its `minutes`: for tests; 0: none */
@@ -51,7 +51,8 @@ enum run_news {
 struct run_front {
     int socket; /* readable when there is news */
     pid_t keeper;
-    char *folder; /* after RUN_FOLDER */
+    int messages, problems; /* for reading, never block; -1: not wanted. The keeper has them open for the run's life */
+    char *folder;           /* after RUN_FOLDER */
     int exit_status;
     bool died;   /* the engine ended without saying how the run went */
     int died_of; /* by this signal, or 0 */

@@ -198,6 +198,7 @@ struct engine {
     const struct run_request *request;
     struct keeper_table *table;
     int socket;
+    int problem_pipe; /* to the front: what is found wrong, as JSON; -1: it does not ask */
     struct loop *loop;
     struct loop_watch *socket_watch;
     struct loop_timer *heartbeat, *sync_timer;

@@ -183,6 +183,18 @@ START_TEST(check_prints_every_problem_or_that_there_is_none)
 }
 END_TEST
 
+START_TEST(a_plan_counts_with_plurals)
+{
+    program_file("p.yaml", "pipeline: {name: one, stages: [a]}\n"
+                           "backends: {default: {scheduler: sequential, runtime: host}}\n"
+                           "a: {command: [/bin/true], minutes: 1, foreach: {band: [g]}}\n");
+    cleanup(result_clear) struct result plan = with_plugins("plan p.yaml");
+    ck_assert_has(&plan.out, "pipeline one: 1 stage, 1 task\n");
+    ck_assert_has(&plan.out, "  a (1 member)\n");
+    ck_assert_has(&plan.out, "needs    1 cpu, at most 1 minute\n");
+}
+END_TEST
+
 START_TEST(a_choice_on_the_command_line_is_followed_or_refused)
 {
     program_file("p.yaml", GOOD);
@@ -493,6 +505,7 @@ int main(void)
                                   json_lines_are_all_there_is_on_standard_output,
                                   a_dry_run_and_a_plan_create_nothing,
                                   check_prints_every_problem_or_that_there_is_none,
+                                  a_plan_counts_with_plurals,
                                   a_choice_on_the_command_line_is_followed_or_refused,
                                   plugins_are_listed_shown_and_examined,
                                   configuration_and_schema_are_printed,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -101,13 +102,25 @@ static void wait_for(struct session *session, const char *part)
         }
 }
 
-static int session_end(struct session *session)
+/* Until it has ended; the terminal stays to be looked at. */
+static int session_end_open(struct session *session)
 {
     while (session_read(session))
         ;
+    return program_wait(session->pid);
+}
+
+static void session_close(struct session *session)
+{
     close(session->master);
     text_clear(&session->pending);
-    return program_wait(session->pid);
+}
+
+static int session_end(struct session *session)
+{
+    int status = session_end_open(session);
+    session_close(session);
+    return status;
 }
 
 static void make_waiting(void)
@@ -190,6 +203,63 @@ START_TEST(a_new_size_is_taken_at_once)
 }
 END_TEST
 
+static bool echoes(const struct session *session)
+{
+    struct termios modes;
+    ck_assert_int_eq(tcgetattr(session->master, &modes), 0); /* of the terminal's other side */
+    return (modes.c_lflag & ECHO) != 0;
+}
+
+START_TEST(what_is_typed_does_not_break_into_the_view)
+{
+    make_waiting();
+    struct session session = session_start(RUN_IN_COLORS, 80, 24);
+    wait_for(&session, "step 7 of 9");
+    ck_assert(!echoes(&session));
+    ck_assert_int_eq(write(session.master, "word\n\n", 6), 6);
+    kill(session.pid, SIGTSTP);
+    int status;
+    ck_assert_int_eq(waitpid(session.pid, &status, WUNTRACED), session.pid);
+    ck_assert(WIFSTOPPED(status));
+    ck_assert(echoes(&session)); /* for the shell, or whatever comes now */
+    kill(session.pid, SIGCONT);
+    memset(screen.cells, 0, sizeof screen.cells);
+    wait_for(&session, "step 7 of 9");
+    ck_assert(!echoes(&session));
+    open_gate();
+    status = session_end_open(&session);
+    if (status != 0 || row_with("word") >= 0 || row_with("waiting  OK") < 0) {
+        show_screen();
+        ck_abort_msg("exit %d", status);
+    }
+    ck_assert(echoes(&session));
+    session_close(&session);
+}
+END_TEST
+
+START_TEST(every_end_gives_the_echo_back)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (i > 0) {
+            program_tear_down();
+            program_set_up();
+        }
+        make_waiting();
+        struct session session = session_start(RUN_IN_COLORS, 80, 24);
+        wait_for(&session, "step 7 of 9");
+        ck_assert(!echoes(&session));
+        kill(session.pid, signals[i]);
+        session_end_open(&session);
+        ck_assert_msg(echoes(&session), "signal %d", signals[i]);
+        session_close(&session);
+        if (signals[i] != SIGINT)
+            open_gate(); /* what goes on ends */
+        program_wait_for_orphans();
+    }
+}
+END_TEST
+
 START_TEST(problems_of_the_file_are_shown_whole)
 {
     program_file("p.yaml",
@@ -206,7 +276,11 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {the_live_block_shows_what_runs_and_leaves_a_table,
-                                  an_interrupt_leaves_the_terminal_in_order, a_new_size_is_taken_at_once,
-                                  problems_of_the_file_are_shown_whole, NULL};
+                                  an_interrupt_leaves_the_terminal_in_order,
+                                  a_new_size_is_taken_at_once,
+                                  what_is_typed_does_not_break_into_the_view,
+                                  every_end_gives_the_echo_back,
+                                  problems_of_the_file_are_shown_whole,
+                                  NULL};
     return suite_run("terminal", tests, program_set_up, program_tear_down);
 }

@@ -8,6 +8,17 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
+START_TEST(counts_have_their_plural)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    for (unsigned i = 0; i < 3; i++) {
+        text_append_count(&text, i, "stage");
+        text_append(&text, "|");
+    }
+    ck_assert_str_eq(text_bytes(&text), "0 stages|1 stage|2 stages|");
+}
+END_TEST
+
 START_TEST(is_empty_before_the_first_append)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
@@ -268,6 +279,7 @@ END_TEST
 int main(void)
 {
     TCase *tests = tcase_create("text");
+    tcase_add_test(tests, counts_have_their_plural);
     tcase_add_test(tests, is_empty_before_the_first_append);
     tcase_add_test(tests, grows_and_always_ends_with_nul);
     tcase_add_test(tests, writes_numbers);

@@ -277,6 +277,18 @@ START_TEST(says_when_an_image_file_is_not_there)
 }
 END_TEST
 
+START_TEST(a_folder_as_image_is_said_to_be_one)
+{
+    cleanup(planned_clear) struct planned planned = {.search = {.backend = "box"}};
+    planned_make(&planned,
+                 "pipeline: {name: p, stages: [a]}\na: {image: \"rootfs:/\", command: [\"true\"]}\n" BACKENDS);
+    ck_assert_ptr_nonnull(planned.plan);
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    plan_print(planned.plan, &text);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&text), "image    rootfs:/ (a folder, used as it is)\n"));
+}
+END_TEST
+
 START_TEST(members_are_tasks)
 {
     cleanup(planned_clear) struct planned planned = {0};
@@ -342,6 +354,7 @@ int main(void)
     tcase_add_test(cases, names_the_nearest_stage_for_a_selection_that_is_none);
     tcase_add_test(cases, one_image_of_many_stages_is_asked_once);
     tcase_add_test(cases, says_when_an_image_file_is_not_there);
+    tcase_add_test(cases, a_folder_as_image_is_said_to_be_one);
     tcase_add_test(cases, members_are_tasks);
     tcase_add_test(cases, is_the_contracts_json);
     return run_case("plan", cases);
