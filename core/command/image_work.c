@@ -16,11 +16,20 @@ const struct argument_positional image_positionals[] = {
     {.name = NULL},
 };
 
+static bool has_word(const struct words *words, const char *word)
+{
+    for (size_t i = 0; i < words->count; i++)
+        if (text_equal(words->items[i], word))
+            return true;
+    return false;
+}
+
 int image_work_plan(struct invocation *invocation, struct pipeline_options *options, enum plan_extent extent,
                     struct planning *planning)
 {
     for (size_t i = 1; i < invocation->words.count; i++)
-        words_add(&options->only, invocation->words.items[i]);
+        if (!has_word(&options->only, invocation->words.items[i])) /* planned before */
+            words_add(&options->only, invocation->words.items[i]);
     if (!planning_build(planning, invocation, options, command_word(invocation, 0), extent))
         return command_refuse(invocation, &planning->problems, &planning->error);
     command_print_problems(&planning->problems, invocation->globals.quiet);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "command/image_work.h"
 #include "command/prune.h"
+#include "pipeline/github.h"
 #include "report/grid.h"
 
 struct images_values {
@@ -325,6 +326,24 @@ static int tell_problems(struct image_work *work, bool locks)
     return status;
 }
 
+/* Stages in repositories: the commit that `descpipe build` fetched last. */
+static void lock_sources(struct image_lock *lock, const struct plan *plan)
+{
+    const struct pipeline *pipeline = plan->pipeline;
+    for (size_t i = 0; i < pipeline->stages.count; i++) {
+        const struct stage_extras *extras = pipeline->stages.items[i].extras;
+        if (extras == NULL || extras->github == 0)
+            continue;
+        const char *repository = pipeline_text(pipeline, extras->github);
+        const char *checkout =
+            extras->checkout != 0 ? pipeline_text(pipeline, extras->checkout) : GITHUB_DEFAULT_CHECKOUT;
+        cleanup(memory_free) char *commit = github_known_commit(repository, checkout);
+        cleanup(memory_free) char *name = memory_format(GITHUB_HOST "/%s@%s", repository, checkout);
+        if (commit != NULL)
+            image_lock_put_source(lock, name, commit);
+    }
+}
+
 static int write_lock(struct image_work *work)
 {
     struct image_lock *lock = work->planning->plan->lock;
@@ -348,6 +367,7 @@ static int write_lock(struct image_work *work)
         memory_free(entry.reference);
         memory_free(entry.platform);
     }
+    lock_sources(lock, work->planning->plan);
     if (!image_lock_write(lock, &error))
         return command_fail(&error);
     log_notice("wrote '%s'", lock->path);
