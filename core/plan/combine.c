@@ -58,6 +58,24 @@ static void check_parallel(struct plan_builder *builder, const struct stage *sta
                     backend->scheduler_name);
 }
 
+/* Inputs are copied for a runtime without read-only mounts; what a stage mounts besides is not. */
+static void check_read_only_mounts(struct plan_builder *builder, const struct stage *stage,
+                                   const struct plan_backend *backend)
+{
+    uint32_t can = plugin_runtime(backend->runtime)->capabilities;
+    if (!(can & DESCPIPE_RUNTIME_ISOLATES_PATHS) || (can & DESCPIPE_RUNTIME_READ_ONLY))
+        return;
+    for (size_t i = 0; i < stage->extras->mounts.count; i++) {
+        const struct bind *bind = &stage->extras->mounts.items[i];
+        if (bind->read_only)
+            problem_add(builder->problems, PROBLEM_WARNING, stage_place(builder, stage),
+                        "mount only what the stage may spoil, or take another runtime",
+                        "stage '%s': the mount of '%s' cannot be forced read-only by runtime '%s'",
+                        pipeline_text(builder->pipeline, stage->name), pipeline_text(builder->pipeline, bind->source),
+                        backend->runtime_name);
+    }
+}
+
 void plan_check_stage(struct plan_builder *builder, uint32_t number)
 {
     const struct stage *stage = &builder->pipeline->stages.items[number];
@@ -74,6 +92,7 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
                     runtime_can & DESCPIPE_RUNTIME_GPUS ? backend->scheduler_name : backend->runtime_name);
     if (!stage->extras)
         return;
+    check_read_only_mounts(builder, stage, backend);
     if (stage->extras->network == 0 && !(runtime_can & DESCPIPE_RUNTIME_NO_NETWORK))
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                     "remove 'network: false' or take another runtime",

@@ -14,6 +14,9 @@ printf 'secrets: {late: {file: "%s"}}\n' "$HOME/late" >"$XDG_CONFIG_HOME/descpip
 echo "hostile name" >"$HOME/a b,c/file"
 echo "1 2 3" >table.txt
 echo "setting: 1" >setting.yaml
+# What cannot take the network away refuses such a stage.
+network=false
+[ "$runtime" != charliecloud ] || network=true
 umask 022
 
 cat >pipeline.yaml <<END
@@ -29,7 +32,8 @@ world:
   inputs: {table: txt}
   config: {setting: setting.yaml}
   outputs: {world: txt}
-  env: {MINE: stage, HOSTILE: "a 'b' \"c\" \`id\` \$\$(id) x\\\\y é", LATE: {secret: late}, MACHINE: "$(uname -n)"}
+  env: {MINE: stage, HOSTILE: "a 'b' \"c\" \`id\` \$\$(id) x\\\\y é", LATE: {secret: late}, MACHINE: "$(uname -n)",
+        SHARED_MEMORY: "$(stat -c %d /dev/shm)"}
   openmp: 1
   python-module: true
   mounts: ["$HOME/a b,c:/mnt/a b,c:ro"]
@@ -38,7 +42,7 @@ $(sed 's/^/    /' "$(dirname "$0")/world.sh")
 layout:
   image: "oci:im ages/layout"
   outputs: {second: txt}
-  network: false
+  network: $network
   command: [sh, -c, "grep -c : /proc/net/dev >\$DESC_OUTPUT/second.txt"]
 reader:
   image: "docker-archive:im ages/probe.tar"
@@ -64,6 +68,12 @@ waits:
   command: [sh, -c, "trap 'echo told; exit 3' TERM INT; echo ready >/mnt/pipe; while :; do sleep 1; done"]
 END
 
+if [ "$network" = true ]; then
+    sed 's/network: true/network: false/' pipeline.yaml >without.yaml
+    ! "$program" plan --runtime "$runtime" without.yaml >without.log 2>&1 || { echo "a stage without network was planned"; exit 1; }
+    grep -q 'cannot take it away' without.log || { cat without.log; exit 1; }
+    grep -q 'cannot be forced read-only' without.log || { cat without.log; exit 1; }
+fi
 "$program" run --runtime "$runtime" pipeline.yaml >run.log 2>&1 || { cat run.log; exit 1; }
 ! grep -rqF --exclude-dir=attempts 'a late' work/.descpipe || { echo "a secret lies in the run folder"; exit 1; }
 [ "$(cat table.txt)" = "1 2 3" ] || { echo "a stage changed its input"; exit 1; }

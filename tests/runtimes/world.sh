@@ -20,12 +20,12 @@ for name in DESC_INPUT DESC_OUTPUT DESC_CONFIG DESC_PARALLEL DESC_RANK DESC_SIZE
 done
 echo "late value: $LATE"
 echo "other variables: $(env | sed -n 's/^\([A-Za-z_][A-Za-z_0-9]*\)=.*/\1/p' | sort |
-    grep -vxE 'PATH|HOME|LANG|DESC_.*|OMP_NUM_THREADS|FROM_IMAGE|MINE|HOSTILE|LATE|SHLVL|PWD|OLDPWD|_' | tr '\n' ' ')"
+    grep -vxE 'PATH|HOME|LANG|DESC_.*|OMP_NUM_THREADS|FROM_IMAGE|MINE|HOSTILE|LATE|MACHINE|SHARED_MEMORY|SHLVL|PWD|OLDPWD|_' | tr '\n' ' ')"
 echo "standard input: $(read_eof)"
 echo "terminal: $(can tty -s)"
 echo "write to /tmp: $(can touch /tmp/x)"
 echo "write to the image: $(can touch /opt/x /etc/x)"
-echo "write to /dev/shm: $(can touch /dev/shm/x)"
+echo "shared memory: $([ "$(stat -c %d /dev/shm)" = "$SHARED_MEMORY" ] && echo "the machine's" || echo "its own")"
 echo "write to inputs: $(can touch "$DESC_INPUT/x")"
 echo "write to an input: $(can sh -c ': >>"$DESC_INPUT/table.txt"')"
 echo "write to config: $(can touch "$DESC_CONFIG/x")"
