@@ -15,7 +15,7 @@ static void give_credential(void *context, const struct descpipe_image *image, u
                             void *plugin)
 {
     struct driver *driver = context;
-    ck_assert_uint_eq(purpose, DESCPIPE_PURPOSE_PULL);
+    ck_assert(purpose == DESCPIPE_PURPOSE_PULL || purpose == DESCPIPE_PURPOSE_PUSH);
     ck_assert_ptr_nonnull(image->reference);
     driver->credentials_asked++;
     if (driver->username == NULL) {
