@@ -233,10 +233,6 @@ static void print_hints(const struct examination *examination, struct text *out)
         text_append(out, first ? "\nWhat to do:\n" : "");
         first = false;
         text_format(out, "  %s/%s: ", patient->entry->kind, patient->entry->name);
-        if (patient->message != NULL) { /* whole, where the table has cut it */
-            text_append_printable(out, patient->message, 2000);
-            text_append(out, "\n    ");
-        }
         text_append_printable(out, patient->hint, 2000);
         text_append(out, "\n");
     }
@@ -272,7 +268,7 @@ static void print_table(const struct examination *examination, const struct term
                                                  {.title = "kind"},
                                                  {.title = "name"},
                                                  {.title = "version"},
-                                                 {.title = "what it says", .flexible = true}};
+                                                 {.title = "what it says", .flexible = true, .wraps = true}};
     if (examination->count == 0) {
         text_append(out, "no plugins found; --plugin-dir DIR names a folder that has some\n");
         return;

@@ -160,6 +160,55 @@ static void print_cell(const struct grid *grid, size_t column, const struct grid
             text_append_character(out, ' ');
 }
 
+/* Bytes of the text that stand in `width` columns, broken behind a blank where there is one. */
+static size_t fitting(const char *text, unsigned width)
+{
+    size_t at = 0, blank = 0;
+    unsigned used = 0, columns;
+    while (text[at] != '\0') {
+        size_t bytes = character(text + at, &columns);
+        if (used + columns > width)
+            return blank > 0 ? blank : at > 0 ? at : bytes;
+        used += columns;
+        at += bytes;
+        if (text[at - 1] == ' ')
+            blank = at;
+        else if (text[at] == ' ' && used == width)
+            blank = at;
+    }
+    return at;
+}
+
+/* The next piece, without the blank that it is broken at. Returns its bytes with that. */
+static size_t print_piece(const char *text, const char *style, unsigned width, struct text *out)
+{
+    size_t bytes = fitting(text, width), shown = bytes;
+    while (shown > 1 && text[shown - 1] == ' ')
+        shown--;
+    text_append(out, style);
+    text_append_bytes(out, text, shown);
+    text_append(out, style[0] != '\0' ? "\x1b[0m" : "");
+    return bytes;
+}
+
+/* What did not fit, below its column. */
+static void print_rest(const char *text, const char *style, unsigned indent, unsigned width, struct text *out)
+{
+    while (*(text += strspn(text, " ")) != '\0') {
+        text_append_character(out, '\n');
+        for (unsigned i = 0; i < indent; i++)
+            text_append_character(out, ' ');
+        text += print_piece(text, style, width, out);
+    }
+}
+
+static void print_wrapped(const struct grid_cell *cell, unsigned indent, unsigned width, bool color, struct text *out)
+{
+    const char *style = color && cell->style != NULL ? cell->style : "";
+    size_t bytes = print_piece(cell->text, style, width, out);
+    print_rest(cell->text + bytes, style, indent, width, out);
+}
+
 static void print_row(const struct grid *grid, const struct grid_cell *cells, const unsigned widths[GRID_COLUMNS_LIMIT],
                       bool color, struct text *out)
 {
@@ -167,13 +216,18 @@ static void print_row(const struct grid *grid, const struct grid_cell *cells, co
     for (size_t i = 0; i < grid->count; i++)
         if (widths[i] > 0 && cells[i].text[0] != '\0')
             last = i;
-    bool first = true;
+    unsigned used = 0;
     for (size_t i = 0; i <= last; i++) {
         if (widths[i] == 0)
             continue;
-        if (!first)
+        if (used > 0)
             text_append(out, "  ");
-        first = false;
+        used += used > 0 ? GAP : 0;
+        if (grid->columns[i].wraps && cells[i].width > widths[i]) {
+            print_wrapped(&cells[i], used, widths[i], color, out);
+            break;
+        }
+        used += widths[i];
         print_cell(grid, i, &cells[i], widths[i], color, i == last, out);
     }
     text_append_character(out, '\n');

@@ -17,6 +17,7 @@ struct grid_column {
     const char *title;
     bool right;    /* numbers */
     bool flexible; /* shrinks (not below 8) when the line would be too long */
+    bool wraps;    /* goes on below instead of being cut; for the last column only */
 };
 
 struct grid;

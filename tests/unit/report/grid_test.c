@@ -86,6 +86,31 @@ START_TEST(cuts_at_columns_and_says_so)
 }
 END_TEST
 
+START_TEST(a_column_that_wraps_loses_nothing)
+{
+    static const struct grid_column two[] = {{.title = "name"}, {.title = "says", .flexible = true, .wraps = true}};
+    static const struct {
+        const char *text;
+        unsigned width;
+        const char *printed;
+    } cases[] = {
+        {"short", 20, "name  says\na     short\n"},
+        {"one two three", 18, "name  says\na     one two\n      three\n"},
+        {"one twoo three", 14, "name  says\na     one twoo\n      three\n"}, /* to the last column */
+        {"abcdefghijkl mn", 14, "name  says\na     abcdefgh\n      ijkl mn\n"},
+        {"日本語 日本語", 14, "name  says\na     日本語\n      日本語\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cleanup(text_clear) struct text out = TEXT_INIT;
+        cleanup(grid_free) struct grid *grid = grid_new(two, 2);
+        grid_add(grid, "a", "");
+        grid_add(grid, cases[i].text, "");
+        grid_print(grid, cases[i].width, false, &out);
+        ck_assert_str_eq(text_bytes(&out), cases[i].printed);
+    }
+}
+END_TEST
+
 START_TEST(control_characters_cannot_reach_the_terminal)
 {
     cleanup(text_clear) struct text out = TEXT_INIT;
@@ -113,6 +138,7 @@ int main(void)
                                   leaves_out_what_cannot_fit,
                                   counts_columns_not_bytes,
                                   cuts_at_columns_and_says_so,
+                                  a_column_that_wraps_loses_nothing,
                                   control_characters_cannot_reach_the_terminal,
                                   prints_nothing_without_rows,
                                   NULL};

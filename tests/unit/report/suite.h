@@ -9,6 +9,7 @@ static inline int suite_run(const char *name, const TTest *const *tests, void (*
 {
     Suite *suite = suite_create(name);
     TCase *group = tcase_create(name);
+    tcase_set_timeout(group, 60); /* seconds: other work may keep the machine busy */
     if (set_up != NULL)
         tcase_add_checked_fixture(group, set_up, tear_down);
     for (; *tests != NULL; tests++)
