@@ -3,6 +3,7 @@
 #include "command/prune.h"
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "command/planning.h"
 
 #define OWN_STORE "native"
@@ -117,7 +118,8 @@ static struct settings *runtime_settings(struct installation *installation, cons
     struct settings *settings = settings_new(descriptor->options, owner);
     config_layers_apply_before(installation->layers, "runtime", name, settings, problems);
     config_layers_apply_after(installation->layers, "runtime", name, settings, problems);
-    settings_finish(settings, (struct place){0}, "/", problems);
+    cleanup(memory_free) char *here = path_real(".", NULL);
+    settings_finish(settings, (struct place){0}, here != NULL ? here : "/", problems);
     plugin_host_keep(installation->host, settings);
     return problems->errors == 0 ? settings : NULL;
 }

@@ -13,7 +13,7 @@ struct lookup {
     struct descpipe_lookup question;
     char *elsewhere; /* the digest of another image that this machine has under the name; or NULL */
     char *warning;
-    bool asked_registry, asked_mirror;
+    bool asked_registry, asked_mirror, asked_unpinned;
     struct error error;
 };
 
@@ -133,8 +133,16 @@ static void say_not_here(struct lookup *lookup, const struct call_result *result
          never && result->hint == NULL ? "build or pull it first, or remove 'pull: never'" : result->hint);
 }
 
+/* Nobody can give the locked one. What the machine has instead is asked first, to be named. */
 static void lack_locked(struct lookup *lookup)
 {
+    struct plan_image *image = lookup->image;
+    if (lookup->elsewhere == NULL && !lookup->asked_unpinned) {
+        lookup->asked_unpinned = true;
+        image->image.config_digest = image->image.manifest_digest = NULL;
+        ask_runtime(lookup, image->name != NULL ? image->name : image->reference);
+        return;
+    }
     const struct lock_entry *locked = lookup->locked;
     const char *digest = locked->config_digest != NULL ? locked->config_digest : locked->manifest_digest;
     error_set(&lookup->error, ERROR_INPUT, "image '%s': %s has %s, this machine has %s", lookup->image->reference,

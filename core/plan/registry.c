@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "pipeline/image_name.h"
 
 #define LAST_ASKED "oci"
@@ -70,7 +71,8 @@ static struct settings *layer_settings(struct registries *registries, const char
     cleanup(settings_free) struct settings *settings = settings_new(descriptor->options, owner);
     config_layers_apply_before(registries->layers, "registry", name, settings, &problems);
     config_layers_apply_after(registries->layers, "registry", name, settings, &problems);
-    settings_finish(settings, (struct place){0}, "/", &problems);
+    cleanup(memory_free) char *here = path_real(".", NULL);
+    settings_finish(settings, (struct place){0}, here != NULL ? here : "/", &problems);
     for (size_t i = 0; i < problems.count; i++) {
         const struct problem *problem = &problems.items[i];
         if (problem->level != PROBLEM_ERROR)
