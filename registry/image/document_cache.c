@@ -17,7 +17,7 @@
 
 static bool name_file(char path[PATH_MAX], const char *folder, const char *digest, const char *suffix)
 {
-    int length = snprintf(path, PATH_MAX, "%s/sha256-%s%s", folder, digest + strlen("sha256:"), suffix);
+    int length = snprintf(path, PATH_MAX, "%s/%s%s", folder, digest + strlen("sha256:"), suffix);
     return length > 0 && length < PATH_MAX;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Small documents by their digest in a folder: FOLDER/sha256-HEX. What is read is checked, so a damaged file is as good
+/* Small documents by their digest in a folder: FOLDER/HEX, as in `blobs/sha256` of an image layout. What is read is checked, so a damaged file is as good
  * as none; writing is by rename, and a failure to write costs nothing but the next download. */
 #ifndef DESCPIPE_REGISTRY_DOCUMENT_CACHE_H
 #define DESCPIPE_REGISTRY_DOCUMENT_CACHE_H

@@ -11,6 +11,7 @@
 #include "registry/failure.h"
 #include "registry/ownership.h"
 
+#include "pull.h"
 #include "store/store.h"
 
 /* A folder is used as it is. Anybody may change it, so it has no digest. */
@@ -52,7 +53,8 @@ static void refuse_source(struct native *native, struct descpipe_call *call, con
 {
     cleanup(failure_clear) struct failure failure = FAILURE_INIT;
     failure_set(&failure, DESCPIPE_FAILED_UNSUPPORTED, "runtime 'native' cannot use image '%s'", image->reference);
-    failure_hint(&failure, "it takes rootfs:FOLDER, oci:FOLDER, oci-archive:FILE and docker-archive:FILE");
+    failure_hint(&failure,
+                 "it takes images of registries, rootfs:FOLDER, oci:FOLDER, oci-archive:FILE and docker-archive:FILE");
     failure_finish(&failure, native->host, call);
 }
 
@@ -86,6 +88,14 @@ static bool describe_image(struct image_job *job, const struct budget *budget)
     return job->described;
 }
 
+static void find_or_make(struct image_job *job, const struct budget *budget)
+{
+    if (!job->unpack)
+        job->root = store_find_image(job->store, job->description.config_digest, &job->failure);
+    else if (store_enter(job->store, &job->busy, &job->failure))
+        job->root = store_make_image(job->store, job->source, &job->description, budget, &job->busy, &job->failure);
+}
+
 static void work_on_image(void *context)
 {
     struct image_job *job = context;
@@ -96,9 +106,7 @@ static void work_on_image(void *context)
     if (atomic_load(&job->stop))
         failure_set(&job->failure, DESCPIPE_FAILED_CANCELLED, "preparing '%s' was cancelled", job->image->reference);
     else if (describe_image(job, &budget))
-        job->root = job->unpack ? store_make_image(job->store, job->source, &job->description, &budget, &job->busy,
-                                                   &job->failure)
-                                : store_find_image(job->store, job->description.config_digest, &job->failure);
+        find_or_make(job, &budget);
 }
 
 static void job_free(struct image_job *job)
@@ -143,6 +151,8 @@ static void answer_image(void *context)
                                                    .handle = job->root,
                                                    .stored_bytes = job->description.stored_bytes,
                                                    .created_at_ms = job->description.created_at_ms};
+        if (job->unpack && job->root != NULL)
+            native_hold(job->native, job->store, job->description.config_digest);
         host->answer->identity(job->call, &identity);
         host->call->succeed(job->call);
     }
@@ -185,6 +195,9 @@ static void take_image(struct native *native, struct descpipe_call *call, const 
     case DESCPIPE_SOURCE_ROOTFS:
         answer_folder(native, call, image);
         return;
+    case DESCPIPE_SOURCE_REGISTRY:
+        pull_image(native, call, image, unpack);
+        return;
     case DESCPIPE_SOURCE_OCI_LAYOUT:
     case DESCPIPE_SOURCE_OCI_ARCHIVE:
     case DESCPIPE_SOURCE_DOCKER_ARCHIVE:
@@ -200,7 +213,7 @@ void native_identify(void *self, struct descpipe_call *call, const struct descpi
     take_image(self, call, image, false);
 }
 
-/* `pull` says nothing here: what an image of a file or folder is, is read from it each time. */
+/* `pull` says nothing for files and folders: what their image is, is read from them each time. */
 void native_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)
 {
     take_image(self, call, prepare->image, true);

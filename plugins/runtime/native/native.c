@@ -4,6 +4,7 @@
  *
  *     rootfs:FOLDER                          the folder, as it is
  *     oci:, oci-archive:, docker-archive:    unpacked once into the store (store/store.h)
+ *     HOST/NAME:TAG                          fetched from its registry into the store (pull.h)
  *
  * `launch` (launch.h) answers one bubblewrap argv per attempt.
  */
@@ -15,16 +16,53 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "registry/client/clients.h"
 #include "registry/failure.h"
 #include "registry/ownership.h"
 
 #include "launch.h"
 #include "store/environment.h"
+#include "store/store.h"
+
+struct held {
+    struct held *next;
+    int lock;
+    char digest[72];
+};
+
+void native_hold(struct native *native, const struct store *store, const char *config_digest)
+{
+    for (const struct held *held = native->held; held != NULL; held = held->next)
+        if (strcmp(held->digest, config_digest) == 0)
+            return;
+    struct held *held = calloc(1, sizeof *held);
+    int lock = held != NULL ? store_hold_image(store, config_digest) : -1;
+    if (lock < 0) {
+        free(held);
+        return;
+    }
+    held->lock = lock;
+    snprintf(held->digest, sizeof held->digest, "%s", config_digest);
+    held->next = native->held;
+    native->held = held;
+}
+
+static void release_held(struct native *native)
+{
+    while (native->held != NULL) {
+        struct held *held = native->held;
+        native->held = held->next;
+        close(held->lock);
+        free(held);
+    }
+}
 
 static void native_close(void *self)
 {
     struct native *native = self;
     if (native != NULL) {
+        release_held(native);
+        registry_clients_free(native->clients);
         free(native->tool);
         free(native->init);
         free(native->store);
@@ -54,13 +92,16 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
         native->host = host;
         native->init = find_init();
         native->layer_bytes = (uint64_t)host->config->integer(host->settings, "layer-limit");
+        native->keep_layers = host->config->boolean(host->settings, "keep-layers") != 0;
+        native->clients = registry_clients_new(host);
         if (store == NULL)
             store = host->cache_folder;
         native->store = store != NULL ? strdup(store) : NULL;
         if (host->process->find(host, tool != NULL ? tool : "bwrap", path, sizeof path) != 0)
             native->tool = strdup(path);
     }
-    bool short_of_memory = native == NULL || (store != NULL && native->store == NULL) || native->init == NULL;
+    bool short_of_memory =
+        native == NULL || native->clients == NULL || (store != NULL && native->store == NULL) || native->init == NULL;
     if (short_of_memory || access(native->init, X_OK) != 0) {
         if (short_of_memory)
             snprintf(message, message_size, "out of memory");
@@ -153,8 +194,8 @@ static const struct descpipe_runtime native_operations = {
     .capabilities = DESCPIPE_RUNTIME_NO_NETWORK | DESCPIPE_RUNTIME_SINGLE_FILES | DESCPIPE_RUNTIME_READ_ONLY |
                     DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_PINS_DIGEST | DESCPIPE_RUNTIME_RANKS_OUTSIDE |
                     DESCPIPE_RUNTIME_ISOLATES_PATHS,
-    .sources = DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_OCI_LAYOUT | DESCPIPE_SOURCE_OCI_ARCHIVE |
-               DESCPIPE_SOURCE_DOCKER_ARCHIVE,
+    .sources = DESCPIPE_SOURCE_REGISTRY | DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_OCI_LAYOUT |
+               DESCPIPE_SOURCE_OCI_ARCHIVE | DESCPIPE_SOURCE_DOCKER_ARCHIVE,
     .open = native_open,
     .close = native_close,
     .forms = native_forms,
@@ -162,6 +203,8 @@ static const struct descpipe_runtime native_operations = {
     .identify = native_identify,
     .prepare = native_prepare,
     .launch = native_launch,
+    .push = native_push,
+    .prune = native_prune,
 };
 
 static const struct descpipe_option option_tool = {
@@ -199,8 +242,16 @@ static const struct descpipe_option option_layer_limit = {
     .maximum = INT64_MAX,
 };
 
-static const struct descpipe_option *const native_options[] = {&option_tool, &option_store, &option_network,
-                                                               &option_layer_limit, NULL};
+static const struct descpipe_option option_keep_layers = {
+    .size = sizeof option_keep_layers,
+    .type = DESCPIPE_OPTION_BOOLEAN,
+    .key = "keep-layers",
+    .default_value = "true",
+    .help = "Whether fetched layers stay beside their unpacked files, so that the image can be pushed again from here.",
+};
+
+static const struct descpipe_option *const native_options[] = {
+    &option_tool, &option_store, &option_network, &option_layer_limit, &option_keep_layers, NULL};
 
 static const struct descpipe_plugin native_plugin = {
     .size = sizeof native_plugin,

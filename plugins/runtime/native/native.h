@@ -7,20 +7,31 @@
 
 #include <descpipe/plugin.h>
 
+struct registry_clients;
+
 struct native {
     const struct descpipe_host *host;
     char *tool;           /* bubblewrap, absolute; NULL: not found */
     char *init;           /* native-init, absolute */
     char *store;          /* absolute; NULL: there is no place for one */
     uint64_t layer_bytes; /* the most that one layer may unpack to */
+    bool keep_layers;     /* as they were fetched, so that they can be pushed again */
+    struct registry_clients *clients;
+    struct held *held; /* images that this process prepared; native_hold */
 };
 
 /* Ends the call when there is no folder to keep images in; true when there is one. */
 bool native_has_store(const struct native *native, struct descpipe_call *call);
 
+struct store;
+/* The image stays in the store until the runtime is closed. */
+void native_hold(struct native *native, const struct store *store, const char *config_digest);
+
 void native_probe(void *self, struct descpipe_call *call);
 void native_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
 void native_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
+void native_push(void *self, struct descpipe_call *call, const struct descpipe_push *push);
+void native_prune(void *self, struct descpipe_call *call, const struct descpipe_prune *prune);
 void native_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
 
 /* What `doctor` and a failed launch say when the tool is not there. */

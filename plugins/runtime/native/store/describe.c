@@ -2,32 +2,21 @@
 /* What image a source holds: found by tag and platform, read without unpacking anything, every digest checked. */
 #include "describe.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/digest.h"
 #include "registry/document.h"
 #include "registry/manifest.h"
 #include "registry/ownership.h"
 
 #define DOCKER_MEDIA_TYPE "application/vnd.docker.image.save"
 
-bool description_digest(const void *bytes, size_t length, char digest[72])
-{
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned hash_length = 0;
-    if (EVP_Digest(bytes, length, hash, &hash_length, EVP_sha256(), NULL) != 1)
-        return false;
-    snprintf(digest, 8, "sha256:");
-    for (size_t i = 0; i < 32; i++)
-        snprintf(digest + 7 + 2 * i, 3, "%02x", hash[i]);
-    return true;
-}
-
 void description_clear(struct description *description)
 {
     free(description->config_digest);
+    free(description->config_name);
     free(description->manifest_digest);
     free(description->media_type);
     free(description->platform);
@@ -59,7 +48,7 @@ static char *read_blob(const struct source *source, const char *digest, size_t *
     cleanup(memory_free) char *bytes = source_read_document(source, name, length, failure);
     if (bytes == NULL)
         return NULL;
-    if (!description_digest(bytes, *length, actual)) {
+    if (!digest_of_bytes(bytes, *length, actual)) {
         failure_memory(failure);
         return NULL;
     }
@@ -77,15 +66,18 @@ static bool copy_text(char **to, const char *from, struct failure *failure)
     return *to != NULL ? true : failure_memory(failure);
 }
 
-static bool use_config(struct description *description, const char *bytes, size_t length,
+static bool use_config(struct description *description, const char *name, const char *bytes, size_t length,
                        const struct descpipe_image *image, struct failure *failure)
 {
     cleanup(oci_config_clear) struct oci_config config = {0};
     char digest[72];
     if (!oci_config_read(&config, bytes, length, failure))
         return failure_wrap(failure, "image config");
-    if (!description_digest(bytes, length, digest) || !copy_text(&description->config_digest, digest, failure))
+    if (!digest_of_bytes(bytes, length, digest) || !copy_text(&description->config_digest, digest, failure))
         return failure_memory(failure);
+    description->config_bytes = length;
+    if (!copy_text(&description->config_name, name, failure))
+        return false;
     if (!oci_platform_matches(config.platform, image->platform))
         return failure_set(failure, DESCPIPE_FAILED_REFUSED, "'%s' is for %s, not for %s", image->reference,
                            config.platform, image->platform);
@@ -119,13 +111,17 @@ static bool use_manifest(struct description *description, const struct source *s
         struct described_layer *layer = &description->layers[description->layers_count++];
         if (!copy_text(&layer->digest, manifest->layers[i].digest, failure))
             return false;
+        layer->bytes = manifest->layers[i].bytes;
         if ((layer->name = blob_name(layer->digest)) == NULL)
             return failure_memory(failure);
         description->stored_bytes += manifest->layers[i].bytes;
     }
     size_t length;
     cleanup(memory_free) char *bytes = read_blob(source, manifest->config.digest, &length, failure);
-    return bytes != NULL && use_config(description, bytes, length, image, failure);
+    cleanup(memory_free) char *name = bytes != NULL ? blob_name(manifest->config.digest) : NULL;
+    if (bytes != NULL && name == NULL)
+        return failure_memory(failure);
+    return bytes != NULL && use_config(description, name, bytes, length, image, failure);
 }
 
 /* From index.json through nested indexes to one manifest. */
@@ -199,7 +195,7 @@ static bool use_docker_image(struct description *description, const struct sourc
     size_t length;
     cleanup(memory_free) char *bytes = source_read_document(source, chosen->config, &length, failure);
     return bytes != NULL && copy_text(&description->media_type, DOCKER_MEDIA_TYPE, failure) &&
-           use_config(description, bytes, length, image, failure) &&
+           use_config(description, chosen->config, bytes, length, image, failure) &&
            check_config_name(chosen->config, description, failure);
 }
 
@@ -233,6 +229,22 @@ bool description_read(struct description *description, const struct source *sour
     bool docker = image->source == DESCPIPE_SOURCE_DOCKER_ARCHIVE;
     if (docker ? describe_docker(description, source, image, failure)
                : describe_layout(description, source, image, failure))
+        return true;
+    description_clear(description);
+    return false;
+}
+
+bool description_of_manifest(struct description *description, const struct source *source, const char *manifest_digest,
+                             const char *media_type, const char *bytes, size_t length,
+                             const struct descpipe_image *image, struct failure *failure)
+{
+    cleanup(oci_manifest_clear) struct oci_manifest manifest = {0};
+    *description = (struct description){0};
+    if (!oci_manifest_read(&manifest, bytes, length, failure))
+        return failure_wrap(failure, "manifest of '%s'", image->reference);
+    if (copy_text(&description->manifest_digest, manifest_digest, failure) &&
+        copy_text(&description->media_type, media_type, failure) &&
+        use_manifest(description, source, &manifest, image, failure))
         return true;
     description_clear(description);
     return false;

@@ -19,6 +19,7 @@
 #include "tree.h"
 
 #define BLOCK_BYTES (128 * 1024)
+#define TAR_BLOCK 512
 #define CHECK_BYTES (64ull << 20) /* how often the disk is looked at */
 #define WHITEOUT ".wh."
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
@@ -32,6 +33,9 @@ struct layer {
     struct tree tree;
     int tree_folder, whiteouts;
     uint64_t checked_bytes;
+    uint64_t plain_bytes; /* of the tar, as far as it was read */
+    bool ended;           /* and all of it was */
+    size_t padding;       /* that was added behind it */
     unsigned char stored[BLOCK_BYTES], plain[BLOCK_BYTES];
 };
 
@@ -66,6 +70,18 @@ static la_ssize_t read_stored(struct archive *archive, void *context, const void
     return got;
 }
 
+/* Some tools (umoci) end their tar right after the last file's last byte, and container engines take it: what is
+ * missing of the last block is added here, unhashed. That a file itself is not cut is seen in copy_data. */
+static la_ssize_t pad_end(struct layer *layer)
+{
+    if (layer->ended)
+        return 0;
+    layer->ended = true;
+    layer->padding = (TAR_BLOCK - layer->plain_bytes % TAR_BLOCK) % TAR_BLOCK;
+    memset(layer->plain, 0, layer->padding);
+    return (la_ssize_t)layer->padding;
+}
+
 static la_ssize_t read_plain(struct archive *archive, void *context, const void **block)
 {
     struct layer *layer = context;
@@ -75,8 +91,9 @@ static la_ssize_t read_plain(struct archive *archive, void *context, const void 
         return ARCHIVE_FATAL;
     }
     EVP_DigestUpdate(layer->plain_hash, layer->plain, (size_t)got);
+    layer->plain_bytes += (uint64_t)got;
     *block = layer->plain;
-    return got;
+    return got > 0 ? got : pad_end(layer);
 }
 
 static bool fail_reading(struct layer *layer, struct archive *archive)
@@ -176,6 +193,8 @@ static bool copy_data(struct layer *layer, int file, struct archive_entry *entry
             return false;
     }
     la_int64_t length = archive_entry_size(entry);
+    if (layer->padding > (size_t)((TAR_BLOCK - length % TAR_BLOCK) % TAR_BLOCK))
+        return failure_set(layer->failure, DESCPIPE_FAILED_REFUSED, "not a readable layer: its last file is cut");
     if (length > 0 && (uint64_t)length > counted) {
         layer->result.bytes += (uint64_t)length - counted;
         if (!check_budget(layer))

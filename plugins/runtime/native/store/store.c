@@ -26,6 +26,7 @@
 struct store {
     char *path;
     char *temporary;
+    int lock; /* of the whole store; -1: not taken */
 };
 
 static bool make_folder(const char *path, struct failure *failure)
@@ -37,9 +38,12 @@ static bool make_folder(const char *path, struct failure *failure)
 
 struct store *store_open(const char *path, struct failure *failure)
 {
-    static const char *const folders[] = {"",           "/layers", "/layers/sha256", "/images", "/images/sha256",
-                                          "/temporary", "/locks"};
+    static const char *const folders[] = {"",           "/layers", "/layers/sha256", "/images",       "/images/sha256",
+                                          "/temporary", "/locks",  "/blobs",         "/blobs/sha256", "/partial",
+                                          "/names"};
     cleanup(store_close) struct store *store = calloc(1, sizeof *store);
+    if (store != NULL)
+        store->lock = -1;
     if (store == NULL || (store->path = strdup(path)) == NULL ||
         asprintf(&store->temporary, "%s/temporary", path) < 0) {
         failure_memory(failure);
@@ -63,9 +67,44 @@ void store_close(struct store *store)
 {
     if (store == NULL)
         return;
+    descriptor_close(store->lock);
     free(store->path);
     free(store->temporary);
     free(store);
+}
+
+const char *store_path(const struct store *store)
+{
+    return store->path;
+}
+
+static bool lock_store(struct store *store, int operation, bool *busy, struct failure *failure)
+{
+    char path[STORE_PATH_LIMIT + 64];
+    *busy = false;
+    if (store->lock >= 0)
+        return true;
+    snprintf(path, sizeof path, "%s/locks/store", store->path);
+    cleanup(descriptor_close) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0)
+        return failure_system(failure, "cannot open '%s'", path);
+    if (flock(lock, operation | LOCK_NB) != 0) {
+        *busy = errno == EWOULDBLOCK || errno == EINTR;
+        return *busy ? false : failure_system(failure, "cannot lock '%s'", path);
+    }
+    store->lock = lock;
+    lock = -1;
+    return true;
+}
+
+bool store_enter(struct store *store, bool *busy, struct failure *failure)
+{
+    return lock_store(store, LOCK_SH, busy, failure);
+}
+
+bool store_enter_alone(struct store *store, bool *busy, struct failure *failure)
+{
+    return lock_store(store, LOCK_EX, busy, failure);
 }
 
 const char *store_temporary(const struct store *store)
@@ -206,10 +245,43 @@ static bool unpack_layer(const struct source *source, const struct described_lay
            failure_wrap(failure, "layer '%s' of '%s'", layer->name, source_path(source));
 }
 
-static bool make_layer(const struct store *store, const struct source *source, const struct described_layer *layer,
-                       const struct budget *budget, bool *busy, struct failure *failure)
+static int lock_use(const struct store *store, const char *config_digest, int operation)
+{
+    char path[STORE_PATH_LIMIT + 192];
+    if (!oci_digest_valid(config_digest))
+        return -1;
+    snprintf(path, sizeof path, "%s/locks/use-%s", store->path, config_digest + 7);
+    cleanup(descriptor_close) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0 || flock(lock, operation | LOCK_NB) != 0)
+        return -1;
+    int held = lock;
+    lock = -1;
+    return held;
+}
+
+int store_hold_image(const struct store *store, const char *config_digest)
+{
+    return lock_use(store, config_digest, LOCK_SH);
+}
+
+bool store_image_is_held(const struct store *store, const char *config_digest)
+{
+    cleanup(descriptor_close) int lock = lock_use(store, config_digest, LOCK_EX);
+    return lock < 0;
+}
+
+bool store_has_layer(const struct store *store, const char *diff_id)
+{
+    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
+    struct thing thing;
+    return name_thing(store, &thing, "layer", diff_id, &ignored) && is_there(&thing);
+}
+
+bool store_make_layer(const struct store *store, const struct source *source, const struct described_layer *layer,
+                      const struct budget *budget, bool *busy, struct failure *failure)
 {
     struct thing thing;
+    *busy = false;
     if (!name_thing(store, &thing, "layer", layer->diff_id, failure))
         return false;
     if (is_there(&thing))
@@ -219,6 +291,19 @@ static bool make_layer(const struct store *store, const struct source *source, c
         return false;
     return thing.made[0] == '\0' ||
            (unpack_layer(source, layer, thing.made, budget, failure) && finish_thing(making, failure));
+}
+
+static bool note_layers(const char *folder, const struct description *description, struct failure *failure)
+{
+    char path[STORE_PATH_LIMIT + 256];
+    snprintf(path, sizeof path, "%s/layers", folder);
+    FILE *file = fopen(path, "wxe");
+    if (file == NULL)
+        return failure_system(failure, "cannot make '%s'", path);
+    for (size_t i = 0; i < description->layers_count; i++)
+        fprintf(file, "%s\n", description->layers[i].diff_id);
+    bool good = ferror(file) == 0;
+    return (fclose(file) == 0 && good) || failure_system(failure, "cannot write '%s'", path);
 }
 
 static bool assemble(const struct store *store, const struct description *description, const char *folder,
@@ -234,13 +319,14 @@ static bool assemble(const struct store *store, const struct description *descri
             !assemble_layer(layer.place, root, geteuid() == 0, failure))
             return false;
     }
-    return assemble_mount_points(root, failure) &&
+    return assemble_mount_points(root, failure) && note_layers(folder, description, failure) &&
            environment_write(folder, description->environment, description->environment_count, failure);
 }
 
 static char *root_of(const struct thing *thing, struct failure *failure)
 {
     char *root = NULL;
+    utimensat(AT_FDCWD, thing->place, NULL, 0); /* used now; a store that cannot be written is never pruned either */
     if (asprintf(&root, "%s/root", thing->place) >= 0)
         return root;
     failure_memory(failure);
@@ -270,7 +356,7 @@ char *store_make_image(const struct store *store, const struct source *source, c
     if (thing.made[0] == '\0')
         return root_of(&thing, failure);
     for (size_t i = 0; i < description->layers_count; i++)
-        if (!make_layer(store, source, &description->layers[i], budget, busy, failure))
+        if (!store_make_layer(store, source, &description->layers[i], budget, busy, failure))
             return NULL;
     if (!assemble(store, description, thing.made, failure) || !finish_thing(making, failure))
         return NULL;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which image a registry's reference meant when it was last fetched here: STORE/names/HEX, a small file of lines. */
+#ifndef NATIVE_STORE_NAMES_H
+#define NATIVE_STORE_NAMES_H
+
+#include <stdbool.h>
+
+#include "registry/failure.h"
+
+#include "store.h"
+
+struct name {
+    char *reference;
+    char *platform; /* "" when none was asked for */
+    char *config_digest;
+    char *manifest_digest;
+    char *media_type;
+};
+void name_clear(struct name *name);
+static inline void name_clear_at(struct name *place)
+{
+    name_clear(place);
+}
+
+/* False without a failure: never seen here. */
+bool names_find(const struct store *store, const char *reference, const char *platform, struct name *name);
+bool names_write(const struct store *store, const struct name *name, struct failure *failure);
+/* One file of the folder STORE/names. */
+bool name_read(int folder, const char *file, struct name *name);
+
+#endif
