@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "run/folders.h"
 #include "run/message.h"
 #include "run/walk.h"
 
@@ -85,6 +86,12 @@ static void beat(void *context)
     }
 }
 
+/* A stage that somebody else cancelled is no success either. */
+static bool not_all_done(const struct engine *engine)
+{
+    return engine->failed > 0 || engine->cancelled > 0;
+}
+
 static void end_of_run(struct engine *engine);
 
 static void end_of_run_again(void *context)
@@ -102,7 +109,7 @@ static void end_of_run(struct engine *engine)
     }
     const char *state = engine->error.message != NULL ? "failed"
                         : engine->stop == STOP_CANCEL ? "cancelled"
-                        : engine->failed > 0          ? "failed"
+                        : not_all_done(engine)        ? "failed"
                                                       : "succeeded";
     record_end(engine, state);
     engine->walking = false;
@@ -124,7 +131,7 @@ void engine_finish_when_done(struct engine *engine)
     if (engine->left > 0)
         return;
     engine->walking = false; /* once */
-    if (engine->stop == STOP_NOT && engine->failed == 0)
+    if (engine->stop == STOP_NOT && !not_all_done(engine))
         results_place(engine, end_of_run);
     else
         end_of_run(engine);
@@ -371,7 +378,7 @@ static bool prepare(struct engine *engine)
                                                .changed = submit_changed,
                                                .blind = submit_blind};
     plugin_host_set_callbacks(engine->host, &callbacks);
-    if (!build_plan(engine) || !check_schedulers(engine) || !folders_check(engine, &engine->error))
+    if (!build_plan(engine) || !check_schedulers(engine) || !folders_check(engine->pipeline, &engine->error))
         return false;
     engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
     bool selection = files_check_selection(engine, &engine->error);
@@ -417,7 +424,7 @@ static int exit_status(const struct engine *engine)
         return 130;
     if (engine->error.kind != ERROR_NONE)
         return error_exit_status(engine->error.kind);
-    return engine->failed > 0 ? error_exit_status(ERROR_STAGE) : 0;
+    return not_all_done(engine) ? error_exit_status(ERROR_STAGE) : 0;
 }
 
 int engine_run(const struct run_request *request, struct keeper_table *table, int socket, int problems)
