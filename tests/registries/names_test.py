@@ -57,7 +57,7 @@ class Names(Case):
                 ("oci", {}, "quay.io/joe/x:1", 1),
                 ("oci", {}, "joe/x:1", 0),
                 ("oci", {"host": "ghcr.io"}, "ghcr.io/joe/x:1", 1),
-                ("oci", {"host": "ghcr.io"}, "quay.io/joe/x:1", 0),
+                ("oci", {"host": "ghcr.io"}, "quay.io/joe/x:1", 1),
                 ("ecr", {}, ECR_HOST + "/joe/x:1", 1),
                 ("ecr", {}, "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com/x:1", 1),
                 ("ecr", {}, "123456789012.dkr-ecr.eu-west-1.on.aws/x:1", 1),

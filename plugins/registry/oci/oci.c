@@ -2,9 +2,10 @@
 /*
  * Registry `oci`: any registry that speaks the OCI distribution protocol (Harbor, GitLab, Quay, GHCR, a site's own).
  *
- * With the option `host` it is the home of names without a host (owner/name → host/owner/name, or host/project/name);
- * without it, it serves whatever host a reference names. The options about a host (certificates, plain http, a login)
- * hold for `host`; without `host` they hold for every host, except the login, which is never sent to just anybody.
+ * It serves whatever host a reference names. With the option `host` it is also the home of names without one
+ * (owner/name → host/owner/name, or host/project/name). The options about a host (certificates, plain http, a login)
+ * hold for `host` alone; without `host` they hold for every host, except the login, which is never sent to just
+ * anybody.
  */
 #include <stdio.h>
 #include <string.h>
@@ -90,13 +91,13 @@ static int32_t oci_open(const struct descpipe_host *host, void **self, char *mes
     return 0;
 }
 
+/* Every host: the more particular registries are asked first. */
 static int32_t oci_accepts(void *self, const char *reference)
 {
-    const struct oci *oci = self;
     cleanup(failure_clear) struct failure failure = FAILURE_INIT;
     cleanup(reference_clear) struct reference read = {0};
-    return reference_read(&read, reference, &failure) && read.host != NULL &&
-           (oci->server == NULL || is_ours(oci, read.host));
+    (void)self;
+    return reference_read(&read, reference, &failure) && read.host != NULL;
 }
 
 static void oci_normalize(void *self, struct descpipe_call *call, const char *name)
