@@ -129,6 +129,9 @@ struct descpipe_process *tool_run(const struct descpipe_host *host, const struct
                                                      .argv = request->argv,
                                                      .environment = request->environment,
                                                      .directory = request->directory,
+                                                     .input = request->input,
+                                                     .input_length =
+                                                         request->input != NULL ? strlen(request->input) : 0,
                                                      .timeout_ms = request->timeout_ms,
                                                      .line = line_came,
                                                      .ended = tool_ended,

@@ -23,6 +23,7 @@ struct tool_request {
     const char *const *argv;
     const char *const *environment;                          /* NULL: the host's PATH, HOME, USER, LANG, TMPDIR */
     const char *directory;                                   /* NULL: / */
+    const char *input;                                       /* for its standard input, or NULL: nothing */
     uint64_t timeout_ms;                                     /* 0: 60 s */
     void (*progress)(void *context, const char *line);       /* of standard error; may be NULL */
     void (*done)(void *context, const struct tool_end *end); /* exactly once, last */

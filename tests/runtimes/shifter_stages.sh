@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What shifter_test.sh runs as an ordinary user.
+#   shifter_stages.sh PROGRAM FOLDER
+# shellcheck shell=sh
+set -eu
+program=$1 folder=$2
+state=$folder/bin/state
+mkdir -p "$HOME/work"
+cd "$HOME/work"
+
+failed() {
+    echo "shifter_stages: $*"
+    exit 1
+}
+# What registries have: NAME ID [EXTRA]
+upstream() {
+    printf '{"%s": {"id": "%s", "root": "%s", "env": ["PATH=/bin", "FROM_IMAGE=yes", "MINE=image"], "workdir": "/"%s}}\n' \
+        "$1" "$2" "$folder/image" "${3:-}" >"$state/upstream.json"
+}
+id_one=$(printf '%064d' 1) id_two=$(printf '%064d' 2)
+pipeline() { # IMAGE EXTRA-LINES
+    cat >pipeline.yaml <<END
+pipeline: {name: shifter, stages: [a]}
+backends: {default: {scheduler: local, runtime: {use: shifter, modules: [mpich]}}}
+runtime: {working: work, output: out, inputs: {table: table.txt}}
+a:
+  image: $1
+  inputs: {table: txt}
+  outputs: {world: txt}
+  env: {MINE: stage}
+  command: [sh, -c, "{ id -u; pwd; echo \$MINE \$FROM_IMAGE \$HOME; cat \$DESC_INPUT/table.txt; touch \$DESC_INPUT/x 2>/dev/null || echo read-only; } >\$DESC_OUTPUT/world.txt"]
+$2
+END
+}
+echo "1 2 3" >table.txt
+run() { "$program" run --runtime shifter pipeline.yaml >run.log 2>&1; }
+refused() { # TEXT
+    if run; then failed "was not refused: $1"; fi
+    grep -qF -- "$1" run.log || { cat run.log; failed "did not say: $1"; }
+}
+
+# A pull that the gateway takes its time for, then a run.
+upstream desc/probe:1 "$id_one"
+pipeline desc/probe:1 ""
+run || { cat run.log; failed "the run failed"; }
+printf '%s\n' 54321 /opt/output "stage yes /tmp" "1 2 3" read-only >expected
+diff expected out/world.txt || failed "the stage saw something else"
+printf '%s\n' '["shifterimg", "lookup", "docker:desc/probe:1"]' '["shifterimg", "lookup", "docker:desc/probe:1"]' \
+    '["shifterimg", "pull", "docker:desc/probe:1"]' '["shifterimg", "lookup", "docker:desc/probe:1"]' >expected
+grep shifterimg "$state/log" >seen
+diff expected seen || failed "other questions to the gateway"
+grep '"shifter",' "$state/log" | sed "s|$HOME|HOME|g; s|runs/[^/]*/|runs/RUN/|" >seen
+cat >expected <<END
+["shifter", "--image=id:$id_one", "--volume=HOME/work/work/a/input:/opt/input:ro", "--volume=HOME/work/work/.descpipe/runs/RUN/attempts/000/a.1:/opt/output", "--volume=HOME/work/work/a/config:/opt/config:ro", "--module=mpich", "--env=HOME=/tmp", "--env=LANG=C.UTF-8", "--env=DESC_INPUT=/opt/input", "--env=DESC_OUTPUT=/opt/output", "--env=DESC_CONFIG=/opt/config", "--env=DESC_PARALLEL=serial", "--env=DESC_RANK=0", "--env=DESC_SIZE=1", "--env=MINE=stage", "--workdir=/opt/output", "--", "sh", "-c", "{ id -u; pwd; echo \$MINE \$FROM_IMAGE \$HOME; cat \$DESC_INPUT/table.txt; touch \$DESC_INPUT/x 2>/dev/null || echo read-only; } >\$DESC_OUTPUT/world.txt"]
+END
+diff expected seen || failed "another command line"
+
+# The tag has moved since it was pinned: pulled again, and refused for what it is.
+upstream desc/probe:1 "$id_two"
+pipeline "desc/probe:1@sha256:$(printf '%064d' 3)" ""
+refused "the tag has moved"
+upstream desc/probe:1 "$id_one"
+pipeline "desc/probe:1@sha256:$id_one" ""
+run || { cat run.log; failed "the pinned image did not run"; }
+pipeline "desc/probe@sha256:$id_one" ""
+refused "name a tag besides the digest"
+
+# A gateway that fails, and one that is not there.
+upstream desc/other:1 "$id_two" ', "fails": true'
+pipeline desc/other:1 ""
+refused "FAILURE"
+: >"$state/down"
+refused "image gateway does not answer"
+rm "$state/down"
+
+# What Shifter refuses is refused with reasons.
+upstream desc/probe:1 "$id_one"
+mkdir -p "$HOME/data" "$HOME/with blank"
+pipeline desc/probe:1 "  mounts: [\"$HOME/data:/etc/data\"]"
+refused "lets nobody mount below /etc"
+pipeline desc/probe:1 "  mounts: [\"$HOME/data:/opt/udiImage/x\"]"
+refused "lets nobody mount below /etc"
+pipeline desc/probe:1 "  mounts: [\"$HOME/with blank:/data\"]"
+refused "would drop letters of the path"
+pipeline desc/probe:1 "  network: false"
+refused "cannot take it away"
+pipeline desc/probe:1 "  python-module: true"
+refused "cannot mount one file"
+pipeline desc/probe:1 "  mounts: [\"$HOME/data:/data\"]"
+run || { cat run.log; failed "a mount that Shifter allows was refused"; }
+"$program" doctor >doctor.log 2>&1 || true
+grep -q 'shifter .*image gateway answers' doctor.log || { cat doctor.log; failed "doctor does not know shifter"; }
