@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "command/chosen_run.h"
 #include "command/command.h"
+#include "command/left_containers.h"
 #include "command/left_over.h"
 #include "run/machine.h"
 #include "run/run_folder.h"
@@ -18,26 +19,52 @@ static const struct argument_positional positionals[] = {
     {.name = NULL},
 };
 
-/* Of a run that no engine follows any more: there is nobody to ask. */
-static bool end_left_over(const struct run_view *view, const char *name, struct error *error)
+static char *who_asks(void)
 {
-    if (view->counts[TASK_RUNNING] == 0)
-        return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
-    if (!run_view_is_here(view)) {
-        error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
-                  view->host != NULL ? view->host : "another machine");
-        return error_hint(error, "type the same on that machine");
-    }
-    cleanup(text_clear) struct text ended = TEXT_INIT;
+    struct machine machine;
+    machine_read(&machine);
+    const struct passwd *user = getpwuid(getuid());
+    return memory_format("%s@%s", user != NULL ? user->pw_name : "somebody", machine.host);
+}
+
+static bool end_processes(const struct run_view *view, const char *name, struct text *ended, struct error *error)
+{
     cleanup(text_clear) struct text kept = TEXT_INIT;
-    left_over_end(view, &ended, &kept);
-    if (ended.length > 0)
-        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
+    cleanup(text_clear) struct text gone = TEXT_INIT;
+    left_over_end(view, &gone, &kept);
+    if (gone.length > 0 && ended->length > 0)
+        text_append(ended, ", ");
+    text_append(ended, text_bytes(&gone));
     if (kept.length == 0)
         return true;
     error_set(error, ERROR_SYSTEM, "what run %s left running could not be ended: %s", name, text_bytes(&kept));
     return error_hint(error, "its owner can end it; what a container engine or a batch system holds ends there, by the "
                              "name that 'descpipe status --json' gives as \"native\"");
+}
+
+/* Of a run that no engine follows any more: there is nobody to ask. */
+static bool end_left_over(const struct invocation *invocation, struct run_view *view, const char *name,
+                          struct error *error)
+{
+    if (!run_view_is_here(view)) {
+        if (view->counts[TASK_RUNNING] == 0)
+            return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+        error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
+                  view->host != NULL ? view->host : "another machine");
+        return error_hint(error, "type the same on that machine");
+    }
+    cleanup(text_clear) struct text ended = TEXT_INIT;
+    cleanup(memory_free) char *who = who_asks();
+    bool done = left_containers_end(invocation, view, who, &ended, error);
+    run_view_read(view, 0, NULL, NULL);
+    run_view_look_alive(view);
+    if (done && view->counts[TASK_RUNNING] == 0 && ended.length == 0)
+        return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+    cleanup(error_clear) struct error processes = ERROR_INIT;
+    bool all = end_processes(view, name, &ended, done ? error : &processes);
+    if (ended.length > 0)
+        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
+    return done && all;
 }
 
 static int run_cancel(struct invocation *invocation)
@@ -52,13 +79,11 @@ static int run_cancel(struct invocation *invocation)
         return command_fail(&error);
     }
     if (view->abandoned)
-        return end_left_over(view, name, &error) ? 0 : command_fail(&error);
-    struct machine machine;
-    machine_read(&machine);
-    const struct passwd *user = getpwuid(getuid());
-    cleanup(memory_free) char *who = memory_format("%s@%s\n", user != NULL ? user->pw_name : "somebody", machine.host);
+        return end_left_over(invocation, view, name, &error) ? 0 : command_fail(&error);
+    cleanup(memory_free) char *who = who_asks();
+    cleanup(memory_free) char *line = memory_format("%s\n", who);
     cleanup(memory_free) char *path = path_join(view->folder, RUN_CANCEL_FILE);
-    if (!file_write(path, who, strlen(who), 0600, &error))
+    if (!file_write(path, line, strlen(line), 0600, &error))
         return command_fail(&error);
     log_notice("run %s was asked to stop; 'descpipe status %s' shows how far it is", name, name);
     return 0;
@@ -69,7 +94,7 @@ const struct command command_cancel = {
     .summary = "ask a run to stop",
     .description =
         "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
-        "ends\nwhat goes on itself, and waits for that.",
+        "ends\nwhat goes on itself, processes and containers, and waits for that.",
     .examples = "  descpipe cancel 20261121-06",
     .positionals = positionals,
     .run = run_cancel,

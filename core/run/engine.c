@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "run/folders.h"
+#include "run/left_running.h"
 #include "run/message.h"
 #include "run/walk.h"
 
@@ -326,7 +327,7 @@ static bool make_folder(struct engine *engine)
     if (!run_folder_prepare(engine->pipeline->working, &engine->error) ||
         !run_folder_make(engine->pipeline->working, &engine->folder, &engine->error))
         return false;
-    if (!take_working_lease(engine)) {
+    if (!take_working_lease(engine) || !left_running_none(engine->folder.descpipe, engine->folder.id, &engine->error)) {
         rmdir(engine->folder.path); /* nothing is in it yet */
         return false;
     }

@@ -5,32 +5,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "run/evidence.h"
 #include "run/machine.h"
+#include "run/record_members.h"
 #include "run/walk.h"
-
-static void member_text(struct text *text, const char *name, const char *value)
-{
-    text_append_bytes(text, ",\"", 2);
-    text_append(text, name);
-    text_append_bytes(text, "\":", 2);
-    text_append_json(text, value);
-}
-
-static void member_unsigned(struct text *text, const char *name, uint64_t value)
-{
-    text_append_bytes(text, ",\"", 2);
-    text_append(text, name);
-    text_append_bytes(text, "\":", 2);
-    text_append_unsigned(text, value);
-}
-
-static void member_signed(struct text *text, const char *name, int64_t value)
-{
-    text_append_bytes(text, ",\"", 2);
-    text_append(text, name);
-    text_append_bytes(text, "\":", 2);
-    text_append_signed(text, value);
-}
 
 static void append_task(struct engine *engine, struct text *text, uint32_t task)
 {
@@ -177,50 +155,11 @@ void record_started(struct attempt *attempt, const char *native, const char *hos
     journal_end(attempt->engine->journal);
 }
 
-static void append_ending(struct text *text, const struct descpipe_ending *ending)
-{
-    static const char *const flags[] = {"exited",         "signalled", "out_of_memory", "timed_out",   "node_failed",
-                                        "preempted",      "cancelled", "image",         "not_started", "stage_in",
-                                        "output_missing", "disk",      "lost"};
-    text_append(text, "{\"witness\":");
-    text_append_json(text, ending->witness != NULL ? ending->witness : "");
-    if (ending->flags & DESCPIPE_ENDED_EXITED)
-        member_signed(text, "exit", ending->exit_code);
-    if (ending->flags & DESCPIPE_ENDED_SIGNALLED)
-        member_signed(text, "signal", ending->signal);
-    for (unsigned bit = 2; bit < sizeof flags / sizeof *flags; bit++)
-        if (ending->flags & (1u << bit)) {
-            text_append(text, ",\"");
-            text_append(text, flags[bit]);
-            text_append(text, "\":true");
-        }
-    if (ending->host != NULL)
-        member_text(text, "host", ending->host);
-    if (ending->reason != NULL)
-        member_text(text, "reason", ending->reason);
-    if (ending->peak_memory != 0)
-        member_unsigned(text, "peak_memory", ending->peak_memory);
-    if (ending->cpu_ms != 0)
-        member_unsigned(text, "cpu_ms", ending->cpu_ms);
-    text_append_character(text, '}');
-}
-
 void record_ended(struct attempt *attempt)
 {
     struct text *text = journal_begin(attempt->engine->journal, "ended");
     member_unsigned(text, "job", attempt->job);
-    const struct descpipe_ending *first = attempt->endings_count > 0 ? &attempt->endings[0] : NULL;
-    if (first != NULL && (first->flags & DESCPIPE_ENDED_EXITED))
-        member_signed(text, "exit", first->exit_code);
-    else if (first != NULL && (first->flags & DESCPIPE_ENDED_SIGNALLED))
-        member_signed(text, "signal", first->signal);
-    text_append(text, ",\"evidence\":[");
-    for (size_t i = 0; i < attempt->endings_count; i++) {
-        if (i > 0)
-            text_append_character(text, ',');
-        append_ending(text, &attempt->endings[i]);
-    }
-    text_append_character(text, ']');
+    evidence_append(text, attempt->endings, attempt->endings_count);
     member_signed(text, "started_at", attempt->started_ms);
     member_signed(text, "finished_at", attempt->finished_ms != 0 ? attempt->finished_ms : clock_wall_ms());
     journal_end(attempt->engine->journal);

@@ -16,6 +16,7 @@
  *     scratch.c    … its scratch folder
  *     files.c      … its files: which, where, in and out
  *     folders.c    the working and the output folder, before the start
+ *     left_running.c     … and what an earlier run left running in it
  *     results.c    the final results, at the end of the run
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving

@@ -388,6 +388,11 @@ START_TEST(cancel_ends_what_a_stopped_run_left)
     kill(going.pid, SIGTERM);
     ck_assert_int_eq(end_of(&going), 7);
     text_clear(&going.text);
+    cleanup(result_clear) struct result second = with_plugins("run p.yaml"); /* it would change files under it */
+    ck_assert_int_eq(second.status, 6);
+    ck_assert_has(&second.err, "' is in use by what run ");
+    ck_assert_has(&second.err, " left running: waiting (process ");
+    ck_assert_has(&second.err, "\ndescpipe: hint: 'descpipe cancel ");
     cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
     ck_assert_msg(cancel.status == 0, "%s", text_bytes(&cancel.err));
     ck_assert_has(&cancel.err, " was stopped already; what it had left running was ended: waiting\n");

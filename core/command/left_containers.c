@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The containers of a run that no engine follows.
+ *
+ * How it works: the journal's record `run` names the plugins and the options of the run's backend. Every runtime among
+ * them that can `find` is opened and asked once. All that run are told to stop at the same time; then each in turn is
+ * inspected, recorded and released.
+ */
+#include "command/left_containers.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/installation.h"
+#include "command/left_over.h"
+#include "run/closing.h"
+#include "run/journal.h"
+
+struct left_container {
+    struct descpipe_container container;
+    struct descpipe_stop stop;
+    uint32_t task; /* or TASK_NONE: of an attempt that the journal does not know as the last one */
+    char *token, *native;
+};
+
+struct sweep {
+    const struct run_view *view;
+    struct installation installation;
+    struct closing *closing; /* made when first needed */
+    const char *by;
+    struct plugin_instance *runtime;
+    LIST(struct left_container) containers;
+    size_t open; /* calls */
+    struct text *ended;
+    size_t ended_count;
+    struct error *error;
+    bool failed;
+    json_t *run; /* the record */
+};
+
+static void containers_clear(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->containers.count; i++) {
+        memory_free(sweep->containers.items[i].token);
+        memory_free(sweep->containers.items[i].native);
+    }
+    list_clear(&sweep->containers);
+}
+
+static void sweep_clear(struct sweep *sweep)
+{
+    containers_clear(sweep);
+    closing_close(sweep->closing);
+    json_decref(sweep->run);
+    installation_clear(&sweep->installation);
+}
+
+static void sweep_clear_at(struct sweep *place)
+{
+    sweep_clear(place);
+}
+
+static bool goes_on(void *context)
+{
+    return ((struct sweep *)context)->open > 0;
+}
+
+static void wait_for_all(struct sweep *sweep)
+{
+    if (sweep->open > 0)
+        loop_run(sweep->installation.loop, goes_on, sweep);
+}
+
+/* The first failure is the one that is told. */
+static void note_failure(struct sweep *sweep, const char *operation, const struct call_result *result)
+{
+    if (!sweep->failed)
+        call_error(sweep->runtime, operation, result, sweep->error);
+    sweep->failed = true;
+}
+
+/* A token is RUN-JOB. */
+static uint32_t task_of(const struct sweep *sweep, const char *token)
+{
+    const char *number = strrchr(token, '-');
+    uint64_t job = 0;
+    if (number == NULL || !text_to_unsigned(number + 1, &job) || job == 0)
+        return TASK_NONE;
+    for (uint32_t i = 0; i < sweep->view->tasks.count; i++)
+        if (sweep->view->tasks.items[i].job == job)
+            return i;
+    return TASK_NONE;
+}
+
+static void found(void *context, const struct call_result *result)
+{
+    struct sweep *sweep = context;
+    sweep->open--;
+    if (!result->ok)
+        note_failure(sweep, "find", result);
+    for (size_t i = 0; result->ok && i < result->found_count; i++) {
+        const struct descpipe_found *one = result->found[i];
+        struct left_container container = {.token = memory_copy_text(one->token),
+                                           .native = memory_copy_text(one->native_id)};
+        container.task = task_of(sweep, container.token);
+        list_add(&sweep->containers, container);
+    }
+    for (size_t i = 0; i < sweep->containers.count; i++) { /* the list does not move any more */
+        struct left_container *one = &sweep->containers.items[i];
+        one->container =
+            (struct descpipe_container){.size = sizeof one->container, .token = one->token, .native_id = one->native};
+        one->stop = (struct descpipe_stop){
+            .size = sizeof one->stop, .container = &one->container, .grace_ms = LEFT_OVER_GRACE_MS};
+    }
+}
+
+static void stopped(void *context, const struct call_result *result)
+{
+    struct sweep *sweep = context;
+    sweep->open--;
+    if (!result->ok)
+        note_failure(sweep, "stop", result);
+}
+
+static bool record(struct sweep *sweep, const struct left_container *container, const struct descpipe_ending *ending)
+{
+    if (container->task == TASK_NONE)
+        return true; /* the journal has its end, or never heard of it */
+    const struct run_view *view = sweep->view;
+    const struct task_view *task = &view->tasks.items[container->task];
+    if (task_state_is_end(task->state))
+        return true;
+    if (sweep->closing == NULL)
+        sweep->closing = closing_open(view->folder, DESCPIPE_VERSION, sweep->by, sweep->error);
+    const struct closing_attempt attempt = {.job = task->job,
+                                            .stage = run_view_text(view, task->stage),
+                                            .member = task->member != 0 ? run_view_text(view, task->member) : NULL,
+                                            .attempt = task->attempt,
+                                            .started_at_ms = task->started_at_ms};
+    return sweep->closing != NULL && closing_cancelled(sweep->closing, &attempt, ending, sweep->error);
+}
+
+struct question {
+    struct sweep *sweep;
+    struct left_container *container;
+};
+
+static void released(void *context, const struct call_result *result)
+{
+    const struct question *question = context;
+    struct sweep *sweep = question->sweep;
+    sweep->open--;
+    if (!result->ok) {
+        note_failure(sweep, "release", result);
+        return;
+    }
+    text_append(sweep->ended, sweep->ended->length > 0 ? ", " : "");
+    if (question->container->task != TASK_NONE)
+        run_view_append_task(sweep->view, question->container->task, sweep->ended);
+    else
+        text_append_printable(sweep->ended, question->container->token, 64);
+}
+
+static void inspected(void *context, const struct call_result *result)
+{
+    struct question *question = context;
+    struct sweep *sweep = question->sweep;
+    sweep->open--;
+    bool gone = !result->ok && result->failure == DESCPIPE_FAILED_NOT_FOUND;
+    if (!result->ok && !gone) {
+        note_failure(sweep, "inspect", result);
+    } else if (result->ok && result->ending == NULL) {
+        sweep->failed = true; /* it lives still, and why it was not stopped has been said */
+    } else if (!record(sweep, question->container, result->ending)) {
+        sweep->failed = true; /* the last witness must not go unrecorded */
+    } else {
+        sweep->open++;
+        runtime_release(sweep->runtime, &question->container->container,
+                        (struct call_options){.done = released, .context = question});
+    }
+}
+
+static void end_containers(struct sweep *sweep)
+{
+    sweep->open++;
+    runtime_find(sweep->runtime, sweep->view->run, (struct call_options){.done = found, .context = sweep});
+    wait_for_all(sweep);
+    sweep->open += sweep->containers.count;
+    for (size_t i = 0; i < sweep->containers.count; i++)
+        runtime_stop(sweep->runtime, &sweep->containers.items[i].stop,
+                     (struct call_options){
+                         .deadline_ms = LEFT_OVER_GRACE_MS + CALL_DEADLINE_MS, .done = stopped, .context = sweep});
+    wait_for_all(sweep);
+    for (size_t i = 0; i < sweep->containers.count; i++) {
+        struct question question = {.sweep = sweep, .container = &sweep->containers.items[i]};
+        sweep->open++;
+        runtime_inspect(sweep->runtime, &question.container->container,
+                        (struct call_options){.done = inspected, .context = &question});
+        wait_for_all(sweep);
+    }
+    containers_clear(sweep);
+}
+
+/* What the run was told, as text that an option takes: JSON is a way to write YAML's lists. */
+static void apply_recorded(struct settings *settings, json_t *options, struct problems *problems)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(options, key, value)
+    {
+        char *written = json_is_string(value) ? memory_copy_text(json_string_value(value))
+                                              : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (written != NULL && settings_has(settings, key))
+            settings_set_text(settings, key, written, (struct place){0}, LAYER_COMMAND, problems);
+        if (json_is_string(value))
+            memory_free(written);
+        else
+            free(written);
+    }
+}
+
+static void open_runtime(struct sweep *sweep, const char *name, json_t *options)
+{
+    struct installation *installation = &sweep->installation;
+    cleanup(problems_clear) struct problems problems = {0};
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    const struct descpipe_plugin *descriptor = plugin_descriptor(installation->host, "runtime", name, &error);
+    if (descriptor != NULL && ((const struct descpipe_runtime *)descriptor->operations)->find == NULL)
+        return;
+    if (descriptor != NULL) {
+        cleanup(memory_free) char *owner = memory_format("runtime/%s", name);
+        struct settings *settings = settings_new(descriptor->options, owner);
+        config_layers_apply_before(installation->layers, "runtime", name, settings, &problems);
+        config_layers_apply_after(installation->layers, "runtime", name, settings, &problems);
+        apply_recorded(settings, options, &problems);
+        settings_finish(settings, (struct place){0}, "/", &problems);
+        plugin_host_keep(installation->host, settings);
+        sweep->runtime = plugin_open(installation->host, "runtime", name, settings, &error);
+    }
+    if (sweep->runtime == NULL && !sweep->failed) {
+        sweep->failed = true;
+        error_set(sweep->error, ERROR_PLUGIN, "%s",
+                  error.message != NULL ? error.message : "the runtime of the run cannot be opened");
+    }
+}
+
+static json_t *read_run(const char *folder)
+{
+    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(folder, NULL);
+    struct journal_record record;
+    while (reader != NULL && journal_reader_next(reader, &record))
+        if (strcmp(record.kind, "run") == 0)
+            return json_loadb(record.line, record.length, 0, NULL);
+    return NULL;
+}
+
+static bool open_installation(struct sweep *sweep, const struct invocation *invocation)
+{
+    cleanup(problems_clear) struct problems problems = {0};
+    struct config_search search = {0};
+    if (!installation_open(&sweep->installation, invocation, sweep->error) ||
+        !installation_open_host(&sweep->installation, sweep->error))
+        return false;
+    installation_search(&sweep->installation, &search);
+    if (!installation_read_layers(&sweep->installation, &search, &problems)) {
+        cleanup(text_clear) struct text text = TEXT_INIT;
+        problems_print(&problems, &text);
+        return error_set(sweep->error, ERROR_INPUT, "the configuration cannot be read: %s", text_bytes(&text));
+    }
+    return true;
+}
+
+bool left_containers_end(const struct invocation *invocation, const struct run_view *view, const char *by,
+                         struct text *ended, struct error *error)
+{
+    cleanup(sweep_clear) struct sweep sweep = {.view = view, .by = by, .ended = ended, .error = error};
+    sweep.run = read_run(view->folder);
+    if (sweep.run == NULL || view->run == NULL || !open_installation(&sweep, invocation))
+        return sweep.run == NULL || view->run == NULL;
+    json_t *options = json_object_get(json_object_get(sweep.run, "options"), "runtime");
+    size_t index;
+    json_t *plugin;
+    json_array_foreach(json_object_get(sweep.run, "plugins"), index, plugin)
+    {
+        const char *kind = json_string_value(json_object_get(plugin, "kind"));
+        const char *name = json_string_value(json_object_get(plugin, "name"));
+        if (!text_equal(kind, "runtime") || name == NULL)
+            continue;
+        open_runtime(&sweep, name, options);
+        options = NULL; /* they are of the first backend */
+        if (sweep.runtime == NULL)
+            continue;
+        end_containers(&sweep);
+        plugin_close(steal(&sweep.runtime));
+    }
+    return !sweep.failed;
+}

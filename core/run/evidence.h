@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What witnesses saw of an attempt's end, as the journal's record `ended` has it. */
+#ifndef DESCPIPE_RUN_EVIDENCE_H
+#define DESCPIPE_RUN_EVIDENCE_H
+
+#include <stddef.h>
+
+#include <descpipe/types.h>
+
+#include "base/text.h"
+
+/* `,"exit":N` or `,"signal":N` of the first witness, and `,"evidence":[...]` of all. A whitelist: what a runtime's raw
+ * answer holds besides is never written. */
+void evidence_append(struct text *text, const struct descpipe_ending *endings, size_t count);
+
+#endif
