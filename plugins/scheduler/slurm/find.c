@@ -198,7 +198,6 @@ static void ask_accounting(struct finding *finding)
     arguments_add(&request.arguments, "--noheader");
     arguments_add(&request.arguments, "--parsable2");
     arguments_add(&request.arguments, "--allocations");
-    arguments_add(&request.arguments, "--array");
     arguments_format(&request.arguments, "--user=%" PRId64, self->user);
     arguments_format(&request.arguments, "--starttime=now-%" PRId64 "days", slurm_age_ms(finding->run) / DAY_MS + 1);
     slurm_add_clusters(self, &request.arguments);

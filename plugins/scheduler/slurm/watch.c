@@ -241,7 +241,10 @@ static int64_t rhythm_ms(const struct slurm *self)
     const struct watch *watch = &self->watch;
     int64_t wait = (slurm_now_ms() - watch->last_change_ms) / QUIET_SHARE;
     wait = wait > watch->longest_ms ? watch->longest_ms : larger(wait, watch->shortest_ms);
-    wait = larger(wait, watch->took_ms * LATENCY_SHARE);
+    /* One slow answer may have been an accident: the quicker one of two counts. */
+    int64_t took = watch->took_ms < watch->took_before_ms ? watch->took_ms : watch->took_before_ms;
+    took = took * LATENCY_SHARE < SLOWEST_MS ? took * LATENCY_SHARE : SLOWEST_MS;
+    wait = larger(wait, took);
     /* Questions take at most half of what the controller gives: acts need the rest. */
     wait = larger(wait, (int64_t)(2 * QUESTION_COST / self->broker.bucket.full_per_ms));
     for (unsigned i = 0; i < watch->failures && wait < SLOWEST_MS; i++) {
@@ -278,6 +281,7 @@ static void answered(void *context, const struct tool_answer *answer)
         return;
     }
     if (tool_went_well(answer)) {
+        watch->took_before_ms = watch->took_ms;
         watch->took_ms = answer->took_ms;
         broker_publish(&self->broker, answer->began_ms, &answer->output);
         use(self, answer->began_ms, &answer->output);

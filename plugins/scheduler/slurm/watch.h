@@ -20,7 +20,7 @@ struct watch {
     int64_t due_ms;
     int64_t last_began_ms; /* of the last answer that was used */
     int64_t last_change_ms;
-    int64_t took_ms;
+    int64_t took_ms, took_before_ms;
     uint64_t serial;                  /* of the answers */
     unsigned failures;                /* in a row */
     char blind[320], said_blind[320]; /* why the queue cannot be asked; what the host was told; "" */

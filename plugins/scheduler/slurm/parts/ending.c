@@ -26,9 +26,10 @@ static const char *where(const struct record *job, char *text, size_t size)
     return text;
 }
 
+/* Accounting gives a start even to jobs that were cancelled while they waited; it gives them no node. */
 static bool never_started(const struct record *job)
 {
-    return job->started_s == 0 && job->nodes[0] == '\0';
+    return job->nodes[0] == '\0';
 }
 
 /* Exit code and signal as the witness has them; the batch step knows them where the job's own record is silent. */

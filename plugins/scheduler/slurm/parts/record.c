@@ -25,8 +25,10 @@ static bool read_digits(struct span span, uint64_t *number, size_t *used)
         }
         value = value * 10 + (uint64_t)(span.at[i] - '0');
     }
-    *number = value;
-    *used = i;
+    if (i > 0) {
+        *number = value;
+        *used = i;
+    }
     return i > 0;
 }
 
