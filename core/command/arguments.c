@@ -96,6 +96,24 @@ static bool unknown_option(const struct arguments *arguments, const char *name, 
 }
 
 /* One long option; *at is advanced past a value of its own. */
+static void append_value_name(const struct argument_option *option, struct text *out)
+{
+    if (option->kind != ARGUMENT_CHOICE) {
+        text_append(out, option->value);
+        return;
+    }
+    for (size_t i = 0; option->choices[i] != NULL; i++)
+        text_format(out, "%s%s", i > 0 ? "|" : "", option->choices[i]);
+}
+
+static bool needs_value(const struct argument_option *option, const char *written, struct error *error)
+{
+    cleanup(text_clear) struct text value = TEXT_INIT;
+    append_value_name(option, &value);
+    error_set(error, ERROR_INPUT, "option '%s' needs a value", written);
+    return error_hint(error, "%s %s", written, text_bytes(&value));
+}
+
 static bool parse_long(const struct arguments *arguments, int argc, char **argv, int *at, struct error *error)
 {
     const char *name = argv[*at] + 2;
@@ -113,10 +131,8 @@ static bool parse_long(const struct arguments *arguments, int argc, char **argv,
     }
     if (value == NULL && *at + 1 < argc)
         value = argv[++*at];
-    if (value == NULL) {
-        error_set(error, ERROR_INPUT, "option '%s' needs a value", written);
-        return error_hint(error, "%s %s", written, found.option->value);
-    }
+    if (value == NULL)
+        return needs_value(found.option, written, error);
     return set_value(&found, written, value, error);
 }
 
@@ -134,10 +150,8 @@ static bool parse_letters(const struct arguments *arguments, int argc, char **ar
         }
         const char written[3] = {'-', *letter, '\0'};
         const char *value = letter[1] != '\0' ? letter + 1 : *at + 1 < argc ? argv[++*at] : NULL;
-        if (value == NULL) {
-            error_set(error, ERROR_INPUT, "option '%s' needs a value", written);
-            return error_hint(error, "%s %s", written, found.option->value);
-        }
+        if (value == NULL)
+            return needs_value(found.option, written, error);
         return set_value(&found, written, value, error);
     }
     return true;
@@ -255,8 +269,7 @@ void arguments_print_options(const struct argument_option *options, struct text 
         text_format(&left, "--%s", option->name);
         if (option->kind == ARGUMENT_CHOICE) {
             text_append(&left, " ");
-            for (size_t i = 0; option->choices[i] != NULL; i++)
-                text_format(&left, "%s%s", i > 0 ? "|" : "", option->choices[i]);
+            append_value_name(option, &left);
         } else if (option->value != NULL) {
             text_format(&left, " %s", option->value);
         }

@@ -2,6 +2,8 @@
 /* From a pipeline file and the command line to a plan. */
 #include "command/planning.h"
 
+#include "run/folders.h"
+
 void planning_clear(struct planning *planning)
 {
     plan_free(planning->plan);
@@ -55,6 +57,13 @@ static bool build_plan(struct planning *planning, const struct pipeline_options 
     return planning->plan != NULL;
 }
 
+static void check_folders(struct planning *planning)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (!folders_check(planning->pipeline, &error))
+        problem_from_error(&planning->problems, &error);
+}
+
 bool planning_build(struct planning *planning, const struct invocation *invocation,
                     const struct pipeline_options *options, const char *file, enum plan_extent extent)
 {
@@ -76,6 +85,8 @@ bool planning_build(struct planning *planning, const struct invocation *invocati
                                        .problems = &planning->problems};
     planning->pipeline =
         layers ? plan_read_pipeline(file, &changes, &names) : pipeline_read(file, &changes, &planning->problems);
+    if (planning->pipeline != NULL && (extent == PLAN_WHOLE || extent == PLAN_COMBINATION))
+        check_folders(planning);
     return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
            build_plan(planning, options, extent);
 }

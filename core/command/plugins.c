@@ -130,8 +130,12 @@ static const struct argument_positional check_positionals[] = {
 /* A file, else an installed plugin. Owned; NULL with the error. */
 static char *plugin_path(const struct installation *installation, const char *word, struct error *error)
 {
-    if (text_ends_with(word, ".so"))
-        return path_real(word, error);
+    if (text_ends_with(word, ".so")) {
+        char *path = path_real(word, error);
+        if (path == NULL && error != NULL)
+            error->kind = ERROR_INPUT; /* a word that names nothing */
+        return path;
+    }
     const char *slash = strchr(word, '/');
     if (slash == NULL || slash == word || slash[1] == '\0' || strchr(slash + 1, '/') != NULL) {
         error_set(error, ERROR_INPUT, "'%s' names no plugin", word);

@@ -156,6 +156,19 @@ static struct place mark_place(const struct reading *reading, yaml_mark_t mark)
     return (struct place){.file = reading->file, .line = (uint32_t)mark.line + 1, .column = (uint32_t)mark.column + 1};
 }
 
+/* Its words, and where what it was reading begins: a bracket or quote that is not closed. */
+static void report_libyaml(struct reading *reading, struct place place, const char *problem)
+{
+    const yaml_parser_t *parser = &reading->parser;
+    bool begun = parser->context != NULL && parser->context_mark.index < parser->problem_mark.index;
+    cleanup(text_clear) struct text hint = TEXT_INIT;
+    if (begun)
+        text_format(&hint, "it begins at %zu:%zu: is a bracket or a quote left open?", parser->context_mark.line + 1,
+                    parser->context_mark.column + 1);
+    problem_add(reading->problems, PROBLEM_ERROR, place, begun ? text_bytes(&hint) : NULL, "not YAML: %s%s%s", problem,
+                parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
+}
+
 /* libyaml's words for its own states say little to people; the common ones get words of ours. */
 static void report_syntax(struct reading *reading)
 {
@@ -179,8 +192,7 @@ static void report_syntax(struct reading *reading)
         problem_add(reading->problems, PROBLEM_ERROR, place, "write 'key: value'; a key stands on one line",
                     "not YAML: the ':' after a key is missing");
     else
-        problem_add(reading->problems, PROBLEM_ERROR, place, NULL, "not YAML: %s%s%s", problem,
-                    parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
+        report_libyaml(reading, place, problem);
 }
 
 static void report_parser(struct reading *reading)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/path.h"
@@ -280,11 +281,28 @@ static void set_defaults(struct pipeline_reader *reader)
     }
 }
 
+/* At the section that is most likely meant, when there is one. */
+static void report_no_pipeline(struct pipeline_reader *reader)
+{
+    static const char *const meant[] = {"pipeline", NULL};
+    struct place place = reader_place(reader, 0, 0);
+    cleanup(text_clear) struct text hint = TEXT_INIT;
+    for (size_t i = 0; i < reader->early.count && hint.length == 0; i++) {
+        const struct early_section *early = &reader->early.items[i];
+        if (strcasecmp(early->name, "pipeline") != 0 && text_nearest(early->name, meant) == NULL)
+            continue;
+        place = early->place;
+        text_format(&hint, "'%.100s' here: did you mean 'pipeline'?", early->name);
+    }
+    problem_add(reader->problems, PROBLEM_ERROR, place,
+                hint.length > 0 ? text_bytes(&hint) : "write pipeline: {name: x, stages: [first, second]}",
+                "there is no section 'pipeline'");
+}
+
 static void finish(struct pipeline_reader *reader)
 {
     if (!reader->has_pipeline) {
-        problem_add(reader->problems, PROBLEM_ERROR, reader_place(reader, 0, 0),
-                    "write pipeline: {name: x, stages: [first, second]}", "there is no section 'pipeline'");
+        report_no_pipeline(reader);
         return;
     }
     take_early_sections(reader);

@@ -90,6 +90,8 @@ void draft_refuse_kind(struct stage_draft *draft, const struct node *node, const
                        const char *hint);
 bool draft_text(struct stage_draft *draft, const struct node *node, const char *what, symbol *result);
 void draft_words(struct stage_draft *draft, const struct node *node, const char *what, struct slice *result);
+/* Refuses what cannot name an image, also where the runtime of today asks for none. */
+void draft_check_image(struct stage_draft *draft, const struct node *node, symbol image);
 void draft_depends_on(struct stage_draft *draft, const struct node *node); /* with the place of each */
 void draft_files(struct stage_draft *draft, const struct node *node, const char *what, struct slice *result);
 void draft_environment(struct stage_draft *draft, const struct node *node);

@@ -284,6 +284,7 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
     switch (key) {
     case KEY_IMAGE:
         read_placed(draft, node, "'image'", &extras->image, &extras->image_at);
+        draft_check_image(draft, node, extras->image);
         break;
     case KEY_LIMIT:
         read_placed(draft, node, "'limit'", &extras->limit, &extras->limit_at);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/path.h"
 #include "config/layers.h"
+#include "pipeline/image_name.h"
 #include "pipeline/stage_draft.h"
 
 void draft_refuse(struct stage_draft *draft, struct place place, const char *hint, const char *format, ...)
@@ -420,4 +421,13 @@ void draft_mounts(struct stage_draft *draft, const struct node *node)
     }
     for (const struct node *child = node_first(node); child != NULL; child = node_next(child))
         add_mount(draft, child);
+}
+
+void draft_check_image(struct stage_draft *draft, const struct node *node, symbol image)
+{
+    cleanup(image_name_clear) struct image_name name = {0};
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (image != 0 &&
+        !image_parse(pipeline_text(draft->reader->pipeline, image), draft->reader->pipeline->base, &name, &error))
+        draft_refuse(draft, node_place(draft->document, node), error.hint, "%s", error.message);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Whether the working and the output folder can be what they shall be: judged before anything is made in them. */
+#include "run/folders.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "run/walk.h"
 
 /* The nearest folder on the way up that is there: what is missing below it would be made. */
 static char *nearest_existing(const char *path)
@@ -64,9 +65,8 @@ static bool stays_out_of(const char *output, const char *working, const char *na
     return error_hint(error, "name a folder of its own for the results");
 }
 
-bool folders_check(const struct engine *engine, struct error *error)
+bool folders_check(const struct pipeline *pipeline, struct error *error)
 {
-    const struct pipeline *pipeline = engine->pipeline;
     if (!can_be_a_folder("working", pipeline->working, error))
         return false;
     if (pipeline->output == NULL)

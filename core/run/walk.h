@@ -383,9 +383,6 @@ bool files_check_selection(struct engine *engine, struct error *error);
 const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
                             uint32_t member, const char *tag, const char *suffix);
 
-/* folders.c: neither is made by this. */
-bool folders_check(const struct engine *engine, struct error *error);
-
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */
 void results_place(struct engine *engine, void (*done)(struct engine *engine));

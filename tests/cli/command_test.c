@@ -34,6 +34,10 @@ START_TEST(usage_errors_say_what_to_do_and_exit_2)
                                  "descpipe: hint: --output DIR\n"},
         {"logs --attempt= x", "descpipe: error: option '--attempt' needs a value, not an empty one\n"
                               "descpipe: hint: --attempt N\n"},
+        {"--color", "descpipe: error: option '--color' needs a value\n"
+                    "descpipe: hint: --color auto|always|never\n"},
+        {"plugins check /dev/null/runtime-x.so",
+         "descpipe: error: cannot find '/dev/null/runtime-x.so': Not a directory\n"},
         {"help runn", "descpipe: error: unknown command 'runn'\ndescpipe: hint: did you mean 'run'?\n"},
         {"completion tcsh", "descpipe: error: SHELL cannot be 'tcsh'\ndescpipe: hint: one of: bash, zsh, fish\n"},
         {"plugins show docker",

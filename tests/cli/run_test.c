@@ -183,6 +183,19 @@ START_TEST(check_prints_every_problem_or_that_there_is_none)
 }
 END_TEST
 
+START_TEST(check_knows_what_run_would_refuse_of_its_folders)
+{
+    program_file("p.yaml", GOOD);
+    program_file("file", "");
+    cleanup(result_clear) struct result working = with_plugins("check p.yaml --working file");
+    ck_assert_int_eq(working.status, 2);
+    ck_assert_has(&working.out, "/file' is not a folder\n");
+    cleanup(result_clear) struct result same = with_plugins("check p.yaml --output work");
+    ck_assert_int_eq(same.status, 2);
+    ck_assert_has(&same.out, "error: 'output' and 'working' are the same folder");
+}
+END_TEST
+
 START_TEST(a_plan_counts_with_plurals)
 {
     program_file("p.yaml", "pipeline: {name: one, stages: [a]}\n"
@@ -510,6 +523,7 @@ int main(void)
                                   json_lines_are_all_there_is_on_standard_output,
                                   a_dry_run_and_a_plan_create_nothing,
                                   check_prints_every_problem_or_that_there_is_none,
+                                  check_knows_what_run_would_refuse_of_its_folders,
                                   a_plan_counts_with_plurals,
                                   a_choice_on_the_command_line_is_followed_or_refused,
                                   plugins_are_listed_shown_and_examined,

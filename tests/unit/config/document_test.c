@@ -107,8 +107,10 @@ static const struct {
      "f.yaml:1:4: error: there is no anchor '&b' for this alias\n  hint: an anchor must come before its alias\n"},
     {"a: &b [*b]\n",
      "f.yaml:1:8: error: the alias '*b' stands inside its own anchor\n  hint: a value cannot contain itself\n"},
-    {"{a: 1\n", "f.yaml:2:1: error: not YAML: did not find expected ',' or '}' while parsing a flow mapping\n"},
-    {"a: \"x\n", "f.yaml:2:1: error: not YAML: found unexpected end of stream while scanning a quoted scalar\n"},
+    {"{a: 1\n", "f.yaml:2:1: error: not YAML: did not find expected ',' or '}' while parsing a flow mapping\n"
+                "  hint: it begins at 1:1: is a bracket or a quote left open?\n"},
+    {"a: \"x\n", "f.yaml:2:1: error: not YAML: found unexpected end of stream while scanning a quoted scalar\n"
+                 "  hint: it begins at 1:4: is a bracket or a quote left open?\n"},
     {"a: 1\n b: 2\n", "f.yaml:2:3: error: not YAML: a ':' is not expected here\n"
                       "  hint: put a text that holds ': ' in quotes; check the indentation\n"},
     {"a: 1\nb\nc: 2\n", "f.yaml:3:1: error: not YAML: the ':' after a key is missing\n  hint: write 'key: value'; a "

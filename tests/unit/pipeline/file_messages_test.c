@@ -364,6 +364,19 @@ const struct message_case message_cases[] = {
      "p.yaml:3:32: note: stage 'b' depends on 'a' but takes no data from it\n"
      "  hint: remove it unless the order matters: it costs parallelism\n",
      true},
+    {"almost_pipeline", "# x\nPipeline: {stages: [a]}\na: {command: [x]}\n",
+     "p.yaml:2:1: error: there is no section 'pipeline'\n"
+     "  hint: 'Pipeline' here: did you mean 'pipeline'?\n",
+     false},
+    {"bad_image", "pipeline: {name: p, stages: [a]}\na: {command: [x], image: 'No such:image'}\n",
+     "p.yaml:2:26: error: 'No such:image' is not an image: a name has lower-case letters only\n"
+     "  hint: an image is [HOST/]NAME[:TAG][@sha256:DIGEST], docker-archive:FILE, oci-archive:FILE, oci:FOLDER, "
+     "rootfs:FOLDER or sif:FILE\n",
+     false},
+    {"unclosed", "pipeline:\n  stages: [a\na: {command: [x]}\n",
+     "p.yaml:3:2: error: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"
+     "  hint: it begins at 2:11: is a bracket or a quote left open?\n",
+     false},
     {"depends_on_line_by_line",
      "pipeline: {name: p, stages: [a, b, c]}\n"
      "a: {command: [x], outputs: {t: txt}}\n"

@@ -175,7 +175,8 @@ static const struct {
     {"a.cpus=x", "--set a.cpus:1:1: error: 'cpus' must be a whole number from 1 to 65536, not 'x'\n"},
     {"a.cpu=1", "--set a.cpu: error: a stage has no key 'cpu'\n  hint: did you mean 'cpus'?\n"},
     {"a.command=[x",
-     "--set a.command:2:1: error: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"},
+     "--set a.command:2:1: error: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"
+     "  hint: it begins at 1:1: is a bracket or a quote left open?\n"},
 };
 
 START_TEST(set_goes_through_the_same_checks)
