@@ -70,6 +70,11 @@ static const struct launcher {
     {"docker", 126, "docker: ", "See 'docker run --help'", false},
     {"docker", 127, "docker: ", "See 'docker run --help'", false},
     {"podman", 125, "Error: ", NULL, true},
+    {"podman", 1, "ERROR (catatonit:", NULL, false}, /* its init, which has no other status for it */
+    {"podman-hpc", 125, "Error: ", NULL, true},
+    {"ch-run", 1, "ch-run[", NULL, false},
+    {"shifter", 127, "shifter: ", NULL, false},
+    {"shifter", 1, "FAILED ", NULL, true},
     {"singularity", 255, "FATAL: ", NULL, false},
     {"apptainer", 255, "FATAL: ", NULL, false},
 };
