@@ -267,10 +267,13 @@ class DockerRegistry:
             process.terminate()
             process.wait()
             thread.join()
+            process.stderr.close()
 
         case.addCleanup(stop)
         ready.wait(60)
-        assert self.port != 0, open(self.log).read()
+        if self.port == 0:
+            with open(self.log) as log:
+                raise AssertionError(log.read())
 
 
 def digest_of(data):
