@@ -256,9 +256,19 @@ static void set_body(exchange *it, const struct descpipe_http_request *request)
         it->body_length = 0;
 }
 
+/* Older ones leave the headers of AWS's own out of the signature, and AWS refuses what is not signed. */
+static bool check_signing(const struct descpipe_http_request *request, struct error *error)
+{
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    if (request->sigv4 == NULL || curl->version_num >= 0x075700)
+        return true;
+    return error_set(error, ERROR_SYSTEM, "requests to AWS need libcurl 7.87 to be signed; this machine has %s",
+                     curl->version);
+}
+
 bool exchange_prepare(exchange *it, const struct descpipe_http_request *request)
 {
-    if (!request_check(request, &it->error))
+    if (!request_check(request, &it->error) || !check_signing(request, &it->error))
         return false;
     it->method = it->method_given = memory_copy_text(request->method);
     words_add_all(&it->headers, request->headers);
