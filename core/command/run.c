@@ -100,8 +100,10 @@ static void show_now(struct show *show)
 {
     if (show->view != NULL)
         run_view_read(show->view, 0, changed, show);
-    if (show->mode == MODE_LIVE)
+    if (show->mode == MODE_LIVE) {
+        terminal_measure(&show->invocation->terminal); /* a frame may be due before its signal comes */
         live_draw(show->live, clock_wall_ms(), &show->invocation->output.text);
+    }
     flush(show);
 }
 

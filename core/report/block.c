@@ -37,6 +37,11 @@ void block_begin(struct block *block, struct text *out)
     /* Unaware terminals ignore 2026, "show it when it is complete". */
     text_append(out, "\x1b[?2026h\x1b[?25l");
     block_leave(block, out);
+    /* A line that the terminal has broken stays one line to it, and is joined again when it gets wider: tmux, for one,
+     * forgets that only when the line is cleared. */
+    if (block->seen_width != block->terminal->width)
+        text_append(out, "\x1b[J");
+    block->seen_width = block->terminal->width;
 }
 
 void block_end(struct text *out)

@@ -17,6 +17,7 @@
 struct block {
     const struct terminal *terminal; /* outlives it */
     LIST(unsigned) drawn;            /* width of each line of the block on the screen */
+    unsigned seen_width;             /* of the terminal, when it was drawn last */
 };
 void block_clear(struct block *block);
 unsigned block_width(const struct block *block); /* of its lines: the last column would wrap on some terminals */
