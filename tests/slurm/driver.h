@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "plugin/instance.h"
 
-enum { DRIVER_JOBS = 2048, DRIVER_PATIENCE_S = 120 };
+enum { DRIVER_JOBS = 2048, DRIVER_PATIENCE_S = 240 };
 
 /* What was said of a job, the latest of each. */
 struct told {

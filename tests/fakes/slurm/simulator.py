@@ -476,7 +476,7 @@ def make(folder):
     for name in COMMANDS:
         path = os.path.join(folder, "bin", name)
         with open(path, "w") as file:
-            file.write("#!/bin/sh\nexec '%s' -I '%s' in '%s' %s \"$@\"\n" % (sys.executable, here, os.path.abspath(folder), name))
+            file.write("#!/bin/sh\nexec '%s' -I -S '%s' in '%s' %s \"$@\"\n" % (sys.executable, here, os.path.abspath(folder), name))
         os.chmod(path, 0o755)
     with open(os.path.join(folder, "state.json"), "w") as file:
         json.dump({"knobs": {}, "jobs": [], "past": [], "next": 1000, "commands": 0, "counts": {},
