@@ -174,9 +174,11 @@ static void failed(struct building *building, struct error *error)
             progress_say(progress, line);
         }
     }
-    if (building->log_path != NULL && error->hint == NULL)
-        error_hint(error, "all of it is in '%s'", building->log_path);
     image_job_fail(building->job, error);
+    if (building->log_path != NULL && !building->job->work->json) {
+        cleanup(memory_free) char *line = memory_format("  log: %s", building->log_path);
+        progress_say(progress, line);
+    }
     close_building(building);
 }
 

@@ -30,7 +30,8 @@ struct plan_builder {
     struct error error;            /* the first failure of a plugin or the network */
     struct table *images;          /* "backend reference" → index + 1 */
     size_t next_image, open_calls; /* identify */
-    size_t same_failures;          /* images that failed as the first one did */
+    char *silent_host;             /* of a registry: it did not answer for one image */
+    size_t same_failures;          /* and for so many others */
     bool asking;                   /* the loop that asks is on the stack */
     size_t next_scheduler;         /* to be asked what this machine has */
     void (*advance)(struct plan_builder *builder);

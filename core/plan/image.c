@@ -176,20 +176,23 @@ static struct place image_place(const struct plan_builder *builder, const struct
     return (struct place){.file = plan->pipeline->file};
 }
 
-/* What is said behind the image's name. */
-static const char *cause(const struct error *error)
+/* True when this image's host is the one that did not answer before. */
+static bool is_silent_host(struct plan_builder *builder, const struct plan_image *image)
 {
-    const char *behind = strstr(error->message, "': ");
-    return behind ? behind : error->message;
+    cleanup(memory_free) char *host = image_host(image->place);
+    if (builder->silent_host)
+        return text_equal(builder->silent_host, host);
+    builder->silent_host = steal(&host);
+    return false;
 }
 
 /* The first failure of plugins and network is the error that decides the exit status; all others stand beside it, those
- * of the same cause as a number: a machine without a network says so once. */
-static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct error *error)
+ * of the same silent host as a number: a machine without a network says so once. */
+static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct lookup_end *end)
 {
+    const struct error *error = end->error;
     struct place place = image_place(builder, image);
-    if (error->kind == builder->error.kind && error->kind != ERROR_NONE &&
-        text_equal(cause(error), cause(&builder->error))) {
+    if (end->silent && is_silent_host(builder, image)) {
         builder->same_failures++;
         return;
     }
@@ -209,7 +212,7 @@ static void image_looked_up(void *context, const struct lookup_end *end)
     struct asked_image *asked = context;
     struct plan_builder *builder = asked->builder;
     if (!end->ok)
-        image_failed(builder, asked->image, end->error);
+        image_failed(builder, asked->image, end);
     else if (end->warning)
         problem_add(builder->problems, PROBLEM_WARNING, image_place(builder, asked->image), end->warning_hint, "%s",
                     end->warning);
@@ -242,7 +245,7 @@ static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_b
     builder->asking = false;
     if (builder->open_calls > 0 || builder->next_image < plan->images_count)
         return;
-    if (builder->same_failures > 0) {
+    if (builder->same_failures > 0 && builder->error.message) {
         cleanup(memory_free) char *message = steal(&builder->error.message);
         builder->error.message = memory_format("%s (%zu more image%s likewise)", message, builder->same_failures,
                                                builder->same_failures == 1 ? "" : "s");

@@ -13,7 +13,7 @@ struct lookup {
     struct descpipe_lookup question;
     char *elsewhere; /* the digest of another image that this machine has under the name; or NULL */
     char *warning;
-    bool asked_registry, asked_mirror, asked_unpinned;
+    bool asked_registry, asked_mirror, asked_unpinned, silent;
     struct error error;
 };
 
@@ -37,6 +37,7 @@ static void finish(struct lookup *lookup)
 {
     const struct lookup_end end = {.ok = lookup->error.kind == ERROR_NONE,
                                    .error = &lookup->error,
+                                   .silent = lookup->silent,
                                    .warning = lookup->warning,
                                    .warning_hint = "'descpipe images PIPELINE --lock' accepts what it means now"};
     lookup->request.done(lookup->request.context, &end);
@@ -53,16 +54,23 @@ static void replace(char **place, const char *text)
     *place = copy;
 }
 
-/* "image 'x:1': MESSAGE", unless the message names it already. */
+/* The message without "image 'REFERENCE': " before it, which plugins may say. */
+static const char *without_name(const char *message, const char *reference)
+{
+    size_t length = reference != NULL ? strlen(reference) : 0;
+    bool named = length > 0 && strncmp(message, "image '", 7) == 0 && strncmp(message + 7, reference, length) == 0 &&
+                 strncmp(message + 7 + length, "': ", 3) == 0;
+    return named ? message + 7 + length + 3 : message;
+}
+
+/* "image 'x:1': MESSAGE", in the pipeline's own words. */
 static void fail(struct lookup *lookup, enum error_kind kind, const char *message, const char *hint)
 {
     const struct plan_image *image = lookup->image;
-    bool named = strstr(message, image->reference) != NULL || (image->name != NULL && strstr(message, image->name));
-    bool mirrored = image->name != NULL && !text_equal(image->name, image->place);
-    error_set(&lookup->error, kind, "%s%s%s%s%s%s%s", named ? "" : "image '", named ? "" : image->reference,
-              named ? "" : "': ", mirrored && kind == ERROR_NETWORK ? "its mirror '" : "",
-              mirrored && kind == ERROR_NETWORK ? image->place : "", mirrored && kind == ERROR_NETWORK ? "': " : "",
-              message);
+    bool mirrored = kind == ERROR_NETWORK && image->name != NULL && !text_equal(image->name, image->place);
+    message = without_name(without_name(without_name(message, image->place), image->name), image->reference);
+    error_set(&lookup->error, kind, "image '%s'%s%s%s: %s", image->reference, mirrored ? ", asked of its mirror '" : "",
+              mirrored ? image->place : "", mirrored ? "'" : "", message);
     if (hint != NULL)
         error_hint(&lookup->error, "%s", hint);
     finish(lookup);
@@ -249,6 +257,7 @@ static void registry_answered(void *context, const struct call_result *result)
         enum error_kind kind = result->plugin_fault                           ? ERROR_PLUGIN
                                : result->failure == DESCPIPE_FAILED_CANCELLED ? ERROR_INTERRUPTED
                                                                               : ERROR_NETWORK;
+        lookup->silent = result->failure == DESCPIPE_FAILED_CANNOT_ASK && !result->plugin_fault;
         fail(lookup, kind, result->message, result->hint);
         return;
     }

@@ -25,6 +25,7 @@ enum lookup_extent {
 struct lookup_end {
     bool ok;
     const struct error *error; /* not ok; ERROR_INPUT: what the pipeline names cannot be had */
+    bool silent;               /* nobody answered where the image is asked for */
     const char *warning;       /* a tag that is not what it was; or NULL */
     const char *warning_hint;
 };

@@ -71,6 +71,7 @@ static void finish(struct plan_builder *builder)
     table_free(builder->images);
     list_clear(&builder->words);
     text_clear(&builder->tried);
+    memory_free(builder->silent_host);
     memory_free(builder);
     done(context, plan, &error);
     error_clear(&error);

@@ -10,14 +10,19 @@
 
 #define LAST_ASKED "oci"
 
+struct opened {
+    struct plugin_instance *instance;
+    struct settings *settings;
+    bool general; /* with what the layers say, for any host; else a backend's own */
+};
+
 struct registries {
     struct plugin_host *host;
     struct plugin_catalogue *catalogue;
     const struct config_layers *layers;
-    LIST(struct plugin_instance *) open;
-    LIST(struct settings *) settings; /* of `open` */
-    struct words broken;              /* plugins that could not be opened and that nobody had named */
-    struct table *repositories;       /* repository → instance */
+    LIST(struct opened) open;
+    struct words broken;        /* plugins that could not be opened and that nobody had named */
+    struct table *repositories; /* repository → instance */
 };
 
 struct registries *registries_new(struct plugin_host *host, struct plugin_catalogue *catalogue,
@@ -33,12 +38,11 @@ void registries_free(struct registries *registries)
 {
     if (registries == NULL)
         return;
-    for (size_t i = 0; i < registries->open.count; i++)
-        plugin_close(registries->open.items[i]);
-    for (size_t i = 0; i < registries->settings.count; i++)
-        plugin_host_keep(registries->host, registries->settings.items[i]);
+    for (size_t i = 0; i < registries->open.count; i++) {
+        plugin_close(registries->open.items[i].instance);
+        plugin_host_keep(registries->host, registries->open.items[i].settings);
+    }
     list_clear(&registries->open);
-    list_clear(&registries->settings);
     words_clear(&registries->broken);
     table_free(registries->repositories);
     memory_free(registries);
@@ -98,16 +102,16 @@ struct plugin_instance *registries_open(struct registries *registries, const cha
         plugin_host_keep(registries->host, settings);
         return NULL;
     }
-    list_add(&registries->open, instance);
-    list_add(&registries->settings, settings);
+    struct opened opened = {.instance = instance, .settings = settings, .general = given == NULL};
+    list_add(&registries->open, opened);
     return instance;
 }
 
-static struct plugin_instance *find_open(const struct registries *registries, const char *name)
+static struct plugin_instance *find_general(const struct registries *registries, const char *name)
 {
     for (size_t i = 0; i < registries->open.count; i++)
-        if (text_equal(registry_name(registries->open.items[i]), name))
-            return registries->open.items[i];
+        if (registries->open.items[i].general && text_equal(registry_name(registries->open.items[i].instance), name))
+            return registries->open.items[i].instance;
     return NULL;
 }
 
@@ -122,7 +126,7 @@ static bool is_broken(const struct registries *registries, const char *name)
 /* Nobody asked for this plugin by name: when it cannot be used, others are asked. */
 static struct plugin_instance *open_installed(struct registries *registries, const char *name)
 {
-    struct plugin_instance *instance = find_open(registries, name);
+    struct plugin_instance *instance = find_general(registries, name);
     if (instance != NULL || is_broken(registries, name) || !registries_has(registries, name))
         return instance;
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -134,13 +138,19 @@ static struct plugin_instance *open_installed(struct registries *registries, con
     return instance;
 }
 
-static struct plugin_instance *first_that_accepts(struct registries *registries, const char *reference)
+/* Of those that are open: the one asked last, or all others. */
+static struct plugin_instance *open_that_accepts(const struct registries *registries, const char *reference, bool last)
 {
     for (size_t i = 0; i < registries->open.count; i++) {
-        struct plugin_instance *instance = registries->open.items[i];
-        if (!text_equal(registry_name(instance), LAST_ASKED) && registry_accepts(instance, reference))
+        struct plugin_instance *instance = registries->open.items[i].instance;
+        if (text_equal(registry_name(instance), LAST_ASKED) == last && registry_accepts(instance, reference))
             return instance;
     }
+    return NULL;
+}
+
+static struct plugin_instance *installed_that_accepts(struct registries *registries, const char *reference)
+{
     size_t count = 0;
     const struct plugin_entry *const *entries = plugin_catalogue_entries(registries->catalogue, &count);
     for (size_t i = 0; i < count; i++) {
@@ -156,10 +166,14 @@ static struct plugin_instance *first_that_accepts(struct registries *registries,
 
 struct plugin_instance *registries_for(struct registries *registries, const char *reference, struct error *error)
 {
-    struct plugin_instance *instance = first_that_accepts(registries, reference);
+    struct plugin_instance *instance = open_that_accepts(registries, reference, false);
+    if (instance == NULL)
+        instance = installed_that_accepts(registries, reference);
+    if (instance == NULL)
+        instance = open_that_accepts(registries, reference, true);
     if (instance != NULL || !registries_has(registries, LAST_ASKED))
         return instance;
-    instance = find_open(registries, LAST_ASKED);
+    instance = find_general(registries, LAST_ASKED);
     if (instance == NULL)
         instance = registries_open(registries, LAST_ASKED, NULL, error);
     if (instance == NULL || registry_accepts(instance, reference))
@@ -186,6 +200,15 @@ void registries_remember(struct registries *registries, const char *reference, s
 }
 
 /* Logins. */
+
+/* A name without a host, as FROM lines have them, is Docker Hub's; what a pipeline names is asked for in full. */
+static char *full_reference(const char *reference)
+{
+    cleanup(memory_free) char *host = image_host(reference);
+    if (host != NULL)
+        return memory_copy_text(reference);
+    return memory_format("docker.io/%s%s", strchr(reference, '/') != NULL ? "" : "library/", reference);
+}
 
 struct login_question {
     struct descpipe_lookup lookup;
@@ -215,19 +238,18 @@ void registries_credential(void *context, const struct descpipe_image *image, ui
 {
     struct registries *registries = context;
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(memory_free) char *repository = repository_of(image->reference);
+    cleanup(memory_free) char *reference = full_reference(image->reference);
+    cleanup(memory_free) char *repository = repository_of(reference);
     struct plugin_instance *instance = table_get(registries->repositories, repository);
     if (instance == NULL)
-        instance = registries_for(registries, image->reference, &error);
+        instance = registries_for(registries, reference, &error);
     if (instance == NULL) {
         got(plugin, NULL, error.message);
         return;
     }
     struct login_question *question = memory_allocate(sizeof *question);
-    *question = (struct login_question){.reference = memory_copy_text(image->reference),
-                                        .platform = memory_copy_text(image->platform),
-                                        .got = got,
-                                        .plugin = plugin};
+    *question = (struct login_question){
+        .reference = steal(&reference), .platform = memory_copy_text(image->platform), .got = got, .plugin = plugin};
     question->lookup = (struct descpipe_lookup){.size = sizeof question->lookup,
                                                 .purpose = purpose,
                                                 .reference = question->reference,
