@@ -201,6 +201,23 @@ class Trouble(Case):
         self.script = [None]
         self.assert_failed(self.credentials(), CANNOT_ASK, "GetAuthorizationToken")
 
+    def test_an_authority_of_the_sites_own(self):
+        authority = Authority(os.path.join(self.folder, "authority"))
+        secured = Server(self, self.answer, authority.sign("aws"))
+        self.script = [self.good()]
+        self.options["endpoint"] = secured.url
+        answer = self.credentials()
+        self.assertNotEqual(answer.kind, 0)
+        self.assertIn("AWS_CA_BUNDLE", answer.hint)
+        self.assertEqual(secured.requests, [])
+        self.options["ca"] = authority.ca
+        self.assertEqual(self.credentials().username, "AWS")
+        del self.options["ca"]
+        self.environment["AWS_CA_BUNDLE"] = authority.ca
+        shutil.rmtree(self.environment["XDG_CACHE_HOME"])
+        self.assertEqual(self.credentials().username, "AWS")
+        self.assertEqual(len(secured.requests), 2)
+
     def test_login_is_no_business_of_people(self):
         answer = self.ask("ecr", "login", "123456789012.dkr.ecr.eu-north-1.amazonaws.com", "AWS", stdin="x\n").one
         self.assert_failed(answer, UNSUPPORTED, "aws configure")

@@ -159,7 +159,7 @@ static void ended(void *context, const struct descpipe_http_end *end)
         return;
     failure_set(&failure, kind, "%s: %s", asking->what, end->message != NULL ? end->message : "no answer");
     if (end->outcome == DESCPIPE_HTTP_TLS)
-        failure_hint(&failure, "is a certificate authority of your own in between? Name it with the option `ca`");
+        failure_hint(&failure, "is a certificate authority of your own in between? Name its file in AWS_CA_BUNDLE");
     finish(asking, &failure);
 }
 
@@ -195,24 +195,50 @@ static const char *proxy_of(const struct descpipe_host *host)
     return proxy != NULL && strcmp(proxy, "none") == 0 ? "" : proxy;
 }
 
-static void send_it(struct asking *asking)
+/* How the address is reached. The options `ca` and `plain-http` are about addresses that somebody named, not about
+ * AWS's own. */
+static void reach(const struct asking *asking, struct descpipe_http_request *request)
+{
+    const struct ecr *ecr = asking->ecr;
+    const struct descpipe_host *host = ecr_services(ecr);
+    if (asking->question.metadata) {
+        request->flags = DESCPIPE_HTTP_PLAIN_ALLOWED;
+        request->proxy = "";
+        request->connect_timeout_ms = METADATA_CONNECT_MS;
+        request->total_timeout_ms = METADATA_TOTAL_MS;
+        return;
+    }
+    bool named = ecr->endpoint != NULL || ecr->sts_endpoint != NULL;
+    if (named && host->config->boolean(host->settings, "plain-http"))
+        request->flags = DESCPIPE_HTTP_PLAIN_ALLOWED;
+    request->ca_file = named ? host->config->text(host->settings, "ca") : NULL;
+    if (request->ca_file == NULL)
+        request->ca_file = secure_getenv("AWS_CA_BUNDLE");
+    request->proxy = proxy_of(host);
+    request->total_timeout_ms = TOTAL_MS;
+}
+
+static bool write_lines(const struct asking *asking, char **signature, char **type)
+{
+    if (asking->question.keys != NULL && asprintf(signature, "aws:amz:%s:%s", asking->region, asking->service) < 0) {
+        *signature = NULL;
+        return false;
+    }
+    if (asking->type != NULL && asprintf(type, "Content-Type: %s", asking->type) < 0) {
+        *type = NULL;
+        return false;
+    }
+    return true;
+}
+
+static void start_request(struct asking *asking, const char *signature, const char *type)
 {
     const struct descpipe_host *host = ecr_services(asking->ecr);
-    const struct question *question = &asking->question;
-    cleanup(memory_free) char *signature = NULL, *type = NULL;
+    const struct aws_keys *keys = asking->question.keys != NULL ? &asking->keys : NULL;
+    struct descpipe_secret *secret =
+        keys != NULL ? host->secret->make(keys->secret_access_key, strlen(keys->secret_access_key)) : NULL;
     const char *lines[LINES] = {NULL};
     size_t count = 0;
-    drop_answer(asking);
-    asking->answer = calloc(1, 1);
-    asking->named_ms = -1;
-    bool ready = asking->answer != NULL;
-    if (question->keys != NULL && asprintf(&signature, "aws:amz:%s:%s", asking->region, asking->service) < 0)
-        ready = false, signature = NULL;
-    if (asking->type != NULL && asprintf(&type, "Content-Type: %s", asking->type) < 0)
-        ready = false, type = NULL;
-    struct descpipe_secret *secret = question->keys != NULL ? host->secret->make(asking->keys.secret_access_key,
-                                                                                 strlen(asking->keys.secret_access_key))
-                                                            : NULL;
     if (type != NULL)
         lines[count++] = type;
     for (size_t i = 0; i < HEADERS; i++)
@@ -220,36 +246,39 @@ static void send_it(struct asking *asking)
             lines[count++] = asking->headers[i];
     struct descpipe_http_request request = {
         .size = sizeof request,
-        .flags = question->metadata ? (uint32_t)DESCPIPE_HTTP_PLAIN_ALLOWED : 0,
         .method = asking->method,
         .url = asking->url,
         .headers = lines,
-        .username = secret != NULL ? asking->keys.access_key_id : NULL,
+        .username = keys != NULL ? keys->access_key_id : NULL,
         .password = secret,
         .sigv4 = signature,
         .body = asking->body,
         .body_length = asking->body != NULL ? strlen(asking->body) : 0,
-        .ca_file = question->metadata ? NULL : host->config->text(host->settings, "ca"),
-        .proxy = question->metadata ? "" : proxy_of(host),
-        .connect_timeout_ms = question->metadata ? METADATA_CONNECT_MS : 0,
-        .total_timeout_ms = question->metadata ? METADATA_TOTAL_MS : TOTAL_MS,
         .answer_limit = AWS_ANSWER_LIMIT,
         .header = header_came,
         .data = came,
         .ended = ended,
         .context = asking,
     };
-    if (request.ca_file == NULL && !question->metadata)
-        request.ca_file = secure_getenv("AWS_CA_BUNDLE");
-    if (ready) {
-        host->http->start(host, &request);
-    } else {
-        cleanup(failure_clear) struct failure failure = FAILURE_INIT;
-        failure_memory(&failure);
-        finish(asking, &failure);
-    }
+    reach(asking, &request);
+    host->http->start(host, &request);
     if (secret != NULL)
         host->secret->release(secret);
+}
+
+static void send_it(struct asking *asking)
+{
+    cleanup(memory_free) char *signature = NULL, *type = NULL;
+    drop_answer(asking);
+    asking->answer = calloc(1, 1);
+    asking->named_ms = -1;
+    if (asking->answer != NULL && write_lines(asking, &signature, &type)) {
+        start_request(asking, signature, type);
+        return;
+    }
+    cleanup(failure_clear) struct failure failure = FAILURE_INIT;
+    failure_memory(&failure);
+    finish(asking, &failure);
 }
 
 static bool copy_one(char **to, const char *text)
@@ -267,7 +296,10 @@ static bool copy_keys(struct asking *asking, const struct aws_keys *keys)
         return false;
     if (keys->session_token == NULL)
         return true;
-    return asprintf(&asking->headers[HEADERS - 1], "X-Amz-Security-Token: %s", keys->session_token) >= 0;
+    if (asprintf(&asking->headers[HEADERS - 1], "X-Amz-Security-Token: %s", keys->session_token) >= 0)
+        return true;
+    asking->headers[HEADERS - 1] = NULL;
+    return false;
 }
 
 static bool copy_question(struct asking *asking, const struct question *question)
