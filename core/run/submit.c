@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "run/walk.h"
 
 #define BATCH 256            /* jobs of one submission: well below the journal's line limit */
@@ -325,6 +326,20 @@ static bool take_image(struct walk_image *image, const struct descpipe_image_ide
     return true;
 }
 
+/* An image that is not here after it was prepared is pulled by the nodes that run its stages, whenever that is. */
+static void tell_login_ends(struct walk_image *image, const struct descpipe_image_identity *identity)
+{
+    const struct plan_image *planned = &image->engine->plan->images[image->number];
+    bool expires = planned->registry != NULL &&
+                   (plugin_registry(planned->registry)->capabilities & DESCPIPE_REGISTRY_EXPIRES) != 0;
+    if (identity->present || !expires || !image->engine->backends[planned->backend].elsewhere)
+        return;
+    log_warning("image '%s' is pulled where its stages run; logins of registry '%s' end after a while, and nobody "
+                "renews them there: a stage that waits long may fail",
+                planned->reference, registry_name(planned->registry));
+    log_notice("hint: let the runtime pull before it submits, or pull it there first: descpipe pull");
+}
+
 static void image_prepared(void *context, const struct call_result *result)
 {
     struct walk_image *image = context;
@@ -335,6 +350,8 @@ static void image_prepared(void *context, const struct call_result *result)
     if (!taken && image->failure == NULL)
         image->failure = result->hint != NULL ? memory_format("%s (%s)", result->message, result->hint)
                                               : memory_copy_text(result->message);
+    if (taken)
+        tell_login_ends(image, result->identity);
     record_image(engine, image->number);
     struct task_heap waiting = image->waiting;
     image->waiting = (struct task_heap){.items = NULL};

@@ -533,6 +533,27 @@ START_TEST(stages_of_repositories_are_fetched_by_commit)
 }
 END_TEST
 
+START_TEST(a_run_tells_that_logins_end_where_nobody_renews_them)
+{
+    image("harbour", "joezuntz_stars_1.0", ONE, MANIFEST_ONE);
+    static const char told[] =
+        "image 'joezuntz/stars:1.0' is pulled where its stages run; logins of registry 'harbour' end";
+    program_file(
+        "p.yaml",
+        "pipeline: {name: p, stages: [a]}\nruntime: {backend: away, working: ./work, output: ./out}\nbackends:\n"
+        "  away: {scheduler: lighthouse, runtime: {use: shelf, board: board}, registry: {use: harbour, board: "
+        "board}}\na: {image: \"joezuntz/stars:1.0\", command: [/bin/true]}\n");
+    program_file("board/nodes", "");
+    expect(PLUGINS "run p.yaml", 5, told);
+    forget("board/nodes"); /* pulled before it submits, as is the rule */
+    cleanup(result_clear) struct result result = program_run(PLUGINS "run p.yaml");
+    ck_assert_int_eq(result.status, 5);
+    ck_assert_ptr_null(strstr(text_bytes(&result.err), "logins of registry"));
+    cleanup(memory_free) char *lines = asked();
+    ck_assert_ptr_nonnull(strstr(lines, "login of harbour.test/joezuntz/stars:1.0: sailor\n"));
+}
+END_TEST
+
 /* Logins. */
 
 static int login_with(const char *line, const char *password, struct text *err)
@@ -661,6 +682,7 @@ int main(void)
     tcase_add_test(cases, build_refuses_what_cannot_be_built);
     tcase_add_test(cases, make_builds_when_asked);
     tcase_add_test(cases, stages_of_repositories_are_fetched_by_commit);
+    tcase_add_test(cases, a_run_tells_that_logins_end_where_nobody_renews_them);
     tcase_add_test(cases, login_tries_and_keeps);
     tcase_add_test(cases, a_password_is_typed_without_an_echo_and_signals_bring_it_back);
     suite_add_tcase(suite, cases);
