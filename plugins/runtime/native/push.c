@@ -130,13 +130,37 @@ static bool take_manifest(struct push_job *job, char *bytes, size_t length, cons
     return job->media_type != NULL ? list_blobs(job) : failure_memory(&job->failure);
 }
 
+/* "…/images/sha256/HEX/root" → its config's digest. False: the handle is no image of the store. */
+static bool digest_of_handle(const char *handle, char digest[DIGEST_SIZE])
+{
+    static const char folder[] = "/images/sha256/";
+    const char *place = handle != NULL ? strstr(handle, folder) : NULL;
+    if (place == NULL)
+        return false;
+    snprintf(digest, DIGEST_SIZE, "sha256:%.64s", place + strlen(folder));
+    return oci_digest_valid(digest);
+}
+
+/* By the pin or the handle, else by what the name meant here. */
+static bool find_fetched(struct push_job *job)
+{
+    const struct descpipe_image *image = job->push->image;
+    char digest[DIGEST_SIZE];
+    const char *config = image->config_digest;
+    if (config == NULL && digest_of_handle(job->push->image_handle, digest))
+        config = digest;
+    if (names_find(job->store, image->reference, image->platform, &job->known) &&
+        (config == NULL || strcmp(config, job->known.config_digest) == 0))
+        return true;
+    name_clear(&job->known);
+    return config != NULL && names_find_image(job->store, config, &job->known);
+}
+
 /* An image that was fetched: its manifest is a blob of the store. */
 static bool gather_fetched(struct push_job *job)
 {
     const struct descpipe_image *image = job->push->image;
-    const char *pin = image->config_digest;
-    if (!names_find(job->store, image->reference, image->platform, &job->known) ||
-        (pin != NULL && strcmp(pin, job->known.config_digest) != 0)) {
+    if (!find_fetched(job)) {
         failure_set(&job->failure, DESCPIPE_FAILED_NOT_FOUND, "image '%s' is not in the store of runtime 'native'",
                     image->reference);
         return failure_hint(&job->failure, "fetch it first: descpipe pull");

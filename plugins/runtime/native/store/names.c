@@ -2,6 +2,7 @@
 /* Which image a registry's reference meant when it was last fetched here. */
 #include "names.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,31 @@ bool names_find(const struct store *store, const char *reference, const char *pl
 {
     cleanup(descriptor_close) int folder = open_folder(store);
     cleanup(memory_free) char *file = file_of(reference, platform);
-    return folder >= 0 && file != NULL && name_read(folder, file, name) && strcmp(name->reference, reference) == 0;
+    if (folder < 0 || file == NULL || !name_read(folder, file, name))
+        return false;
+    if (strcmp(name->reference, reference) == 0)
+        return true;
+    name_clear(name);
+    return false;
+}
+
+bool names_find_image(const struct store *store, const char *config_digest, struct name *name)
+{
+    int descriptor = open_folder(store);
+    DIR *folder = descriptor >= 0 ? fdopendir(descriptor) : NULL;
+    bool found = false;
+    if (folder == NULL)
+        descriptor_close(descriptor);
+    for (const struct dirent *entry; folder != NULL && !found && (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || !name_read(dirfd(folder), entry->d_name, name))
+            continue;
+        found = strcmp(name->config_digest, config_digest) == 0;
+        if (!found)
+            name_clear(name);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return found;
 }
 
 bool names_write(const struct store *store, const struct name *name, struct failure *failure)

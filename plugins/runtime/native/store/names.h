@@ -24,6 +24,8 @@ static inline void name_clear_at(struct name *place)
 
 /* False without a failure: never seen here. */
 bool names_find(const struct store *store, const char *reference, const char *platform, struct name *name);
+/* Any name of an image: the same config may have been fetched under another one. */
+bool names_find_image(const struct store *store, const char *config_digest, struct name *name);
 bool names_write(const struct store *store, const struct name *name, struct failure *failure);
 /* One file of the folder STORE/names. */
 bool name_read(int folder, const char *file, struct name *name);

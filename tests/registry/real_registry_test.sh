@@ -1,0 +1,249 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Runtime native and the registry plugins against real servers: `docker-registry` plain, with a password over TLS with its
+# own authority, and with tokens; `skopeo` as an independent writer and reader; Docker's engine pulls what we pushed.
+#   real_registry_test.sh DESCPIPE DOCKER_DAEMON_SCRIPT
+set -eu
+descpipe=$1 daemon=$(realpath "$2")
+here=$(cd "$(dirname "$0")" && pwd)
+for tool in docker-registry skopeo umoci htpasswd openssl python3 busybox bwrap; do
+    command -v "$tool" >/dev/null || { echo "skipped: there is no $tool"; exit 77; }
+done
+top=$(mktemp -d)
+export HOME="$top/home" XDG_CACHE_HOME="$top/cache" DOCKER_CONFIG="$top/docker" XDG_CONFIG_HOME="$top/config"
+unset DOCKER_HOST http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
+mkdir -p "$HOME" "$top/cache"
+cd "$top"
+servers=
+finish() {
+    for pid in $servers; do kill "$pid" 2>/dev/null || true; done
+    [ ! -d "$top/engine" ] || sh "$daemon" stop "$top/engine" >/dev/null 2>&1 || true
+    chmod -R u+rwX "$top" 2>/dev/null || true
+    rm -rf "$top"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+step=
+fail() { echo "FAILED: $step: $*"; exit 1; }
+says() { grep -qF -- "$2" "$1" || { cat "$1"; fail "does not say: $2"; }; }
+says_not() { ! grep -qF -- "$2" "$1" || { cat "$1"; fail "says: $2"; }; }
+refused() { # OUTPUT COMMAND...: it must fail
+    output=$1
+    shift
+    ! "$@" >"$output" 2>&1 || { cat "$output"; fail "this went through: $*"; }
+}
+await() { # FILE PATTERN → the first match
+    tries=0
+    until found=$(grep -m 1 -o -- "$2" "$1" 2>/dev/null); do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || { cat "$1"; fail "waited in vain for $2"; }
+        python3 -c 'import time; time.sleep(0.05)'
+    done
+    echo "$found"
+}
+registry() { # NAME ADDRESS EXTRA: starts one; $port
+    mkdir -p "$top/$1"
+    printf 'version: 0.1\nlog: {level: info, accesslog: {disabled: false}}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\n%s\n' \
+        "$top/$1/data" "$3" | sed "s/@ADDRESS@/$2/" >"$top/$1/conf.yml"
+    : >"$top/$1/log"
+    docker-registry serve "$top/$1/conf.yml" >"$top/$1/log" 2>&1 &
+    pid=$!
+    servers="$servers $pid"
+    port=$(await "$top/$1/log" 'listening on 127.0.0.1:[0-9]*' | sed 's/.*://')
+}
+pipeline() { # IMAGE → p.yaml
+    cat >"$top/p.yaml" <<END
+pipeline: {owner: me, basename: box, version: 1.0, stages: [hello]}
+runtime: {backend: here, working: ./work, output: ./out}
+backends: {here: {scheduler: local, runtime: native, registry: oci}}
+hello: {image: "$1", command: [/bin/sh, -c, "cat /two/hello.txt; echo \$\$GREETING"]}
+END
+}
+layer_of() { skopeo inspect --raw "oci:$top/layout:1.0" | python3 -c 'import json,sys; print(json.load(sys.stdin)["layers"]['"$1"']["digest"])'; }
+requests() { # NAME METHOD PATTERN: how many the registry answered
+    grep -F "\"$2 " "$top/$1/log" | grep -cE -- "$3" || true
+}
+
+step="an image"
+mkdir -p root/bin two three
+cp "$(command -v busybox)" root/bin/busybox
+for tool in sh cat echo; do ln -s busybox "root/bin/$tool"; done
+echo hello >two/hello.txt
+head -c 20000000 /dev/urandom >three/random
+umoci init --layout layout
+umoci new --image layout:1.0
+umoci insert --rootless --image layout:1.0 root/bin /bin
+umoci insert --rootless --image layout:1.0 two /two
+umoci insert --rootless --image layout:1.0 three /three
+umoci config --image layout:1.0 --config.env GREETING=hi
+config=$(skopeo inspect --raw oci:layout:1.0 | python3 -c 'import json,sys; print(json.load(sys.stdin)["config"]["digest"])')
+manifest=$(skopeo inspect --format '{{.Digest}}' oci:layout:1.0)
+large=$(layer_of 2)
+
+step="plain: run"
+registry plain 127.0.0.1:0 'http: {addr: "@ADDRESS@"}'
+plain=$port plain_pid=$pid
+skopeo copy -q --dest-tls-verify=false oci:layout:1.0 "docker://127.0.0.1:$plain/me/box:1.0"
+pipeline "127.0.0.1:$plain/me/box:1.0"
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
+"$descpipe" run p.yaml >out.txt 2>&1 || { cat out.txt; fail run; }
+"$descpipe" logs hello >out.txt 2>&1
+says out.txt hello
+says out.txt hi
+store=$top/cache/descpipe/$(cd "$top/cache/descpipe" && find . -name blobs -type d | head -n 1 | sed 's,/blobs$,,')
+[ -d "$store/images/sha256/${config#sha256:}/root/two" ] || fail "the store has not the image"
+cmp "$store/blobs/sha256/${large#sha256:}" "layout/blobs/sha256/${large#sha256:}"
+
+step="plain: many at once fetch once"
+rm -rf "$store"
+before=$(requests plain GET "/blobs/$large")
+pullers=
+for i in 1 2 3 4; do
+    "$descpipe" pull p.yaml >"pull$i.txt" 2>&1 &
+    pullers="$pullers $!"
+done
+for puller in $pullers; do wait "$puller" || { cat pull*.txt; fail "one of four"; }; done
+[ $(($(requests plain GET "/blobs/$large") - before)) = 1 ] || fail "the large layer was fetched more than once"
+
+step="plain: an interrupted pull goes on"
+rm -rf "$store/images" "$store/layers" "$store/names"
+mkdir -p "$store/partial"
+head -c 15000000 "$store/blobs/sha256/${large#sha256:}" >"$store/partial/${large#sha256:}"
+rm "$store/blobs/sha256/${large#sha256:}"
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
+await plain/log "GET /v2/me/box/blobs/$large HTTP/1.1\" 206" >/dev/null
+cmp "$store/blobs/sha256/${large#sha256:}" "layout/blobs/sha256/${large#sha256:}"
+
+step="plain: killed while it fetches and unpacks"
+for i in 1 2 3 4 5; do
+    rm -rf "$store/images" "$store/layers" "$store/names" "$store/blobs/sha256/${large#sha256:}"
+    "$descpipe" pull p.yaml >out.txt 2>&1 &
+    puller=$!
+    python3 -c "import time; time.sleep(0.03 * $i)"
+    kill -9 "$puller" 2>/dev/null || true
+    wait "$puller" 2>/dev/null || true
+    "$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail "after a kill"; }
+    cmp "$store/images/sha256/${config#sha256:}/root/three/random" three/random
+done
+
+step="plain: pushed again, with the same digests"
+kill "$plain_pid"
+wait "$plain_pid" 2>/dev/null || true
+rm -rf plain/data
+registry plain "127.0.0.1:$plain" 'http: {addr: "@ADDRESS@"}'
+"$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail push; }
+[ "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://127.0.0.1:$plain/me/box:1.0")" = "$manifest" ] || fail "another digest"
+skopeo copy -q --src-tls-verify=false "docker://127.0.0.1:$plain/me/box:1.0" oci:back:1.0
+[ "$(skopeo inspect --format '{{.Digest}}' oci:back:1.0)" = "$manifest" ] || fail "skopeo reads something else"
+sent=$(requests plain PATCH /uploads/)
+[ "$sent" = 3 ] || [ "$sent" = 4 ] || fail "$sent parts were sent"
+"$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail "push again"; }
+[ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "layers were sent twice"
+
+step="plain: zstd"
+skopeo copy -q --dest-decompress oci:layout:1.0 dir:uncompressed
+skopeo copy -q --format oci --dest-compress-format zstd dir:uncompressed oci:zstd:1.0
+skopeo copy -q --preserve-digests --dest-tls-verify=false oci:zstd:1.0 "docker://127.0.0.1:$plain/me/zstd:1.0"
+rm -rf "$store"
+sed "s,/me/box:1.0,/me/zstd:1.0," p.yaml >z.yaml
+skopeo inspect --raw --tls-verify=false "docker://127.0.0.1:$plain/me/zstd:1.0" | grep -q zstd || fail "the test's own image is not compressed with zstd"
+"$descpipe" pull z.yaml >out.txt 2>&1 || { cat out.txt; fail "pull"; }
+
+step="plain: no such tag"
+sed "s,box:1.0,box:1.1," p.yaml >missing.yaml
+refused out.txt "$descpipe" pull missing.yaml
+says out.txt "has no tag '1.1'"
+says out.txt "'1.0'"
+
+step="plain: prune"
+"$descpipe" pull p.yaml >out.txt 2>&1
+find "$store/images/sha256" -mindepth 1 -maxdepth 1 -exec touch -d '10 days ago' '{}' +
+"$descpipe" images --prune --older-than 30d >out.txt 2>&1 || { cat out.txt; fail prune; }
+[ -d "$store/images/sha256/${config#sha256:}" ] || fail "what is not that old is gone"
+"$descpipe" images --prune --older-than 5d --dry-run >out.txt 2>&1 || { cat out.txt; fail prune; }
+says out.txt "127.0.0.1:$plain/me/"
+[ -d "$store/images/sha256/${config#sha256:}" ] || fail "a dry run removes"
+"$descpipe" images --prune --older-than 5d >out.txt 2>&1 || { cat out.txt; fail prune; }
+[ -z "$(ls "$store/images/sha256" "$store/layers/sha256" "$store/blobs/sha256" | grep -v :)" ] || fail "something is left"
+
+step="Docker's engine pulls what we pushed"
+if command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] && engine=$(CI= sh "$daemon" start "$top/engine" 2>engine.log); then
+    export DOCKER_HOST="${engine#DOCKER_HOST=}"
+    docker pull -q "127.0.0.1:$plain/me/box:1.0" >out.txt 2>&1 || { cat out.txt; fail "docker pull"; }
+    [ "$(docker image inspect --format '{{.Id}}' "127.0.0.1:$plain/me/box:1.0")" = "$config" ] || fail "another image"
+    [ "$(docker run --rm --network none "127.0.0.1:$plain/me/box:1.0" cat /two/hello.txt)" = hello ] || fail "docker run"
+    docker save -o saved.tar "127.0.0.1:$plain/me/box:1.0"
+    unset DOCKER_HOST
+else
+    echo "not tried: there is no Docker engine"
+    cat engine.log 2>/dev/null || true
+fi
+
+step="TLS and a password: authorities"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt 2>/dev/null
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr 2>/dev/null
+printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >server.ext
+openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.crt 2>/dev/null
+htpasswd -Bbn me the-secret >users
+registry tls 127.0.0.1:0 "http: {addr: \"@ADDRESS@\", tls: {certificate: $top/server.crt, key: $top/server.key}}
+auth: {htpasswd: {realm: tests, path: $top/users}}"
+tls=$port
+skopeo copy -q --dest-creds me:the-secret --dest-tls-verify=false oci:layout:1.0 "docker://localhost:$tls/me/box:1.0"
+pipeline "localhost:$tls/me/box:1.0"
+set -- -o "registry.host=localhost:$tls" -o "registry.endpoint=https://localhost:$tls"
+refused out.txt "$descpipe" pull p.yaml "$@"
+says out.txt "no trusted connection to 'localhost:$tls'"
+set -- "$@" -o "registry.ca=$top/ca.crt"
+step="TLS and a password: without a login"
+refused out.txt "$descpipe" pull p.yaml "$@"
+says out.txt "asked without a login"
+says out.txt "descpipe login localhost:$tls"
+step="TLS and a password: a wrong password"
+printf 'mistyped' >word
+refused out.txt "$descpipe" login "localhost:$tls" -u me --password-stdin "$@" <word
+says_not out.txt mistyped
+[ ! -e docker/config.json ] || says_not docker/config.json localhost
+step="TLS and a password: the right one"
+printf 'the-secret' >word
+"$descpipe" login "localhost:$tls" -u me --password-stdin "$@" <word >out.txt 2>&1 || { cat out.txt; fail login; }
+[ "$(stat -c %a docker/config.json)" = 600 ] || fail "the login can be read by others"
+rm -rf "$store"
+"$descpipe" pull p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail pull; }
+"$descpipe" run p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail run; }
+! grep -rqF the-secret work "$store/names" || fail "the secret is in the run's folder"
+
+step="tokens: without a login"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout token.key -out token.crt 2>/dev/null
+: >tokens.log
+python3 "$here/token_service.py" token.key token.crt me the-token tokens.log >tokens.port &
+servers="$servers $!"
+service=$(await tokens.port '^[0-9][0-9]*$')
+registry token 127.0.0.1:0 "http: {addr: \"@ADDRESS@\"}
+auth: {token: {realm: \"http://127.0.0.1:$service/token\", service: the-registry, issuer: tests, rootcertbundle: $top/token.crt}}"
+token=$port
+skopeo copy -q --dest-creds me:the-token --dest-tls-verify=false oci:layout:1.0 "docker://127.0.0.1:$token/me/box:1.0"
+skopeo copy -q --dest-creds me:the-token --dest-tls-verify=false oci:layout:1.0 "docker://127.0.0.1:$token/public/box:1.0"
+rm -rf "$store"
+pipeline "127.0.0.1:$token/me/box:1.0"
+refused out.txt "$descpipe" pull p.yaml
+says out.txt "asked without a login"
+: >tokens.log
+sed "s,/me/box,/public/box," p.yaml >public.yaml
+"$descpipe" pull public.yaml >out.txt 2>&1 || { cat out.txt; fail "pull of what is public"; }
+says tokens.log "GET - repository:public/box:pull"
+step="tokens: with a login"
+rm -rf "$store"
+printf 'the-token' >word
+"$descpipe" login "127.0.0.1:$token" -u me --password-stdin <word >out.txt 2>&1 || { cat out.txt; fail login; }
+: >tokens.log
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
+says tokens.log "GET me repository:me/box:pull"
+step="tokens: push"
+python3 - "$top/token/data" <<'END'
+import shutil, sys
+shutil.rmtree(sys.argv[1] + "/docker/registry/v2/repositories/me")
+END
+"$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail push; }
+says tokens.log "GET me repository:me/box:pull,push"
+[ "$(skopeo inspect --creds me:the-token --tls-verify=false --format '{{.Digest}}' "docker://127.0.0.1:$token/me/box:1.0")" = "$manifest" ] || fail "another digest"
+echo "all of it works"
