@@ -103,6 +103,8 @@ static void json_stage(const struct plan *plan, uint32_t number, struct text *ou
     json_member(out, ",\"backend\":", plan->backends[planned->backend].name);
     json_member(out, ",\"image\":", image ? image->reference : NULL);
     json_member(out, ",\"digest\":", image ? image->config_digest : NULL);
+    json_member(out, ",\"reference\":", image ? image->image.reference : NULL);
+    json_member(out, ",\"manifest_digest\":", image ? image->manifest_digest : NULL);
     json_member(out, ",\"form\":", form_name(plan->backends[planned->backend].form));
     json_command(plan, number, out);
     json_files(pipeline, ",\"inputs\":{", stage->inputs, out);

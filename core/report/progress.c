@@ -119,9 +119,25 @@ void progress_step(struct progress *progress, size_t number, uint64_t done, uint
     text_format(progress->out, ",\"done\":%llu,\"total\":%llu}\n", (unsigned long long)done, (unsigned long long)total);
 }
 
-void progress_output(struct progress *progress, size_t number, const char *line)
+/* Tools colour what they say, even into files: ESC [ ... letter is left out. */
+static char *without_sequences(const char *line)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    for (const char *at = line; *at != '\0';) {
+        if (at[0] != '\x1b' || at[1] != '[') {
+            text_append_character(&text, *at++);
+            continue;
+        }
+        at += 2 + strspn(at + 2, "0123456789;:?<=>");
+        at += *at != '\0';
+    }
+    return memory_copy_text(text_bytes(&text));
+}
+
+void progress_output(struct progress *progress, size_t number, const char *coloured)
 {
     struct piece *piece = &progress->pieces.items[number];
+    cleanup(memory_free) char *line = without_sequences(coloured);
     replace(&piece->text, line);
     if (progress->mode == PROGRESS_JSON) {
         json_begin(progress, "output", piece);
