@@ -15,6 +15,7 @@
 #include "run/walk.h"
 
 #define EXIT_NOT_FOUND 127
+#define EXIT_SIGNALLED 128 /* a shell adds the number of the signal that ended its command */
 #define LINGER_LOOK_MS 50
 #define ROOM_BYTES (64 * 1024) /* less than this is none */
 
@@ -31,6 +32,19 @@ static void look_at_disk(struct attempt *attempt)
     attempt_add_ending(attempt, &ending);
 }
 
+/* A stage that SIGKILL ended, or whose shell says that of a command of its own, and nobody of us sent it. */
+static void look_at_memory(struct attempt *attempt, const struct process_end *end)
+{
+    struct memory_watch *watch = &attempt->engine->memory;
+    bool killed = end->exit_code < 0 ? end->signal == SIGKILL : end->exit_code == EXIT_SIGNALLED + SIGKILL;
+    if (!killed || attempt->stopped != 0 || !memory_watch_killed_since(watch, attempt->started_ms))
+        return;
+    attempt_add_ending(attempt, &(struct descpipe_ending){.size = sizeof(struct descpipe_ending),
+                                                          .flags = DESCPIPE_ENDED_OUT_OF_MEMORY,
+                                                          .witness = watch->witness,
+                                                          .reason = watch->reason});
+}
+
 static void process_ended(void *context, const struct process_end *end)
 {
     struct attempt *attempt = context;
@@ -43,6 +57,7 @@ static void process_ended(void *context, const struct process_end *end)
     attempt->endings[attempt->endings_count++] = ending; /* all its texts are constants */
     if (!exited || end->exit_code != 0)
         look_at_disk(attempt);
+    look_at_memory(attempt, end);
     if (attempt->stopped != 0)
         attempt->endings[attempt->endings_count++] =
             (struct descpipe_ending){.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};

@@ -73,6 +73,7 @@ static void beat(void *context)
     struct engine *engine = context;
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     stop_check_file(engine);
+    memory_watch_look(&engine->memory);
     if (engine->journal_stuck)
         engine_flush(engine, true);
     if (engine->running == 0)
@@ -409,6 +410,7 @@ static void walk(struct engine *engine)
     submit_observe(engine);
     scratch_sweep(engine);
     fetch_begin(engine, inputs_are_there);
+    memory_watch_begin(&engine->memory, "");
     engine->heartbeat = loop_timer(engine->loop, BEAT_MS, beat, engine);
     loop_run(engine->loop, next_round, engine);
     fetch_end(engine);

@@ -36,6 +36,7 @@
 #include "run/engine.h"
 #include "run/journal.h"
 #include "run/lease.h"
+#include "run/memory_watch.h"
 #include "run/outcome.h"
 #include "run/run_folder.h"
 #include "run/staging.h"
@@ -250,6 +251,7 @@ struct engine {
     unsigned cancels; /* how often it was asked */
     bool plan_done, walking, finished, journal_stuck, lease_lost;
     unsigned beats, stray_looks;
+    struct memory_watch memory;
 };
 
 /* engine.c */
