@@ -300,11 +300,20 @@ START_TEST(a_controller_that_restarts_is_no_failure)
 }
 END_TEST
 
+/* The script itself has begun, which is a while after SLURM says RUNNING on a busy machine. */
+static bool is_there(struct driver *driving, const void *context)
+{
+    cleanup(memory_free) char *path = memory_format("%s/%s", driving->folder, (const char *)context);
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_size > 0;
+}
+
 START_TEST(a_node_that_dies_is_told_and_nothing_is_repeated)
 {
     const struct test_job job = {.script = "echo ran >>count\nexec sleep 300\n", .memory = 10u << 20};
     submit("node-1", &job, 1);
     cleanup(memory_free) char *node = memory_copy_text(driver_until_running(&driver, 1)->host);
+    driver_until(&driver, is_there, "node-1/count");
     cleanup(memory_free) char *name = memory_format("NodeName=%s", node);
     const char *const down[] = {"scontrol", "update", name, "State=DOWN", "Reason=test", NULL};
     const char *const back[] = {"scontrol", "update", name, "State=RESUME", NULL};
@@ -326,12 +335,13 @@ static bool waits_again(struct driver *driving, const void *context)
 
 START_TEST(a_requeue_is_another_attempt)
 {
-    const struct test_job job = {.script = "[ \"$DESCPIPE_RESTART\" = 0 ] || exit 9\nexec sleep 300\n",
+    const struct test_job job = {.script = "[ \"$DESCPIPE_RESTART\" = 0 ] || exit 9\necho ran >first\nexec sleep 300\n",
                                  .memory = 10u << 20};
     driver_submit(&driver, "requeue-1", 1, &job, 1, DESCPIPE_SUBMISSION_DETACHED, &answer);
     ck_assert_msg(answer.ok, "%s", answer.message);
     const struct told *told = driver_until_running(&driver, 1);
     ck_assert_uint_eq(told->attempt, 1);
+    driver_until(&driver, is_there, "requeue-1/first");
     const char *const requeue[] = {"scontrol", "requeue", told->native_id, NULL};
     ck_assert_int_eq(run_beside(requeue), 0);
     driver_until(&driver, waits_again, NULL);
