@@ -198,7 +198,7 @@ END_TEST
 START_TEST(auto_takes_the_first_that_works_and_says_so)
 {
     cleanup(memory_free) char *user = temporary_path("config.yaml");
-    put_file(user, "runtime-order: [shifter, native]\n");
+    put_file(user, "runtime-order: [absent, native]\n");
     cleanup(planned_clear) struct planned planned = {.search = {.user_file = user}};
     planned_make(&planned, ONE_STAGE);
     if (!planned.plan)
