@@ -35,9 +35,11 @@ esac
 # Short, since sockets of the tools lie below it, and readable by the ordinary user.
 folder=$(mktemp -d /tmp/descpipe-runtimes.XXXXXX)
 chmod 755 "$folder"
+servers=
 finish() {
     status=$?
     trap - EXIT
+    for server in $servers; do kill "$server" 2>/dev/null || true; done
     # Containers of a test that failed, and the process that keeps the ordinary user's namespace.
     if [ "$runtime" = podman ] && [ -d "$folder/root" ]; then
         as_caller -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
@@ -92,7 +94,7 @@ EOF
     cat >"$1/environment" <<EOF
 export HOME='$1/home' XDG_RUNTIME_DIR='$1/run' XDG_CACHE_HOME='$1/cache' XDG_STATE_HOME='$1/state' XDG_CONFIG_HOME='$1/config'
 export CONTAINERS_CONF='$1/containers/containers.conf' CONTAINERS_STORAGE_CONF='$1/containers/storage.conf'
-export CH_IMAGE_STORAGE='$1/charliecloud' USER=\$(id -un) PATH='$folder/bin':\$PATH
+export CH_IMAGE_STORAGE='$1/charliecloud' USER=\$(id -un) PATH='$folder/bin:/usr/bin:/bin':\$PATH
 unset TMPDIR DOCKER_HOST
 EOF
 }
@@ -134,4 +136,18 @@ as_ordinary() {
         done
         exec setpriv --reuid 54321 --regid 54321 --clear-groups --inh-caps=-all \
             sh -eu -c ". \"\$0/user/environment\"; exec sh -eu \"\$@\"" "$folder" "$@"' sh "$folder" "$@"
+}
+
+# A registry on loopback, NAME below the folder, with more words of its configuration → $port; NAME/log has its requests.
+serve() { # NAME EXTRA → $port
+    mkdir -p "$folder/$1"
+    printf 'version: 0.1\nlog: {level: info, accesslog: {disabled: false}}\nstorage: {filesystem: {rootdirectory: %s}}\n%s\n' \
+        "$folder/$1/data" "$2" >"$folder/$1/conf.yml"
+    mkfifo "$folder/$1/told"
+    docker-registry serve "$folder/$1/conf.yml" >"$folder/$1/told" 2>&1 &
+    servers="$servers $!"
+    # tee keeps what is said; the first line that names the port ends the wait.
+    tee "$folder/$1/log" <"$folder/$1/told" >"$folder/$1/copy" &
+    servers="$servers $!"
+    port=$(timeout 30 tail -n +1 -F "$folder/$1/log" 2>/dev/null | grep -m 1 -o 'listening on 127.0.0.1:[0-9]*' | sed 's/.*://')
 }

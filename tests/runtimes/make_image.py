@@ -8,6 +8,7 @@ config = json.dumps({
     "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64"), "os": "linux",
     "config": {"Env": ["PATH=/image/bin:/bin", "FROM_IMAGE=yes", "MINE=image", "DESC_SIZE=99"], "Entrypoint": ["/bin/false"],
                "Cmd": ["also", "not"], "WorkingDir": "/etc"},
+    "history": [{"created_by": "the tests of descpipe"}],  # ch-image wants one
     "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What shifter_test.sh runs as an ordinary user.
-#   shifter_stages.sh PROGRAM FOLDER
+#   shifter_stages.sh PROGRAM FOLDER REGISTRY CONFIG MANIFEST     the last two are the image's digests, as the registry has it
 # shellcheck shell=sh
 set -eu
-program=$1 folder=$2
+program=$1 folder=$2 registry=$3 id_one=$4 manifest=$5
 state=$folder/bin/state
 mkdir -p "$HOME/work"
 cd "$HOME/work"
@@ -15,16 +15,16 @@ failed() {
 # What registries have: NAME ID [EXTRA]
 upstream() {
     printf '{"%s": {"id": "%s", "root": "%s", "env": ["PATH=/bin", "FROM_IMAGE=yes", "MINE=image"], "workdir": "/"%s}}\n' \
-        "$1" "$2" "$folder/image" "${3:-}" >"$state/upstream.json"
+        "$registry/$1" "$2" "$folder/image" "${3:-}" >"$state/upstream.json"
 }
-id_one=$(printf '%064d' 1) id_two=$(printf '%064d' 2)
+id_two=$(printf '%064d' 2)
 pipeline() { # IMAGE EXTRA-LINES
     cat >pipeline.yaml <<END
 pipeline: {name: shifter, stages: [a]}
-backends: {default: {scheduler: local, runtime: {use: shifter, modules: [mpich]}}}
+backends: {default: {scheduler: local, registry: oci, runtime: {use: shifter, modules: [mpich]}}}
 runtime: {working: work, output: out, inputs: {table: table.txt}}
 a:
-  image: $1
+  image: "$registry/$1"
   inputs: {table: txt}
   outputs: {world: txt}
   env: {MINE: stage}
@@ -45,9 +45,9 @@ pipeline desc/probe:1 ""
 run || { cat run.log; failed "the run failed"; }
 printf '%s\n' 54321 /opt/output "stage yes /tmp" "1 2 3" read-only >expected
 diff expected out/world.txt || failed "the stage saw something else"
-printf '%s\n' '["shifterimg", "lookup", "docker:desc/probe:1"]' '["shifterimg", "lookup", "docker:desc/probe:1"]' \
-    '["shifterimg", "pull", "docker:desc/probe:1"]' '["shifterimg", "lookup", "docker:desc/probe:1"]' >expected
-grep shifterimg "$state/log" >seen
+printf '%s\n' '["shifterimg", "lookup", "docker:REGISTRY/desc/probe:1"]' '["shifterimg", "lookup", "docker:REGISTRY/desc/probe:1"]' \
+    '["shifterimg", "pull", "docker:REGISTRY/desc/probe:1"]' '["shifterimg", "lookup", "docker:REGISTRY/desc/probe:1"]' >expected
+grep shifterimg "$state/log" | sed "s|$registry|REGISTRY|" >seen
 diff expected seen || failed "other questions to the gateway"
 grep '"shifter",' "$state/log" | sed "s|$HOME|HOME|g; s|runs/[^/]*/|runs/RUN/|" >seen
 cat >expected <<END
@@ -55,14 +55,18 @@ cat >expected <<END
 END
 diff expected seen || failed "another command line"
 
+# The gateway gives the manifest's digest: also the pinned one.
+rm "$state/images.json"
+upstream desc/probe:1 "$manifest"
+run || { cat run.log; failed "the manifest's digest is not taken for the image"; }
+
 # The tag has moved since it was pinned: pulled again, and refused for what it is.
+rm "$state/images.json"
 upstream desc/probe:1 "$id_two"
-pipeline "desc/probe:1@sha256:$(printf '%064d' 3)" ""
 refused "the tag has moved"
 upstream desc/probe:1 "$id_one"
-pipeline "desc/probe:1@sha256:$id_one" ""
 run || { cat run.log; failed "the pinned image did not run"; }
-pipeline "desc/probe@sha256:$id_one" ""
+pipeline "desc/probe@sha256:$manifest" ""
 refused "name a tag besides the digest"
 
 # A gateway that fails, and one that is not there.

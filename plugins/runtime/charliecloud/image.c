@@ -185,7 +185,8 @@ static void add_steps_environment(const struct charliecloud *charliecloud, struc
 {
     environment_add_basics(environment);
     if (environment_value(environment->words, "USER") == NULL)
-        arguments_add(environment, "USER=descpipe"); /* the programs insist on one */
+        arguments_add(environment, "USER=descpipe");       /* the programs insist on one */
+    arguments_add(environment, "CH_IMAGE_CACHE=disabled"); /* its cache is a git repository, for builds */
     arguments_add(environment, arguments_format(environment, "CH_IMAGE_STORAGE=%s/ch-image", charliecloud->cache));
 }
 
@@ -193,7 +194,7 @@ static void add_steps_environment(const struct charliecloud *charliecloud, struc
 static bool write_step(void *runtime, const struct conversion_step *step, struct failure *failure)
 {
     const struct charliecloud *charliecloud = runtime;
-    const char *const pull[] = {charliecloud->image, "pull", "--no-cache", NULL};
+    const char *const pull[] = {charliecloud->image, "pull", NULL};
     const char *const convert[] = {charliecloud->convert, "-i", "ch-image", "-o", "dir", step->source, ROOT_NAME, NULL};
     const char *const drop[] = {charliecloud->image, "delete", step->source, NULL};
     bool unverified = step->credential != NULL && (step->credential->access & DESCPIPE_ACCESS_UNVERIFIED_TLS) != 0;

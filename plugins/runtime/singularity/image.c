@@ -162,7 +162,7 @@ static void convert(struct looking *looking)
                                                .runtime = singularity,
                                                .cache = singularity->cache,
                                                .only_look = !looking->prepare,
-                                               .verify = singularity->verify && looking->prepare,
+                                               .verify = singularity->verify,
                                                .timeout_ms = singularity->pull_timeout_ms};
     looking_free(looking);
     conversion_start(&request);

@@ -154,8 +154,9 @@ static const struct descpipe_option verify_option = {
     .type = DESCPIPE_OPTION_BOOLEAN,
     .key = "verify",
     .default_value = "false",
-    .help = "Read a cached image again and compare its checksum before a run first uses it; its size is always "
-            "compared.",
+    .help =
+        "Read a cached image again and compare its checksum whenever a run or a plan looks for it; its size is always "
+        "compared.",
 };
 static const struct descpipe_option gpu_option = {
     .size = sizeof(struct descpipe_option),

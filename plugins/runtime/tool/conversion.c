@@ -130,7 +130,8 @@ static void look(void *context)
     if (conversion->busy || failure->kind != 0 || is_wanted_anew(conversion))
         return;
     /* Another may have made it between the look and the lock. */
-    conversion->payload = cache_find(&conversion->place, false, &conversion->stop, &conversion->facts, failure);
+    conversion->payload =
+        cache_find(&conversion->place, request->verify, &conversion->stop, &conversion->facts, failure);
 }
 
 /* On a helper thread. What the tool was given does not stay. */
