@@ -43,7 +43,10 @@ finish() {
     # Containers of a test that failed, and the process that keeps the ordinary user's namespace.
     if [ "$runtime" = podman ] && [ -d "$folder/root" ]; then
         as_caller -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
-        [ ! -d "$folder/user" ] || as_ordinary -c 'podman rm --all --force --time 0; podman system migrate' >/dev/null 2>&1 || true
+        [ ! -d "$folder/user" ] || as_ordinary -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
+        for pause in "$folder"/*/run/libpod/tmp/pause.pid; do
+            [ ! -s "$pause" ] || kill "$(cat "$pause")" 2>/dev/null || true
+        done
     fi
     # What the tools mounted, deepest first; files of sub-uids belong to root here.
     cut -d' ' -f5 /proc/self/mountinfo | grep -F "$folder/" | sort -r | while read -r mounted; do
