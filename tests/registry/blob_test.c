@@ -321,6 +321,7 @@ START_TEST(a_stopped_fetch_keeps_what_came)
     stopping.fetch = blob_fetch_start(&request, &failure);
     fixture_wait(&fixture, &stopping.end.done);
     ck_assert_uint_eq(stopping.end.failure.kind, DESCPIPE_FAILED_CANCELLED);
+    end_clear(&stopping.end);
     ck_assert_uint_gt(file_size(), 0);
     fetch(script.length);
     check_file();

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Runtime native and the registry plugins against real servers: `docker-registry` plain, with a password over TLS with its
 # own authority, and with tokens; `skopeo` as an independent writer and reader; Docker's engine pulls what we pushed.
-#   real_registry_test.sh DESCPIPE DOCKER_DAEMON_SCRIPT
+#   real_registry_test.sh DESCPIPE NATIVE_DRIVE DOCKER_DAEMON_SCRIPT
 set -eu
-descpipe=$1 daemon=$(realpath "$2")
+descpipe=$1 drive=$2 daemon=$(realpath "$3")
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in docker-registry skopeo umoci htpasswd openssl python3 busybox bwrap; do
     command -v "$tool" >/dev/null || { echo "skipped: there is no $tool"; exit 77; }
@@ -172,12 +172,37 @@ if command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] && engine=$(CI= sh "$daem
     docker pull -q "127.0.0.1:$plain/me/box:1.0" >out.txt 2>&1 || { cat out.txt; fail "docker pull"; }
     [ "$(docker image inspect --format '{{.Id}}' "127.0.0.1:$plain/me/box:1.0")" = "$config" ] || fail "another image"
     [ "$(docker run --rm --network none "127.0.0.1:$plain/me/box:1.0" cat /two/hello.txt)" = hello ] || fail "docker run"
-    docker save -o saved.tar "127.0.0.1:$plain/me/box:1.0"
     unset DOCKER_HOST
 else
     echo "not tried: there is no Docker engine"
     cat engine.log 2>/dev/null || true
 fi
+
+step="plain: pushed from files"
+digest_of() { skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://127.0.0.1:$plain/$1"; }
+skopeo copy -q oci:layout:1.0 oci-archive:archive.tar:1.0
+skopeo copy -q oci:layout:1.0 docker-archive:saved.tar:me/box:1.0
+for source in oci:layout oci-archive:archive.tar; do
+    name=me/from-${source%%:*}:1
+    "$drive" "$store" push "${source%%:*}:$top/${source#*:}" "127.0.0.1:$plain/$name" >out.txt 2>&1 || { cat out.txt; fail "$source"; }
+    says out.txt "$config $manifest"
+    [ "$(digest_of "$name")" = "$manifest" ] || fail "$source: another digest"
+done
+for name in me/saved:1 me/saved:2; do
+    "$drive" "$store" push "docker-archive:$top/saved.tar" "127.0.0.1:$plain/$name" >out.txt 2>&1 || { cat out.txt; fail "docker-archive"; }
+    says out.txt "$config"
+done
+[ "$(digest_of me/saved:1)" = "$(digest_of me/saved:2)" ] || fail "the same layers became others"
+skopeo copy -q --src-tls-verify=false "docker://127.0.0.1:$plain/me/saved:1" oci:from-saved:1
+umoci unpack --rootless --image from-saved:1 bundle >/dev/null 2>&1
+cmp bundle/rootfs/three/random three/random
+sent=$(requests plain PATCH /uploads/)
+"$drive" "$store" push "oci:$top/layout" "127.0.0.1:$plain/me/from-oci:2" >out.txt 2>&1 || { cat out.txt; fail "another tag"; }
+[ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "another tag sends layers"
+"$drive" "$store" prepare "127.0.0.1:$plain/me/from-oci:2" >out.txt 2>&1 || { cat out.txt; fail "prepare"; }
+"$drive" "$store" push "127.0.0.1:$plain/me/from-oci:2" "127.0.0.1:$plain/mounted/box:1" >out.txt 2>&1 || { cat out.txt; fail "mount"; }
+[ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "what could be mounted was sent"
+[ "$(requests plain POST 'mount=.* 201')" = 4 ] || fail "not all was mounted"
 
 step="TLS and a password: authorities"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt 2>/dev/null

@@ -473,6 +473,18 @@ static void ask_credential(struct pull *pull)
 
 /* --- what is here --- */
 
+/* An image that was fetched under another name has this one from now on, so that it can be pushed under it. */
+static void note_name(struct pull *pull, const char *config_digest)
+{
+    cleanup(failure_clear) struct failure ignored = FAILURE_INIT; /* a name is only a help */
+    if (!names_find_image(pull->store, config_digest, &pull->known))
+        return;
+    struct name name = pull->known;
+    name.reference = (char *)(uintptr_t)pull->image->reference;
+    name.platform = (char *)(uintptr_t)(pull->image->platform != NULL ? pull->image->platform : "");
+    names_write(pull->store, &name, &ignored);
+}
+
 /* By the pin, or by what the name meant here; `always` and no pin is for the registry to say. */
 static void work_on_looking(void *context)
 {
@@ -487,8 +499,11 @@ static void work_on_looking(void *context)
         name_clear(&pull->known);
     const char *digest = image->config_digest != NULL ? image->config_digest : pull->known.config_digest;
     bool ask_first = pull->fetch && image->config_digest == NULL && image->pull == DESCPIPE_PULL_ALWAYS;
-    if (digest != NULL && !ask_first)
-        pull->root = store_find_image(pull->store, digest, &pull->failure);
+    if (digest == NULL || ask_first)
+        return;
+    pull->root = store_find_image(pull->store, digest, &pull->failure);
+    if (pull->root != NULL && !known)
+        note_name(pull, digest);
 }
 
 static void on_looked(void *context);
