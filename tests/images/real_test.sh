@@ -156,7 +156,7 @@ does 0 "$descpipe" images p.yaml --backend here
 step="and matters where an image is missing"
 rm -rf "$top/cache"
 does 4 "$descpipe" plan p.yaml --backend here
-says "asked of its mirror '$host/joe/desc-pipe-tomography:1.0': "
+says ", asked of its mirror '$host/joe/desc-pipe-"
 says "(1 more image likewise)"
 [ "$(grep -c error said)" = 1 ] || { cat said; fail "more than one line"; }
 
