@@ -15,7 +15,7 @@ enum {
     QUESTION_COST = 2, /* squeue asks for jobs and for partitions */
     QUESTION_LIMIT_MS = 60000,
     SLOWEST_MS = 60000,
-    LATENCY_SHARE = 20, /* a controller that takes a second is asked every twenty */
+    LATENCY_SHARE = 10, /* a controller that takes a second is asked every ten */
     QUIET_SHARE = 4,    /* after a quiet minute it is asked every fifteen seconds */
     OTHERS_TURN_MS = 50,
     ESTIMATE_SHIFT_S = 600 /* a start that moved by less is not worth a line */

@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Whole runs of the built program whose stages are jobs of a real SLURM, with the runtimes that work here.
+#
+#   testbed_test.sh sh run_test.sh PROGRAM RUNTIME      host, native, docker, singularity
+#
+# Exit status: 0 passed, 1 failed, 77 this machine lacks a tool (a failure when CI is set).
+set -eu
+program=${1:?usage: run_test.sh PROGRAM RUNTIME}
+runtime=${2:?usage: run_test.sh PROGRAM RUNTIME}
+here=$(cd "$(dirname "$0")" && pwd -P)
+folder=$DESCPIPE_TEST_FOLDER/run
+unset DESCPIPE_TEST_FOLDER DESCPIPE_TEST_TESTBED
+
+failed() {
+    echo "run_test ($runtime): $*" >&2
+    exit 1
+}
+cannot() {
+    echo "run_test ($runtime): $*" >&2
+    [ -z "${CI:-}" ] || exit 1
+    exit 77
+}
+need() {
+    for tool; do
+        command -v "$tool" >/dev/null || cannot "there is no $tool on this machine"
+    done
+}
+
+mkdir -p "$folder/with, blanks" "$folder/images/layer/bin" "$folder/images/layer/etc" "$folder/images/layer/tmp" "$folder/images/layer/opt"
+cd "$folder/with, blanks"
+export XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config"
+finish() {
+    [ ! -d "$folder/engine" ] || "$here/../integration/docker_daemon.sh" stop "$folder/engine" || true
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+image=
+case $runtime in
+host) ;;
+native) need bwrap ;;
+docker)
+    need docker
+    status=0
+    "$here/../integration/docker_daemon.sh" start "$folder/engine" >"$folder/docker" || status=$?
+    [ "$status" = 0 ] || exit "$status"
+    DOCKER_HOST=unix://$folder/engine/docker.sock
+    export DOCKER_HOST
+    ;;
+singularity)
+    "$here/../runtimes/apptainer.sh" install "$folder/bin" || exit $?
+    # Where a node finds it: the batch script has the login's PATH, which descpipe's own does not reach.
+    PATH=$folder/bin:$PATH
+    export PATH
+    ;;
+esac
+if [ "$runtime" != host ]; then
+    need busybox python3
+    cp "$(command -v busybox)" "$folder/images/layer/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$folder/images/layer/bin/$applet"
+    done
+    printf 'not a program\n' >"$folder/images/layer/bin/noexec"
+    printf 'root:x:0:0:root:/root:/bin/sh\n' >"$folder/images/layer/etc/passwd"
+    printf 'root:x:0:\n' >"$folder/images/layer/etc/group"
+    tar --owner=0 --group=0 -C "$folder/images/layer" -cf "$folder/images/layer.tar" .
+    python3 "$here/../runtimes/make_image.py" "$folder/images"
+    image="image: \"docker-archive:$folder/images/probe.tar\""
+fi
+
+# Files from stage to stage, members as one array, a stage that waits for all of them.
+cat >pipeline.yaml <<END
+pipeline: {name: sums, stages: [make, double, sum]}
+runtime: {working: work, output: out}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
+make:
+  $image
+  outputs: {numbers: txt}
+  memory: 200MiB
+  minutes: 5
+  script: 'seq 10 >"\$DESC_OUTPUT/numbers.txt"'
+double:
+  $image
+  foreach: {part: [a, b, c]}
+  inputs: {numbers: txt}
+  outputs: {doubled: txt}
+  memory: 200MiB
+  script: 'echo \$DESC_EACH_PART; while read n; do echo \$((n * 2)); done <"\$DESC_INPUT/numbers.txt" >"\$DESC_OUTPUT/doubled.txt"'
+sum:
+  $image
+  inputs: {doubled: txt}
+  outputs: {total: txt}
+  memory: 200MiB
+  script: 'cat "\$DESC_INPUT"/doubled/* | wc -l >"\$DESC_OUTPUT/total.txt"'
+END
+"$program" run pipeline.yaml >log 2>&1 || { cat log >&2; failed "the run failed"; }
+[ "$(tr -d ' ' <out/total.txt)" = 30 ] || failed "the sum is '$(cat out/total.txt)'"
+run=$(basename "$(echo work/.descpipe/runs/*)")
+[ "$("$program" logs "$run" double/b 2>/dev/null || "$program" logs "$run" double.b)" = b ] || failed "what double/b wrote is not there"
+# The members were one array, and nothing was sent twice.
+jobs=$(squeue --noheader --array --states=all --format='%j|%i' | grep "^$run-" | sort)
+[ "$(printf '%s\n' "$jobs" | wc -l)" = 5 ] || failed "5 jobs were to be submitted, not: $jobs"
+[ "$(printf '%s\n' "$jobs" | cut -d'|' -f2 | cut -d_ -f1 | sort -u | wc -l)" = 3 ] || failed "3 arrays were to be submitted: $jobs"
+
+# What goes wrong in a job is told for what it was.
+cat >ends.yaml <<END
+pipeline: {name: ends, stages: [fine, exits, missing, memory, after]}
+runtime: {working: ends, output: endsout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
+fine: {$image${image:+, }memory: 200MiB, script: "echo fine"}
+exits: {$image${image:+, }memory: 200MiB, script: "echo broken >&2; exit 7"}
+missing: {$image${image:+, }memory: 200MiB, outputs: {thing: txt}, script: "echo nothing"}
+memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null bs=300M count=1000"}
+after: {$image${image:+, }memory: 200MiB, depends-on: [exits], script: "echo never"}
+END
+status=0
+"$program" run --keep-going ends.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] || { cat log >&2; failed "a run with failed stages ended with $status"; }
+run=$(basename "$(echo ends/.descpipe/runs/*)")
+"$program" status --json "$run" | python3 -c '
+import json, sys
+print(*sorted("%s=%s" % (stage["name"], stage["verdict"] or stage["state"]) for stage in json.load(sys.stdin)["stages"]))' >verdicts
+# A container of Docker's daemon is no part of the job: SLURM sees the client's 137 and nothing of its memory.
+memory=OOM
+[ "$runtime" != docker ] || memory=EXIT
+wanted="after=skipped exits=EXIT fine=OK memory=$memory missing=OUTPUT_MISSING"
+sed 's/EXIT [0-9]*/EXIT/g' verdicts | grep -qx "$wanted" || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
+echo "run_test ($runtime): passed"
