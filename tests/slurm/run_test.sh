@@ -125,5 +125,5 @@ print(*sorted("%s=%s" % (stage["name"], stage["verdict"] or stage["state"]) for 
 memory=OOM
 [ "$runtime" != docker ] || memory=EXIT
 wanted="after=skipped exits=EXIT fine=OK memory=$memory missing=OUTPUT_MISSING"
-sed 's/EXIT [0-9]*/EXIT/g' verdicts | grep -qx "$wanted" || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
+grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
 echo "run_test ($runtime): passed"
