@@ -96,8 +96,9 @@ void draft_depends_on(struct stage_draft *draft, const struct node *node)
     for (const struct node *child = node_first(node); child != NULL; child = node_next(child)) {
         struct place place = node_place(draft->document, child);
         struct depends_spot spot = {
-            .at = at++, .line = place.line, .column = place.column, .from = (uint8_t)draft->source};
+            .at = at, .line = place.line, .column = place.column, .from = (uint8_t)draft->source};
         list_add(&reader->depends_spots, spot);
+        at++;
     }
 }
 

@@ -303,6 +303,7 @@ static char **copy_texts(const char *const *texts)
 static bool copy_request(struct wire *wire, const struct wire_request *request)
 {
     const struct descpipe_host *host = request->access->host;
+    uint64_t length = 0;
     wire->request = *request;
     wire->retry = request->retry;
     wire->method = strdup(request->method);
@@ -310,7 +311,6 @@ static bool copy_request(struct wire *wire, const struct wire_request *request)
     wire->what = strdup(request->what);
     wire->headers = copy_texts(request->headers);
     if (request->bearer != NULL) {
-        uint64_t length;
         const char *bytes = host->secret->reveal(request->bearer, &length);
         wire->bearer = host->secret->make(bytes, length);
     }
