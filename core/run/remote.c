@@ -340,7 +340,6 @@ static void record_intent(struct remote *remote)
 static void announce(void *context)
 {
     struct remote *remote = context;
-    cleanup(error_clear) struct error error = ERROR_INIT;
     remote->again = NULL;
     if (!engine_flush(remote->engine, true)) /* without the intent on the disk no act that outlives us */
         wait_to_send(remote, announce);
