@@ -14,6 +14,7 @@
 
 #include "images.h"
 #include "layers.h"
+#include "registry/digest.h"
 
 struct reading {
     const struct blob *blob;
@@ -321,6 +322,28 @@ START_TEST(refuses_a_torn_layer)
 }
 END_TEST
 
+/* As umoci writes it: the tar ends behind the last file's last byte. One byte less, and the file is cut. */
+START_TEST(takes_a_tar_without_its_last_padding)
+{
+    static const struct layer_entry entries[] = {{'f', "file", "content", 0, 0}, {0}};
+    for (int cut = 0; cut < 2; cut++) {
+        struct unpacking unpacking;
+        struct blob whole = layer_make(entries, PACK_PLAIN, NULL);
+        size_t length = whole.length;
+        while (whole.bytes[length - 1] == '\0')
+            length--;
+        struct blob ended = {.bytes = whole.bytes, .length = length - (size_t)cut};
+        ck_assert(digest_of_bytes(ended.bytes, ended.length, ended.digest));
+        unpack_blob(&unpacking, &ended, ended.digest, ended.digest, &roomy);
+        ck_assert_msg(unpacking.done == (cut == 0), "%s", failure_message(&unpacking.failure));
+        if (cut > 0)
+            ck_assert_str_eq(failure_message(&unpacking.failure), "not a readable layer: its last file is cut");
+        finish(&unpacking);
+        blob_clear(&whole);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("native layers");
@@ -333,6 +356,7 @@ int main(void)
     tcase_add_test(cases, compares_both_digests);
     tcase_add_loop_test(cases, refuses_what_is_no_layer, 0, 3);
     tcase_add_test(cases, refuses_a_torn_layer);
+    tcase_add_test(cases, takes_a_tar_without_its_last_padding);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

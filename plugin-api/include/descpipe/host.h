@@ -84,7 +84,9 @@ enum {
     DESCPIPE_ACCESS_UNVERIFIED_TLS = 1u << 1 /* only when a person said so */
 };
 
-/* A login, and how its host is reached. Answer of `credentials`. Neither username nor password: anonymous. */
+/* A login, and how its host is reached. Answer of `credentials`. Neither username nor password: anonymous. The username
+ * "<token>" says that the password is an identity token for the registry's token service, as Docker's credential helpers
+ * write it. */
 struct descpipe_credential {
     uint32_t size;
     uint32_t access;                       /* DESCPIPE_ACCESS_ */
