@@ -244,7 +244,6 @@ static struct call_options options_for(struct answer *answer)
 
 static char *write_script(const struct driver *driver, const char *token, uint64_t job, const char *text)
 {
-    cleanup(error_clear) struct error error = ERROR_INIT;
     char *path = memory_format("%s/%s/%" PRIu64 ".sh", driver->folder, token, job);
     FILE *file = fopen(path, "we");
     ck_assert_msg(file != NULL, "cannot write %s", path);

@@ -49,6 +49,7 @@ void buffer_add_text(struct buffer *buffer, const char *text)
     buffer_add(buffer, text, strlen(text));
 }
 
+static void add_list(struct buffer *buffer, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 static void add_list(struct buffer *buffer, const char *format, va_list arguments)
 {
     va_list again;
