@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "registry/client/challenge.h"
 #include "registry/client/explain.h"
+#include "registry/client/retry.h"
 #include "registry/client/token.h"
 #include "registry/client/url.h"
 #include "registry/client/wire.h"
@@ -63,13 +63,6 @@ struct registry_client {
     uint64_t patience_ms;
     unsigned tries;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct registry_client *registry_client_new(const struct access *access, struct failure *failure)
 {
@@ -286,7 +279,7 @@ static void proceed(struct client_exchange *exchange)
     if (!uses_tokens(client)) {
         bool own = client->access.password != NULL && client->access.username == NULL;
         send_now(exchange, own ? client->access.password : NULL);
-    } else if ((token = token_cache_find(client->tokens, scope, now_ms())) != NULL)
+    } else if ((token = token_cache_find(client->tokens, scope, clock_now_ms())) != NULL)
         send_now(exchange, token);
     else if (is_fetched(client, scope) || fetch_token(client, scope, &failure)) {
         exchange->state = AUTHORISING;
@@ -409,7 +402,7 @@ static void on_answer(void *context, const struct client_answer *answer, const s
         return;
     }
     if (given == NULL && failure.kind == 0 && !is_expected(&exchange->request, answer->status))
-        explain_answer(&failure, &client->access, exchange->what, answer, now_ms());
+        explain_answer(&failure, &client->access, exchange->what, answer, clock_now_ms());
     finish(exchange, answer, given != NULL ? given : failure.kind != 0 ? &failure : NULL);
 }
 

@@ -10,6 +10,13 @@
 
 #define NAMED_LONGEST_S (30ll * 24 * 3600) /* what is longer is taken for no time at all */
 
+int64_t clock_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* From half of `longest` to all of it. */
 static uint64_t spread(uint64_t longest)
 {

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Milliseconds since the Unix epoch. */
+int64_t clock_now_ms(void);
+
 #define RETRY_FIRST_MS 250
 #define RETRY_LONGEST_MS 15000
 

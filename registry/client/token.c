@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "registry/client/explain.h"
+#include "registry/client/retry.h"
 #include "registry/client/url.h"
 #include "registry/client/wire.h"
 #include "registry/document.h"
@@ -15,13 +15,6 @@
 #define CLIENT_ID "descpipe"
 #define TRIES 4
 #define LONGEST_LIFE_MS (30ll * 24 * 3600 * 1000)
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void token_clear(struct token *token, const struct access *access)
 {
@@ -132,7 +125,7 @@ void token_cache_drop(struct token_cache *cache, const char *scope)
 /* Makes room: those that have expired, or else the one that ends first. */
 static void make_room(struct token_cache *cache)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_now_ms();
     size_t first = 0;
     for (size_t i = cache->count; i-- > 0;)
         if (cache->items[i].token.expires_at_ms <= now)
@@ -340,11 +333,11 @@ static void on_answer(void *context, const struct client_answer *answer, const s
     if (knows_no_get(fetch, answer->status) && ask(fetch, true, &failure))
         return;
     if (failure.kind == 0 && answer->status != 200) {
-        explain_answer(&failure, access, fetch->what, answer, now_ms());
+        explain_answer(&failure, access, fetch->what, answer, clock_now_ms());
         if (answer->status == 400 || answer->status == 404) /* a login that the service does not know */
             failure.kind = DESCPIPE_FAILED_NEEDS_LOGIN;
     } else if (failure.kind == 0)
-        token_read(&token, &renewed, access, answer->body, answer->body_length, now_ms(), &failure);
+        token_read(&token, &renewed, access, answer->body, answer->body_length, clock_now_ms(), &failure);
     use_renewed(access, renewed);
     finish(fetch, failure.kind == 0 ? &token : NULL, failure.kind != 0 ? &failure : NULL);
 }

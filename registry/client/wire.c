@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "registry/client/explain.h"
+#include "registry/client/retry.h"
 #include "registry/client/url.h"
 
 #define IDLE_TIMEOUT_MS 30000
@@ -187,13 +187,6 @@ static void pause_over(void *context)
     begin(wire);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool status_passes(int status)
 {
     return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
@@ -224,7 +217,7 @@ static bool try_again(struct wire *wire, const struct descpipe_http_end *end)
 {
     const struct descpipe_host *host = wire->request.access->host;
     struct client_answer answer = answer_of(wire, NULL);
-    int64_t named_ms = retry_after_ms(client_answer_header(&answer, "Retry-After"), now_ms());
+    int64_t named_ms = retry_after_ms(client_answer_header(&answer, "Retry-After"), clock_now_ms());
     uint64_t pause_ms;
     if (!may_repeat(wire, end) || !retry_next(&wire->retry, named_ms, &pause_ms))
         return false;

@@ -16,7 +16,6 @@
 #include "registry/manifest.h"
 #include "registry/ownership.h"
 
-#define PATH_BYTES 640
 #define BLOCK_BYTES (256 * 1024)
 
 static const char *hex_of(const char *digest)
@@ -24,9 +23,9 @@ static const char *hex_of(const char *digest)
     return digest + strlen("sha256:");
 }
 
-static void name_place(char path[PATH_BYTES], const struct store *store, const char *folder, const char *digest)
+void blobs_name_place(char path[BLOBS_PATH_BYTES], const struct store *store, const char *folder, const char *digest)
 {
-    snprintf(path, PATH_BYTES, "%s/%s/%s", store_path(store), folder, hex_of(digest));
+    snprintf(path, BLOBS_PATH_BYTES, "%s/%s/%s", store_path(store), folder, hex_of(digest));
 }
 
 char *blobs_folder(const struct store *store)
@@ -37,24 +36,24 @@ char *blobs_folder(const struct store *store)
 
 bool blobs_have(const struct store *store, const char *digest)
 {
-    char path[PATH_BYTES];
+    char path[BLOBS_PATH_BYTES];
     if (!oci_digest_valid(digest))
         return false;
-    name_place(path, store, "blobs/sha256", digest);
+    blobs_name_place(path, store, "blobs/sha256", digest);
     return access(path, F_OK) == 0;
 }
 
 int blobs_open(const struct store *store, const char *digest)
 {
-    char path[PATH_BYTES];
-    name_place(path, store, "blobs/sha256", digest);
+    char path[BLOBS_PATH_BYTES];
+    blobs_name_place(path, store, "blobs/sha256", digest);
     return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 bool blobs_remove(const struct store *store, const char *digest, struct failure *failure)
 {
-    char path[PATH_BYTES];
-    name_place(path, store, "blobs/sha256", digest);
+    char path[BLOBS_PATH_BYTES];
+    blobs_name_place(path, store, "blobs/sha256", digest);
     return unlink(path) == 0 || errno == ENOENT || failure_system(failure, "cannot remove '%s'", path);
 }
 
@@ -74,7 +73,7 @@ bool blobs_check_room(const struct store *store, uint64_t bytes, struct failure 
 
 static bool take_lock(struct blob_file *file, const struct store *store, bool *busy, struct failure *failure)
 {
-    char path[PATH_BYTES];
+    char path[BLOBS_PATH_BYTES];
     snprintf(path, sizeof path, "%s/locks/blob-%s", store_path(store), hex_of(file->digest));
     file->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file->lock < 0)
@@ -88,7 +87,7 @@ static bool take_lock(struct blob_file *file, const struct store *store, bool *b
 bool blob_file_begin(struct blob_file *file, const struct store *store, const char *digest, bool *busy,
                      struct failure *failure)
 {
-    char path[PATH_BYTES];
+    char path[BLOBS_PATH_BYTES];
     *busy = false;
     *file = BLOB_FILE_INIT;
     if (!oci_digest_valid(digest))
@@ -102,7 +101,7 @@ bool blob_file_begin(struct blob_file *file, const struct store *store, const ch
         blob_file_close(file);
         return true;
     }
-    name_place(path, store, "partial", digest);
+    blobs_name_place(path, store, "partial", digest);
     file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file->descriptor >= 0)
         return true;
@@ -113,9 +112,9 @@ bool blob_file_begin(struct blob_file *file, const struct store *store, const ch
 
 bool blob_file_finish(struct blob_file *file, const struct store *store, struct failure *failure)
 {
-    char from[PATH_BYTES], to[PATH_BYTES];
-    name_place(from, store, "partial", file->digest);
-    name_place(to, store, "blobs/sha256", file->digest);
+    char from[BLOBS_PATH_BYTES], to[BLOBS_PATH_BYTES];
+    blobs_name_place(from, store, "partial", file->digest);
+    blobs_name_place(to, store, "blobs/sha256", file->digest);
     bool good = fdatasync(file->descriptor) == 0 && rename(from, to) == 0;
     if (!good)
         failure_system(failure, "cannot move to '%s'", to);

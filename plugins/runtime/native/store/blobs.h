@@ -53,6 +53,8 @@ bool blobs_compress(const struct store *store, const struct source *source, cons
                     const struct budget *budget, char digest[72], uint64_t *bytes, struct failure *failure);
 
 /* For the store's own files. */
+#define BLOBS_PATH_BYTES 640
+void blobs_name_place(char path[BLOBS_PATH_BYTES], const struct store *store, const char *folder, const char *digest);
 bool blobs_write(int descriptor, const char *bytes, size_t length); /* false with errno */
 bool blobs_digest(int descriptor, char digest[72], uint64_t *bytes, struct failure *failure);
 

@@ -17,27 +17,16 @@
 
 #include "blobs.h"
 
-#define PATH_BYTES 640
 #define BLOCK_BYTES (256 * 1024)
 #define GZIP_LEVEL 6
 #define GZIP_WINDOW (15 + 16) /* the largest, with gzip's head and end */
 #define GZIP_MEMORY 8
 
-static const char *hex_of(const char *digest)
-{
-    return digest + strlen("sha256:");
-}
-
-static void name_place(char path[PATH_BYTES], const struct store *store, const char *folder, const char *digest)
-{
-    snprintf(path, PATH_BYTES, "%s/%s/%s", store_path(store), folder, hex_of(digest));
-}
-
 /* What a layer became earlier: "sha256:... BYTES". */
 static bool recall(const struct store *store, const char *diff_id, char digest[72], uint64_t *bytes)
 {
-    char path[PATH_BYTES], line[128] = "";
-    name_place(path, store, "compressed", diff_id);
+    char path[BLOBS_PATH_BYTES], line[128] = "";
+    blobs_name_place(path, store, "compressed", diff_id);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return false;
@@ -53,10 +42,10 @@ static bool recall(const struct store *store, const char *diff_id, char digest[7
 
 static void remember(const struct store *store, const char *diff_id, const char *digest, uint64_t bytes)
 {
-    char path[PATH_BYTES], temporary[PATH_BYTES + 16];
+    char path[BLOBS_PATH_BYTES], temporary[BLOBS_PATH_BYTES + 16];
     snprintf(path, sizeof path, "%s/compressed", store_path(store));
     mkdir(path, 0700);
-    name_place(path, store, "compressed", diff_id);
+    blobs_name_place(path, store, "compressed", diff_id);
     snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
     cleanup(descriptor_close) int file = mkostemp(temporary, O_CLOEXEC);
     if (file < 0)
@@ -135,8 +124,8 @@ static bool compress_part(struct part *part, int to, const char *diff_id, const 
 /* Puts a finished temporary file among the blobs. */
 static bool adopt(const struct store *store, const char *path, int file, const char *digest, struct failure *failure)
 {
-    char place[PATH_BYTES];
-    name_place(place, store, "blobs/sha256", digest);
+    char place[BLOBS_PATH_BYTES];
+    blobs_name_place(place, store, "blobs/sha256", digest);
     if (fdatasync(file) == 0 && rename(path, place) == 0)
         return true;
     return failure_system(failure, "cannot move to '%s'", place);
@@ -145,13 +134,13 @@ static bool adopt(const struct store *store, const char *path, int file, const c
 bool blobs_compress(const struct store *store, const struct source *source, const char *name, const char *diff_id,
                     const struct budget *budget, char digest[72], uint64_t *bytes, struct failure *failure)
 {
-    char path[PATH_BYTES];
+    char path[BLOBS_PATH_BYTES];
     if (recall(store, diff_id, digest, bytes))
         return true;
     cleanup(part_close) struct part *part = source_read(source, name, failure);
     if (part == NULL)
         return false;
-    snprintf(path, sizeof path, "%s/compressed-%.64s.XXXXXX", store_temporary(store), hex_of(diff_id));
+    snprintf(path, sizeof path, "%s/compressed-%.64s.XXXXXX", store_temporary(store), diff_id + strlen("sha256:"));
     cleanup(descriptor_close) int file = mkostemp(path, O_CLOEXEC);
     if (file < 0)
         return failure_system(failure, "cannot make a file in '%s'", store_temporary(store));
