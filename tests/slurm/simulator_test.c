@@ -377,7 +377,7 @@ END_TEST
 
 START_TEST(a_requeued_job_ends_once_with_the_end_of_its_last_life)
 {
-    make("fate.0=requeue", "run-ms=300", "queue-ms=300", NULL);
+    make("fate.0=requeue", "run-ms=300", "queue-ms=1500", "completing-ms=1500", NULL);
     open_driver(NULL);
     const struct test_job job = {.script = "echo $DESCPIPE_RESTART >>lives; exit 4\n"};
     submit_well("requeue-1", &job, 1);
@@ -482,8 +482,8 @@ START_TEST(a_submission_that_is_stopped_in_the_middle_is_unknown)
 {
     make(NULL);
     open_driver(NULL);
-    answer_clear(&answer);
     driver_probe(&driver, &answer); /* the limits are known */
+    answer_clear(&answer);
     submit_well("before-1", &counting, 1);
     turn("hang=1", NULL);
     answer_clear(&answer);

@@ -29,6 +29,7 @@ and unlocks. Chance comes from the seed and the number of the command alone, so 
     submit-limit=N         more jobs than this in the queue are refused (MaxSubmitJobs)
     array-size=1001        MaxArraySize; 0: no arrays
     bucket=40 refill=4 period-ms=60000     requests over this are refused and counted; published unless quiet-limit=1
+    completing-ms=0        a requeued job is shown as COMPLETING so long, by every other squeue
     skew-s=0               the nodes' clock is so far ahead
     fate.INDEX=WORD        how the member ends whatever its script says: oom, oom-old, timeout, node-fail, preempted, boot-fail,
                            deadline, revoked, cancelled:UID, requeue, vanish, exit:N, signal:N
@@ -46,7 +47,8 @@ DEFAULTS = {
     "seed": 1, "queue-ms": 0, "run-ms": 0, "forget-ms": 300000, "slots": 0, "down": 0, "hang": 0, "latency-ms": 0,
     "accounting": "on", "accounting-down": 0, "lag-ms": 0, "no-field": "", "truncate": 0, "collapse": 0, "cluster": "",
     "wrapper": "", "accept-lost": 0, "drop": 0, "unable": 0, "submit-limit": 0, "array-size": 1001, "bucket": 0,
-    "refill": 4, "period-ms": 60000, "quiet-limit": 0, "skew-s": 0,
+    "refill": 4, "period-ms": 60000, "quiet-limit": 0, "completing-ms": 0,
+    "skew-s": 0,
 }
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo")
 ENDED = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY")
@@ -335,7 +337,9 @@ def squeue(simulation, arguments):
         print("CLUSTER: %s" % simulation["cluster"])
     for job in jobs:
         index = "N/A" if job["index"] is None else str(job["index"])
-        values = {"F": job["array"], "K": index, "A": job["raw"], "T": job["state"], "r": job["reason"],
+        clearing = job["restarts"] and simulation.now < job["submitted"] + float(simulation["completing-ms"]) / 1000
+        state = "COMPLETING" if clearing and simulation.state["commands"] % 2 else job["state"]
+        values = {"F": job["array"], "K": index, "A": job["raw"], "T": state, "r": job["reason"],
                   "S": simulation.moment(job["started"]), "e": simulation.moment(job["ended"]), "N": job["nodes"],
                   "j": job["name"], "i": job["array"] if job["index"] is None else "%d_%s" % (job["array"], index)}
         print(re.sub(r"%([A-Za-z])", lambda found: str(values.get(found[1], "")), options.get("format", "%i %T %j")))

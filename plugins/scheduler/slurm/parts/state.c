@@ -25,7 +25,8 @@ static const struct {
     [STATE_LAUNCH_FAILED] = {"LAUNCH_FAILED", "LF", PHASE_ENDED},
     [STATE_RECONFIG_FAIL] = {"RECONFIG_FAIL", "RC", PHASE_ENDED},
     [STATE_CONFIGURING] = {"CONFIGURING", "CF", PHASE_WAITING},
-    [STATE_COMPLETING] = {"COMPLETING", "CG", PHASE_RUNNING},
+    /* It has ended, or it is requeued and its old life is being cleared away: not yet known which. */
+    [STATE_COMPLETING] = {"COMPLETING", "CG", PHASE_OTHER},
     [STATE_REQUEUED] = {"REQUEUED", "RQ", PHASE_WAITING},
     [STATE_REQUEUE_HOLD] = {"REQUEUE_HOLD", "RH", PHASE_WAITING},
     [STATE_REQUEUE_FED] = {"REQUEUE_FED", "RF", PHASE_WAITING},
