@@ -277,6 +277,27 @@ START_TEST(find_knows_what_only_accounting_remembers)
 }
 END_TEST
 
+START_TEST(what_was_found_is_adopted_and_the_rest_left_out)
+{
+    make("accept-lost=100", "run-ms=1500", NULL);
+    open_driver("settle", "0s", NULL);
+    submit("lost-9", &failing, 3);
+    ck_assert_msg(answer.ok || answer.failure == DESCPIPE_FAILED_UNKNOWN, "%s", answer.message);
+    answer_clear(&answer);
+    const struct test_job again[] = {{.native_id = "1000_0"}, {.native_id = NULL}, {.native_id = "1000_2"}};
+    driver_submit(&driver, "lost-9", 11, again, 3, DESCPIPE_SUBMISSION_ADOPT, &answer);
+    ck_assert_msg(answer.ok, "%s", answer.message);
+    expect_exit(11, 3);
+    expect_exit(13, 3);
+    ck_assert(!driver.told[12].ended);
+    ck_assert_int_eq(count_of("accepted-jobs"), 3);
+    answer_clear(&answer);
+    const struct test_job wrong = {.native_id = "no id"};
+    driver_submit(&driver, "lost-10", 14, &wrong, 1, DESCPIPE_SUBMISSION_ADOPT, &answer);
+    ck_assert_uint_eq(answer.failure, DESCPIPE_FAILED_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(find_tells_waiting_members_apart_even_when_they_are_shown_as_one)
 {
     make("queue-ms=600000", "collapse=1", NULL);
@@ -582,6 +603,7 @@ int main(void)
     tcase_add_test(cases, an_answer_that_was_lost_after_acceptance_is_found_by_the_token);
     tcase_add_test(cases, a_request_that_was_lost_is_unknown_and_not_repeated);
     tcase_add_test(cases, find_knows_what_only_accounting_remembers);
+    tcase_add_test(cases, what_was_found_is_adopted_and_the_rest_left_out);
     tcase_add_test(cases, find_tells_waiting_members_apart_even_when_they_are_shown_as_one);
     tcase_add_test(cases, a_controller_that_asks_for_patience_gets_it);
     tcase_add_loop_test(cases, a_wrapper_may_print_what_it_likes, 0, 3);

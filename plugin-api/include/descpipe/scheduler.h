@@ -70,7 +70,8 @@ enum {
      * `after` can never hold ends as cancelled. */
     DESCPIPE_SUBMISSION_DETACHED = 1u << 0,
     /* The system has these jobs already, from this or another process. Nothing is started; their changes come through the sink
-     * from now on, for jobs that are over too. Token, folder and the position of each job are as when it was submitted. */
+     * from now on, for jobs that are over too. Token, folder and the position of each job are as when it was submitted; a job
+     * without `native_id` is left out. */
     DESCPIPE_SUBMISSION_ADOPT = 1u << 1
 };
 

@@ -91,6 +91,9 @@ static bool watch_all(struct submitting *submitting, int64_t submitted_ms)
     for (uint32_t i = 0; i < submission->count; i++) {
         const struct descpipe_job *job = submission->jobs[i];
         const struct accepted *accepted = &submitting->accepted[i];
+        if (accepted->array == 0) {
+            continue;
+        }
         struct watched *watched = jobs_add(&self->jobs, batch, job->job, accepted->array, accepted->index);
         if (watched == NULL) {
             return false;
@@ -401,10 +404,13 @@ static void adopt(struct submitting *submitting)
     for (uint32_t i = 0; i < submission->count; i++) {
         const char *id = submission->jobs[i]->native_id;
         struct accepted *accepted = &submitting->accepted[i];
-        if (id == NULL || !record_read_id(id, &accepted->array, &accepted->index)) {
+        if (id == NULL) {
+            continue; /* left out */
+        }
+        if (!record_read_id(id, &accepted->array, &accepted->index)) {
             char message[SLURM_MESSAGE];
             snprintf(message, sizeof(message), "job %" PRIu32 " of %s: '%s' is no id of a SLURM job", i,
-                     submission->token, id != NULL ? id : "");
+                     submission->token, id);
             self->host->call->fail(submitting->call, DESCPIPE_FAILED_NOT_FOUND, message, NULL);
             free_submitting(submitting);
             return;
