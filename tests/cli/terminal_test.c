@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `run` in a terminal: a pseudo terminal, read through the small terminal of the live view's own test. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -93,13 +94,30 @@ static void show_screen(void)
     }
 }
 
+/* A read may end in the middle of a frame: what stands on the screen counts when the frame is whole. */
+static bool is_whole(const struct session *session)
+{
+    return !screen.held && session->pending.length == 0;
+}
+
 static void wait_for(struct session *session, const char *part)
 {
-    while (row_with(part) < 0)
+    while (!is_whole(session) || row_with(part) < 0)
         if (!session_read(session)) {
             show_screen();
             ck_abort_msg("the program ended without showing '%s'", part);
         }
+}
+
+/* Until the program has stopped and all it had written before is on the screen: what comes later was written later. */
+static void wait_for_stop(struct session *session)
+{
+    int status;
+    ck_assert_int_eq(waitpid(session->pid, &status, WUNTRACED), session->pid);
+    ck_assert(WIFSTOPPED(status));
+    while (poll(&(struct pollfd){.fd = session->master, .events = POLLIN}, 1, 0) > 0)
+        ck_assert(session_read(session));
+    ck_assert(is_whole(session)); /* a frame is one write */
 }
 
 /* Until it has ended; the terminal stays to be looked at. */
@@ -191,12 +209,15 @@ START_TEST(a_new_size_is_taken_at_once)
     make_waiting();
     struct session session = session_start(RUN_IN_COLORS, 80, 24);
     wait_for(&session, "step 7 of 9");
+    kill(session.pid, SIGSTOP); /* or a frame of the old width would be read as one of the new */
+    wait_for_stop(&session);
     const struct winsize wide = {.ws_col = 30, .ws_row = 24};
     ck_assert_int_eq(ioctl(session.master, TIOCSWINSZ, &wide), 0);
     kill(session.pid, SIGWINCH); /* it is not the terminal's foreground group: nobody else tells it */
     screen.width = 30;           /* a line that is too wide now fails the test */
     memset(screen.cells, 0, sizeof screen.cells);
     screen.row = 6; /* where two wrapped lines and one more have put the cursor */
+    kill(session.pid, SIGCONT);
     wait_for(&session, "1 of 2 done");
     open_gate();
     ck_assert_int_eq(session_end(&session), 0);
@@ -218,16 +239,14 @@ START_TEST(what_is_typed_does_not_break_into_the_view)
     ck_assert(!echoes(&session));
     ck_assert_int_eq(write(session.master, "word\n\n", 6), 6);
     kill(session.pid, SIGTSTP);
-    int status;
-    ck_assert_int_eq(waitpid(session.pid, &status, WUNTRACED), session.pid);
-    ck_assert(WIFSTOPPED(status));
+    wait_for_stop(&session);
     ck_assert(echoes(&session)); /* for the shell, or whatever comes now */
     kill(session.pid, SIGCONT);
     memset(screen.cells, 0, sizeof screen.cells);
     wait_for(&session, "step 7 of 9");
     ck_assert(!echoes(&session));
     open_gate();
-    status = session_end_open(&session);
+    int status = session_end_open(&session);
     if (status != 0 || row_with("word") >= 0 || row_with("waiting  OK") < 0) {
         show_screen();
         ck_abort_msg("exit %d", status);
