@@ -6,8 +6,8 @@
 #   apptainer.sh install FOLDER   puts a program `apptainer` into FOLDER, to be put on PATH; the first time it fetches
 #                                 sid's packages (a minute), into $DESCPIPE_TESTBED (default /var/cache/descpipe-testbed)
 #
-# A program `apptainer` that is on PATH already is taken as it is. What it is to see lies below /tmp, /var/tmp, or the folder
-# of FOLDER: everything else that it sees is sid's.
+# A program `apptainer` that is on PATH already is taken as it is. It sees sid's system (/usr, /etc, /var and what belongs to
+# them), and of this machine everything else, wherever its checkouts and folders lie, with /var/tmp.
 #
 # Exit status: 0 done, 77 this machine cannot have one (a failure, 1, with CI set), 1 it did not come up.
 set -eu
@@ -43,6 +43,18 @@ fetch() {
     exec 9>&-
 }
 
+# The machine's own folders, as words of bwrap; the ordinary user cannot make the mount points, so they are made here.
+folders_of_machine() {
+    for place in /*; do
+        case $place in
+        /bin | /sbin | /lib* | /usr | /etc | /var | /proc | /sys | /dev | /run | /boot | *[!A-Za-z0-9/._-]*) continue ;;
+        esac
+        if [ ! -d "$place" ] || [ -h "$place" ]; then continue; fi
+        [ -d "$root$place" ] || mkdir "$root$place" 2>/dev/null || [ -d "$root$place" ] || continue
+        printf ' --bind %s %s' "$place" "$place"
+    done
+}
+
 install() {
     mkdir -p "$1"
     target=$(cd "$1" && pwd -P)
@@ -57,7 +69,7 @@ install() {
 #!/bin/sh
 exec bwrap --cap-add ALL --bind '$root' / --dev-bind /dev /dev --proc /proc --bind /sys /sys --bind /run /run \\
     --ro-bind /etc/hosts /etc/hosts --ro-bind /etc/resolv.conf /etc/resolv.conf --ro-bind /etc/passwd /etc/passwd \\
-    --ro-bind /etc/group /etc/group --bind /tmp /tmp --bind /var/tmp /var/tmp --bind '$target' '$target' --die-with-parent \\
+    --ro-bind /etc/group /etc/group --bind /var/tmp /var/tmp$(folders_of_machine) --die-with-parent \\
     --chdir "\$PWD" -- /usr/bin/apptainer "\$@"
 EOF
     chmod 755 "$target/apptainer.new"
