@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/members.h"
 #include "base/path.h"
 #include "base/text.h"
-#include "report/members.h"
 #include "report/plan_file.h"
 
 enum { MEMBERS_LIMIT = 1000000 };

@@ -399,7 +399,6 @@ static void inputs_are_there(struct engine *engine)
 static void walk(struct engine *engine)
 {
     prepare_backends(engine);
-    files_begin(engine);
     walk_begin(engine);
     keeper_table_set_folder(engine->table, engine->folder.path);
     record_run(engine);

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,181 +33,32 @@
 
 static const char *const empty_names[EMPTY_FOLDERS] = {[EMPTY_INPUT] = "empty", [EMPTY_OUTPUT] = "none"};
 
-struct staging_files {
-    struct staging_file *items;
-    size_t count, capacity;
-};
-
-static int compare_configs(const void *left, const void *right, void *context)
-{
-    const struct run_config *configs = context;
-    const struct run_config *one = &configs[*(const uint32_t *)left], *other = &configs[*(const uint32_t *)right];
-    if (one->stage != other->stage)
-        return one->stage < other->stage ? -1 : 1;
-    return one->tag == other->tag ? 0 : one->tag < other->tag ? -1 : 1;
-}
-
-void files_begin(struct engine *engine)
-{
-    size_t count = engine->pipeline->configs.count;
-    engine->configs_order = memory_allocate((count + 1) * sizeof(uint32_t));
-    for (uint32_t i = 0; i < count; i++)
-        engine->configs_order[i] = i;
-    if (count > 1)
-        qsort_r(engine->configs_order, count, sizeof(uint32_t), compare_configs, engine->pipeline->configs.items);
-}
-
-static const struct run_config *find_config(const struct engine *engine, symbol stage, symbol tag)
-{
-    size_t low = 0, high = engine->pipeline->configs.count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct run_config *config = &engine->pipeline->configs.items[engine->configs_order[middle]];
-        if (config->stage == stage && config->tag == tag)
-            return config;
-        if (config->stage < stage || (config->stage == stage && config->tag < tag))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
 static char *arena_path(struct arena *arena, const char *folder, const char *name)
 {
     cleanup(memory_free) char *path = path_join(folder, name);
     return arena_copy(arena, path, strlen(path));
 }
 
-static const char *file_name(struct arena *arena, const char *tag, const char *suffix)
+struct task_files files_of(const struct engine *engine, struct arena *arena)
 {
-    cleanup(text_clear) struct text name = TEXT_INIT;
-    staging_file_name(&name, tag, suffix);
-    return arena_copy(arena, text_bytes(&name), name.length);
-}
-
-/* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX. */
-const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
-                            uint32_t member, const char *tag, const char *suffix)
-{
-    cleanup(text_clear) struct text path = TEXT_INIT;
-    text_format(&path, "%s/data/", engine->folder.working);
-    if (producer->members == 0) {
-        staging_file_name(&path, tag, suffix);
-    } else if (member == NONE) {
-        text_append(&path, tag);
-    } else {
-        cleanup(text_clear) struct text name = TEXT_INIT;
-        stage_member_name(engine->pipeline, producer, member, &name);
-        text_format(&path, "%s/", tag);
-        staging_file_name(&path, text_bytes(&name), suffix);
-    }
-    return arena_copy(arena, text_bytes(&path), path.length);
-}
-
-/* Where one input of a task comes from and what it is called inside. From nowhere: it is all members of a stage. */
-static bool find_input(const struct engine *engine, struct arena *arena, const struct stage *stage, uint32_t member,
-                       const struct file_tag *file, struct staging_file *found)
-{
-    const char *tag = pipeline_text(engine->pipeline, file->tag),
-               *suffix = pipeline_text(engine->pipeline, file->suffix);
-    const struct run_input *given = pipeline_input(engine->pipeline, file->tag);
-    *found = (struct staging_file){
-        .name = file_name(arena, tag, suffix), .is_folder = staging_is_folder(suffix), .suffix = suffix};
-    if (given != NULL) {
-        const char *fetched = engine->fetched[given - engine->pipeline->inputs.items];
-        found->from = fetched != NULL ? fetched : pipeline_text(engine->pipeline, given->path);
-        return true;
-    }
-    uint32_t number = pipeline_producer(engine->pipeline, file->tag);
-    if (number == NONE)
-        return false;
-    const struct stage *producer = &engine->pipeline->stages.items[number];
-    uint32_t match = NONE;
-    if (producer->members > 0 && member != NONE)
-        match = stage_member_match(engine->pipeline, stage, member, producer);
-    if (producer->members == 0 || match != NONE)
-        found->from = files_data_path(engine, arena, producer, match, tag, suffix);
-    return true;
-}
-
-/* A folder of members holds those of this plan and nothing else: what earlier runs left in WORKING/data is theirs. */
-static void add_members(const struct engine *engine, struct arena *arena, const struct file_tag *file,
-                        struct staging_files *files)
-{
-    const char *tag = pipeline_text(engine->pipeline, file->tag),
-               *suffix = pipeline_text(engine->pipeline, file->suffix);
-    const struct stage *producer = &engine->pipeline->stages.items[pipeline_producer(engine->pipeline, file->tag)];
-    const struct staging_file folder = {.name = arena_copy(arena, tag, strlen(tag)), .is_folder = true};
-    list_add(files, folder);
-    size_t data = strlen(engine->folder.working) + strlen("/data/");
-    for (uint32_t member = 0; member < producer->members; member++) {
-        const char *from = files_data_path(engine, arena, producer, member, tag, suffix);
-        const struct staging_file item = {
-            .from = from, .name = from + data, .is_folder = staging_is_folder(suffix), .suffix = suffix};
-        list_add(files, item);
-    }
-}
-
-static bool list_inputs(struct attempt *attempt, const struct stage *stage)
-{
-    const struct engine *engine = attempt->engine;
-    struct staging_files files = {.items = NULL};
-    for (uint32_t i = 0; i < stage->inputs.count; i++) {
-        const struct file_tag *file = &engine->pipeline->files.items[stage->inputs.at + i];
-        struct staging_file found;
-        if (!find_input(engine, attempt->arena, stage, attempt->member, file, &found)) {
-            list_clear(&files);
-            return error_set(&attempt->files_error, ERROR_INPUT,
-                             "no stage writes its input '%s' and 'runtime.inputs' does not name it",
-                             pipeline_text(engine->pipeline, file->tag));
-        }
-        if (found.from != NULL)
-            list_add(&files, found);
-        else
-            add_members(engine, attempt->arena, file, &files);
-    }
-    struct staging_file *kept = arena_allocate(attempt->arena, (files.count + 1) * sizeof *kept);
-    if (files.count > 0)
-        memcpy(kept, files.items, files.count * sizeof *kept);
-    attempt->in.inputs = kept;
-    attempt->in.inputs_count = files.count;
-    list_clear(&files);
-    return true;
-}
-
-static bool list_configs(struct attempt *attempt, const struct stage *stage)
-{
-    const struct engine *engine = attempt->engine;
-    struct staging_file *files = arena_allocate(attempt->arena, (stage->configs.count + 1) * sizeof *files);
-    for (uint32_t i = 0; i < stage->configs.count; i++) {
-        const struct file_tag *file = &engine->pipeline->files.items[stage->configs.at + i];
-        const struct run_config *config = find_config(engine, stage->name, file->tag);
-        if (config == NULL)
-            return error_set(&attempt->files_error, ERROR_INPUT,
-                             "'runtime.config' does not say where its configuration '%s' is",
-                             pipeline_text(engine->pipeline, file->tag));
-        files[i] = (struct staging_file){.from = pipeline_text(engine->pipeline, config->path),
-                                         .name = pipeline_text(engine->pipeline, file->suffix)};
-    }
-    attempt->in.configs = files;
-    attempt->in.configs_count = stage->configs.count;
-    return true;
+    return (struct task_files){.pipeline = engine->pipeline,
+                               .working = engine->folder.working,
+                               .fetched = (const char *const *)engine->fetched,
+                               .arena = arena};
 }
 
 static void list_outputs(struct attempt *attempt, const struct stage *stage)
 {
     const struct engine *engine = attempt->engine;
+    const struct task_files files = files_of(engine, attempt->arena);
     struct staging_output *outputs = arena_allocate(attempt->arena, (stage->outputs.count + 1) * sizeof *outputs);
     for (uint32_t i = 0; i < stage->outputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
-        const char *tag = pipeline_text(engine->pipeline, file->tag);
-        const char *suffix = pipeline_text(engine->pipeline, file->suffix);
-        outputs[i] = (struct staging_output){
-            .tag = tag,
-            .suffix = suffix,
-            .name = file_name(attempt->arena, tag, suffix),
-            .published = files_data_path(engine, attempt->arena, stage, attempt->member, tag, suffix)};
+        outputs[i] =
+            (struct staging_output){.tag = pipeline_text(engine->pipeline, file->tag),
+                                    .suffix = pipeline_text(engine->pipeline, file->suffix),
+                                    .name = task_files_name(&files, file),
+                                    .published = task_files_data_path(&files, stage, attempt->member, file)};
     }
     attempt->out.outputs = outputs;
     attempt->out.outputs_count = stage->outputs.count;
@@ -329,7 +179,9 @@ static bool prepare_input(struct attempt *attempt, const struct stage *stage)
     attempt->in.may_link = backend->read_only;
     attempt->in.script_name = PLAN_SCRIPT_NAME;
     attempt->in.script = has_script ? pipeline_text(engine->pipeline, stage->extras->script) : NULL;
-    return list_inputs(attempt, stage) && list_configs(attempt, stage);
+    const struct task_files files = files_of(engine, attempt->arena);
+    return task_files_inputs(&files, stage, attempt->member, &attempt->in.inputs, &attempt->files_error) &&
+           task_files_configs(&files, stage, &attempt->in.configs, &attempt->files_error);
 }
 
 static void link_of_output(struct attempt *attempt)
@@ -440,8 +292,8 @@ static bool is_left(struct engine *engine, struct arena *arena, const struct sta
                     uint32_t member, const struct file_tag *file, struct error *error)
 {
     const char *tag = pipeline_text(engine->pipeline, file->tag);
-    const char *path =
-        files_data_path(engine, arena, producer, member, tag, pipeline_text(engine->pipeline, file->suffix));
+    const struct task_files files = files_of(engine, arena);
+    const char *path = task_files_data_path(&files, producer, member, file);
     if (file_exists(path))
         return true;
     error_set(error, ERROR_INPUT,

@@ -24,11 +24,12 @@ struct final {
 static void final_add(struct final *final, const struct stage *stage, uint32_t member)
 {
     struct engine *engine = final->engine;
+    const struct task_files paths = files_of(engine, final->arena);
     for (uint32_t i = 0; i < stage->outputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
         const char *tag = pipeline_text(engine->pipeline, file->tag);
         const char *suffix = pipeline_text(engine->pipeline, file->suffix);
-        const char *from = files_data_path(engine, final->arena, stage, member, tag, suffix);
+        const char *from = task_files_data_path(&paths, stage, member, file);
         size_t data = strlen(engine->folder.working) + strlen("/data/");
         cleanup(memory_free) char *path = path_join(engine->pipeline->output, from + data);
         const char *to = arena_copy(final->arena, path, strlen(path));
@@ -91,7 +92,7 @@ static void final_work(void *context)
         cleanup(memory_free) char *folder = path_folder(file->name);
         bool placed =
             folder_make(folder, 0777, &final->error) &&
-            (staging_is_folder(file->suffix) ? folder_place(file->published, file->name, true, FOLDER_LINKS_INSIDE, &final->error)
+            (task_file_is_folder(file->suffix) ? folder_place(file->published, file->name, true, FOLDER_LINKS_INSIDE, &final->error)
                                              : file_place(file->published, file->name, true, NULL, &final->error));
         if (!placed)
             return;

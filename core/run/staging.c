@@ -12,23 +12,6 @@
 #include "base/path.h"
 #include "pipeline/file_type.h"
 
-bool staging_is_folder(const char *suffix)
-{
-    return text_ends_with(suffix, "/");
-}
-
-void staging_file_name(struct text *name, const char *tag, const char *suffix)
-{
-    size_t length = strlen(suffix);
-    if (staging_is_folder(suffix))
-        length--;
-    text_append(name, tag);
-    if (length == 0)
-        return;
-    text_append_character(name, '.');
-    text_append_bytes(name, suffix, length);
-}
-
 /* What stands in errno after a failed file operation tells a full disk from the rest. */
 static enum verdict verdict_of_errno(enum verdict otherwise)
 {
@@ -40,7 +23,7 @@ static bool make_anew(const char *folder, struct error *error)
     return folder_remove(folder, error) && folder_make(folder, 0777, error);
 }
 
-static bool check_type(const struct pipeline *pipeline, const struct staging_file *file, const char *path,
+static bool check_type(const struct pipeline *pipeline, const struct task_file *file, const char *path,
                        struct error *error)
 {
     if (file->suffix == NULL)
@@ -49,23 +32,23 @@ static bool check_type(const struct pipeline *pipeline, const struct staging_fil
     return file_type_check(pipeline, file->suffix, (struct file_named){.path = path, .shown = shown}, error);
 }
 
-static bool bring_files(const struct pipeline *pipeline, const char *folder, const struct staging_file *files,
-                        size_t count, bool may_link, struct error *error)
+static bool bring_files(const struct pipeline *pipeline, const char *folder, struct task_file_list files,
+                        bool may_link, struct error *error)
 {
     if (!make_anew(folder, error))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        cleanup(memory_free) char *to = path_join(folder, files[i].name);
-        if (files[i].from == NULL) {
+    for (size_t i = 0; i < files.count; i++) {
+        cleanup(memory_free) char *to = path_join(folder, files.items[i].name);
+        if (files.items[i].from == NULL) {
             if (!folder_make(to, 0777, error))
                 return false;
             continue;
         }
         /* Data that a person names may be a link into a store; only what a stage writes may not be one. */
-        cleanup(memory_free) char *real = path_real(files[i].from, error);
-        if (real == NULL || !check_type(pipeline, &files[i], real, error))
+        cleanup(memory_free) char *real = path_real(files.items[i].from, error);
+        if (real == NULL || !check_type(pipeline, &files.items[i], real, error))
             return false;
-        bool placed = files[i].is_folder ? folder_place(real, to, may_link, FOLDER_LINKS_KEPT, error)
+        bool placed = files.items[i].is_folder ? folder_place(real, to, may_link, FOLDER_LINKS_KEPT, error)
                                          : file_place(real, to, may_link, NULL, error);
         if (!placed)
             return false;
@@ -78,8 +61,8 @@ bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct
     cleanup(memory_free) char *input = path_join(in->folder, "input");
     cleanup(memory_free) char *config = path_join(in->folder, "config");
     errno = 0;
-    bool done = bring_files(in->pipeline, input, in->inputs, in->inputs_count, in->may_link, error) &&
-                bring_files(in->pipeline, config, in->configs, in->configs_count, false, error);
+    bool done = bring_files(in->pipeline, input, in->inputs, in->may_link, error) &&
+                bring_files(in->pipeline, config, in->configs, false, error);
     if (done && in->script != NULL) {
         cleanup(memory_free) char *script = path_join(config, in->script_name);
         done = file_write(script, in->script, strlen(in->script), 0777, error);
@@ -103,7 +86,7 @@ static bool look_at(const struct staging_out *out, struct staging_output *output
 {
     cleanup(memory_free) char *path = path_join(out->attempt, output->name);
     struct stat status;
-    bool wants_folder = staging_is_folder(output->suffix);
+    bool wants_folder = task_file_is_folder(output->suffix);
     if (lstat(path, &status) != 0) {
         if (errno == ENOENT)
             text_format(reason, "did not write its output '%s'", output->name);
@@ -169,7 +152,7 @@ bool staging_publish(const struct staging_out *out, enum verdict *verdict, struc
         cleanup(memory_free) char *folder = path_folder(output->published);
         done =
             folder_make(folder, 0777, error) &&
-            (staging_is_folder(output->suffix) ? folder_place(from, output->published, true, FOLDER_LINKS_INSIDE, error)
+            (task_file_is_folder(output->suffix) ? folder_place(from, output->published, true, FOLDER_LINKS_INSIDE, error)
                                                : file_place(from, output->published, true, NULL, error));
     }
     if (done && out->link != NULL)

@@ -18,24 +18,14 @@
 
 #include "base/error.h"
 #include "base/list.h"
-#include "pipeline/pipeline.h"
+#include "plan/task_files.h"
 #include "run/outcome.h"
-
-struct staging_file {
-    const char *from; /* absolute; NULL: a new folder, for the files after it */
-    const char *name; /* inside the folder; of a file in such a folder: with it */
-    bool is_folder;
-    const char *suffix; /* its type; NULL: any */
-};
 
 struct staging_in {
     const struct pipeline *pipeline; /* its types; may be NULL */
     const char *folder;              /* WORKING/STAGE or WORKING/STAGE/MEMBER: input and config are made anew in it */
     bool may_link;                   /* the runtime mounts inputs read-only */
-    const struct staging_file *inputs;
-    size_t inputs_count;
-    const struct staging_file *configs;
-    size_t configs_count;
+    struct task_file_list inputs, configs;
     const char *script_name; /* with `script`: a file of the config folder */
     const char *script;      /* or NULL */
 };
@@ -62,9 +52,5 @@ struct staging_out {
 /* Is every declared output there, of the right kind and type? Else OUTPUT_MISSING and a reason that names it. */
 bool staging_look(const struct staging_out *out, enum verdict *verdict, struct text *reason);
 bool staging_publish(const struct staging_out *out, enum verdict *verdict, struct error *error);
-
-/* "TAG.SUFFIX", "TAG" for the suffix "/", "TAG.zarr" for "zarr/"; appended. */
-void staging_file_name(struct text *name, const char *tag, const char *suffix);
-bool staging_is_folder(const char *suffix);
 
 #endif

@@ -240,7 +240,6 @@ struct engine {
     bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
-    uint32_t *configs_order; /* pipeline->configs by stage and tag */
     LIST(uint32_t) stack;    /* of tasks, for walking without recursion */
     uint32_t left;           /* tasks without a final state */
     uint32_t running;        /* attempts in progress */
@@ -371,7 +370,6 @@ void secret_command_fetch_wanted(struct engine *engine); /* runs the loop */
 void secret_commands_stop(struct engine *engine);
 
 /* files.c */
-void files_begin(struct engine *engine);
 /* Which files, and the attempt's output folder. False: attempt->files_error and files_verdict say why. */
 bool files_prepare(struct attempt *attempt);
 void files_bring_in(struct attempt *attempt); /* → attempt_run or attempt_not_started */
@@ -381,9 +379,7 @@ void attempt_published(struct attempt *attempt);
 void files_leave(struct attempt *attempt);
 /* What selected stages take from stages that are not selected must lie in WORKING/data. */
 bool files_check_selection(struct engine *engine, struct error *error);
-/* WORKING/data/TAG.SUFFIX, or WORKING/data/TAG/MEMBER.SUFFIX; in the arena. */
-const char *files_data_path(const struct engine *engine, struct arena *arena, const struct stage *producer,
-                            uint32_t member, const char *tag, const char *suffix);
+struct task_files files_of(const struct engine *engine, struct arena *arena); /* to ask for a task's files with */
 
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */

@@ -17,7 +17,7 @@ find core plugins registry plugin-api/include -name '*.[ch]' | sort | while read
 done | awk '
 function fail(why) { printf "%s:%s: includes %s: %s\n", $1, $2, $4, why }
 BEGIN {
-    count = split("base io config pipeline plugin plan run report export command", folders, " ")
+    count = split("base io config pipeline plugin plan cache run report export command", folders, " ")
     for (i = 1; i <= count; i++) rank[folders[i]] = i
     only["yaml.h"] = "core/config/document"
     only["ltdl.h"] = "core/plugin/module"

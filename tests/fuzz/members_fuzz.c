@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* links: core-report */
+/* links: core-base */
 /* The finder of a JSON object's members on any bytes; where jansson takes the object, both say the same of it. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/members.h"
+#include "base/members.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -59,7 +59,7 @@ static const struct {
 START_TEST(names_files_by_tag_and_suffix)
 {
     cleanup(text_clear) struct text name = TEXT_INIT;
-    staging_file_name(&name, names[_i].tag, names[_i].suffix);
+    task_file_append_name(&name, names[_i].tag, names[_i].suffix);
     ck_assert_str_eq(name.bytes, names[_i].name);
 }
 END_TEST
@@ -68,14 +68,12 @@ START_TEST(links_only_when_the_stage_cannot_write_through_it)
 {
     make_file("data.txt", "one");
     make_file("settings.yaml", "a: 1");
-    const struct staging_file input = {.from = "data.txt", .name = "x.txt"};
-    const struct staging_file config = {.from = "settings.yaml", .name = "config.yaml"};
+    const struct task_file input = {.from = "data.txt", .name = "x.txt"};
+    const struct task_file config = {.from = "settings.yaml", .name = "config.yaml"};
     const struct staging_in in = {.folder = "stage",
                                   .may_link = _i == 1,
-                                  .inputs = &input,
-                                  .inputs_count = 1,
-                                  .configs = &config,
-                                  .configs_count = 1,
+                                  .inputs = {&input, 1},
+                                  .configs = {&config, 1},
                                   .script_name = "script",
                                   .script = "echo"};
     enum verdict verdict = VERDICT_OK;
@@ -94,10 +92,10 @@ START_TEST(what_an_earlier_attempt_had_is_gone)
     ck_assert(folder_make("stage/input/old", 0755, NULL));
     make_file("stage/input/old/x", "");
     make_file("data.txt", "one");
-    const struct staging_file input = {.from = "data.txt", .name = "x.txt"};
+    const struct task_file input = {.from = "data.txt", .name = "x.txt"};
     enum verdict verdict = VERDICT_OK;
     ck_assert(
-        staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = &input, .inputs_count = 1}, &verdict, NULL));
+        staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict, NULL));
     ck_assert(!file_exists("stage/input/old"));
     expect_file("stage/input/x.txt", "one");
 }
@@ -109,11 +107,11 @@ START_TEST(folders_and_links_to_data_are_brought_in)
     make_file("store/sub/x", "deep");
     make_file("real.txt", "one");
     ck_assert_int_eq(symlink("real.txt", "link.txt"), 0);
-    const struct staging_file inputs[] = {{.from = "store", .name = "tree", .is_folder = true},
+    const struct task_file inputs[] = {{.from = "store", .name = "tree", .is_folder = true},
                                           {.from = "link.txt", .name = "x.txt"}};
     enum verdict verdict = VERDICT_OK;
     struct error error = ERROR_INIT;
-    ck_assert_msg(staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = inputs, .inputs_count = 2},
+    ck_assert_msg(staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {inputs, 2}},
                                    &verdict, &error),
                   "%s", error.message);
     expect_file("stage/input/tree/sub/x", "deep");
@@ -123,10 +121,10 @@ END_TEST
 
 START_TEST(names_the_input_that_is_gone)
 {
-    const struct staging_file input = {.from = "nowhere.txt", .name = "x.txt"};
+    const struct task_file input = {.from = "nowhere.txt", .name = "x.txt"};
     enum verdict verdict = VERDICT_OK;
     struct error error = ERROR_INIT;
-    ck_assert(!staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = &input, .inputs_count = 1}, &verdict,
+    ck_assert(!staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict,
                                 &error));
     ck_assert_int_eq(verdict, VERDICT_STAGE_IN);
     ck_assert_ptr_nonnull(strstr(error.message, "nowhere.txt"));
@@ -211,8 +209,8 @@ START_TEST(looks_at_the_type_of_every_input)
 {
     make_file(typed[_i].name, "?? no file of any type");
     cleanup(memory_free) char *here = path_real(".", NULL), *from = path_join(here, typed[_i].name);
-    const struct staging_file input = {.from = from, .name = typed[_i].name, .suffix = typed[_i].suffix};
-    const struct staging_in in = {.folder = "stage", .inputs = &input, .inputs_count = 1};
+    const struct task_file input = {.from = from, .name = typed[_i].name, .suffix = typed[_i].suffix};
+    const struct staging_in in = {.folder = "stage", .inputs = {&input, 1}};
     enum verdict verdict = VERDICT_OK;
     cleanup(error_clear) struct error error = ERROR_INIT;
     ck_assert_int_eq(staging_bring_in(&in, &verdict, &error), typed[_i].reason == NULL);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The members of a journal's line, found without a JSON parser. */
-#include "report/members.h"
+#include "base/members.h"
 
 #include <string.h>
+
+#include <check.h>
 
 #include "suite.h"
 
@@ -142,15 +144,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {takes_values_by_name_and_type,
-                                  decodes_what_is_not_plain,
-                                  gives_no_text_that_json_forbids,
-                                  the_last_of_equal_names_counts,
-                                  goes_into_objects_and_lists_of_objects,
-                                  a_list_ends_at_what_is_no_object,
-                                  refuses_what_is_no_object,
-                                  refuses_more_members_than_it_has_room_for,
-                                  numbers_do_not_wrap,
-                                  NULL};
-    return suite_run("members", tests, set_up, tear_down);
+    TCase *tests = tcase_create("members");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, takes_values_by_name_and_type);
+    tcase_add_test(tests, decodes_what_is_not_plain);
+    tcase_add_test(tests, gives_no_text_that_json_forbids);
+    tcase_add_test(tests, the_last_of_equal_names_counts);
+    tcase_add_test(tests, goes_into_objects_and_lists_of_objects);
+    tcase_add_test(tests, a_list_ends_at_what_is_no_object);
+    tcase_add_test(tests, refuses_what_is_no_object);
+    tcase_add_test(tests, refuses_more_members_than_it_has_room_for);
+    tcase_add_test(tests, numbers_do_not_wrap);
+    return run_case("members", tests);
 }

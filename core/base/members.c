@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Finding the members of a JSON object, and taking their values out. */
-#include "report/members.h"
+#include "base/members.h"
 
 #include <string.h>
 

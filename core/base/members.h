@@ -6,8 +6,8 @@
  * value is asked for. Texts of plain ASCII are taken as they stand, all others are jansson's to decode. So a line that
  * is not JSON may have members here, but no text of it holds what JSON forbids there.
  */
-#ifndef DESCPIPE_REPORT_MEMBERS_H
-#define DESCPIPE_REPORT_MEMBERS_H
+#ifndef DESCPIPE_BASE_MEMBERS_H
+#define DESCPIPE_BASE_MEMBERS_H
 
 #include <jansson.h>
 #include <stdbool.h>
