@@ -157,10 +157,11 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
         return false;
     if (script->ranks_outside)
         text_append(text, "if [ \"${1-}\" = rank ]; then\n    stage\nfi\n");
-    text_append(text,
-                "started=$(now)\nstatus=1\nstopped=\nchild=\n"
-                "hear() {\n    stopped=$1\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null || :\n}\n"
-                "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
+    text_append(
+        text, "started=$(now)\nstatus=1\nstopped=\nheard=\nchild=\n"
+              "hear() {\n    stopped=$1\n    heard=yes\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null "
+              "|| :\n}\n"
+              "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
     print_setup(script, text);
     print_scratch(script, text);
     text_append(text, "say run\n");
@@ -170,8 +171,11 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
                           : "(trap - TERM INT HUP; stage) &\n");
     text_append(text, "child=$!\n"
                       "[ -z \"$stopped\" ] || kill -s \"$stopped\" \"$child\" 2>/dev/null || :\n"
-                      "while :; do\n    status=0\n    wait \"$child\" || status=$?\n"
-                      "    kill -0 \"$child\" 2>/dev/null || break\ndone\n");
+                      "status=0\nwait \"$child\" || status=$?\n"
+                      /* A signal cuts `wait` short, and its status is then no status of the child, which may have
+                       * ended meanwhile; so it is asked again. A shell that has told it once may say 127. */
+                      "while [ -n \"$heard\" ]; do\n    heard=\n    again=0\n    wait \"$child\" || again=$?\n"
+                      "    [ \"$again\" -eq 127 ] || status=$again\ndone\n");
     print_end(script, text);
     return true;
 }
