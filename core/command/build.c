@@ -3,8 +3,9 @@
  * `descpipe build`: the images of a pipeline, made from its stage folders.
  *
  * How it works: stages in repositories are fetched first, then the list is made (build_list.h) and worked off in its
- * order, one after the other. What a build says goes into a log of its own, from where it is shown line by line. When
- * one fails those that are made from it are left out; the others are still built.
+ * order, some side by side, each when those that it is made from are there. What a build says goes into a log of its
+ * own, from where it is shown line by line. When one fails those that are made from it are left out; the others are
+ * still built.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +16,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "command/build_sources.h"
 #include "command/build_tool.h"
-#include "command/github_fetch.h"
 #include "command/image_work.h"
 #include "io/process.h"
-#include "pipeline/github.h"
 
-enum { LAST_LINES = 15, LINE_LIMIT = 64 * 1024 };
+enum { LAST_LINES = 15, LINE_LIMIT = 64 * 1024, IMAGE_ID_DIGITS = 64 };
 #define TOOL_TIMEOUT_MS INT64_C(86400000)
 #define TOOL_OUTPUT_LIMIT (UINT64_C(1) << 32)
 
@@ -73,6 +73,7 @@ struct building {
     struct text last; /* the last lines, for a failure that nobody saw coming */
     size_t last_lines;
     struct tool *tool;
+    char *digest; /* as the tool said it, or NULL */
     struct words labels, argv;
     struct descpipe_build build;
 };
@@ -134,7 +135,8 @@ static void show_log(struct building *building, bool over)
 static bool open_log(struct building *building, struct error *error)
 {
     struct builder *builder = building->builder;
-    cleanup(memory_free) char *name = memory_format("%s.log", building->item->name);
+    const struct build_item *item = building->item; /* a base image may be called as a stage is */
+    cleanup(memory_free) char *name = memory_format("%s%s.log", item->name, item->stage == UINT32_MAX ? ".base" : "");
     building->log_path = path_join(builder->logs, name);
     building->log = open(building->log_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
     return building->log >= 0 || error_system(error, "cannot make '%s'", building->log_path);
@@ -210,31 +212,62 @@ static void built(void *context, const struct call_result *result)
     failed(building, &shown);
 }
 
+/* Both say the image's id on a line of standard output, the last one. */
+static void take_id(struct building *building, const char *line, size_t length)
+{
+    if (length != IMAGE_ID_DIGITS || strspn(line, "0123456789abcdef") != length)
+        return;
+    memory_free(building->digest);
+    building->digest = memory_format("sha256:%s", line);
+}
+
 static void tool_line(void *context, int stream, const char *line, size_t length)
 {
     struct building *building = context;
-    (void)stream;
+    if (stream == 1 && !text_equal(building->argv.items[0], "make"))
+        take_id(building, line, length);
     descriptor_write(building->log, line, length, NULL);
     descriptor_write(building->log, "\n", 1, NULL);
     show_line(building, line);
 }
 
+/* "": it said nothing. */
+static const char *last_line(const struct building *building)
+{
+    const char *bytes = text_bytes(&building->last);
+    size_t at = building->last.length > 0 ? building->last.length - 1 : 0; /* its newline */
+    while (at > 0 && bytes[at - 1] != '\n')
+        at--;
+    return bytes + at;
+}
+
+static void tool_error(const struct building *building, const struct tool_end *end, struct error *error)
+{
+    const char *tool = building->argv.items[0], *said = last_line(building);
+    int length = (int)strcspn(said, "\n");
+    if (building->job->work->interrupts > 0) {
+        error_set(error, ERROR_INTERRUPTED, "stopped");
+    } else if (!end->started) {
+        error_set(error, ERROR_PLUGIN, "%s", end->message != NULL ? end->message : "its tool cannot be started");
+        error_hint(error, "install %s, or choose another --tool", tool);
+    } else if (end->timed_out) {
+        error_set(error, ERROR_STAGE, "%s was stopped after %d hours", tool, (int)(TOOL_TIMEOUT_MS / 3600000));
+    } else if (end->signal != 0) {
+        error_set(error, ERROR_STAGE, "%s was ended by signal %d", tool, end->signal);
+    } else if (end->exit_code != 0) {
+        error_set(error, ERROR_STAGE, "%s ended with exit status %d%s%.*s", tool, end->exit_code,
+                  length > 0 ? ": " : "", length, said);
+    }
+}
+
 static void tool_ended(void *context, const struct tool_end *end)
 {
     struct building *building = context;
-    const char *tool = building->argv.items[0];
     cleanup(error_clear) struct error error = ERROR_INIT;
     building->tool = NULL;
-    if (building->job->work->interrupts > 0)
-        error_set(&error, ERROR_INTERRUPTED, "stopped");
-    else if (!end->started)
-        error_set(&error, ERROR_PLUGIN, "cannot start '%s': %s", tool, end->message != NULL ? end->message : "");
-    else if (end->signal != 0)
-        error_set(&error, ERROR_STAGE, "%s was ended by signal %d", tool, end->signal);
-    else if (end->exit_code != 0)
-        error_set(&error, ERROR_STAGE, "%s ended with exit status %d", tool, end->exit_code);
+    tool_error(building, end, &error);
     if (error.kind == ERROR_NONE)
-        succeeded(building, NULL);
+        succeeded(building, building->digest);
     else
         failed(building, &error);
 }
@@ -262,7 +295,9 @@ static bool start_tool(struct building *building, struct error *error)
     } else {
         build_tool_arguments(given->tool, building->item, &building->labels, given, &building->argv);
     }
+    /* The user's own tool, as if typed: it finds its storage, its proxies and its logins by the whole environment. */
     const struct tool_request request = {.argv = words_list(&building->argv),
+                                         .environment = (const char *const *)environ,
                                          .directory = building->item->folder,
                                          .timeout_ms = TOOL_TIMEOUT_MS,
                                          .output_limit = TOOL_OUTPUT_LIMIT,
@@ -279,7 +314,7 @@ static void start_runtime(struct building *building)
     const struct build_item *item = building->item;
     building->build = (struct descpipe_build){.size = sizeof building->build,
                                               .flags = (given->no_cache ? DESCPIPE_BUILD_NO_CACHE : 0u) |
-                                                       (given->pull ? DESCPIPE_BUILD_PULL : 0u),
+                                                       (build_asks_for_newer(item, given) ? DESCPIPE_BUILD_PULL : 0u),
                                               .folder = item->folder,
                                               .file = item->file,
                                               .references = words_list(&item->references),
@@ -331,11 +366,20 @@ static void stop(struct image_job *job)
         call_cancel(job->call);
 }
 
+static bool bases_are_over(const struct image_job *job)
+{
+    const struct building *building = job->own;
+    for (size_t i = 0; i < building->item->after.count; i++)
+        if (!building->builder->buildings[building->item->after.items[i]].job->ended)
+            return false;
+    return true;
+}
+
 static void show_logs(struct image_work *work)
 {
-    for (size_t i = 0; i < work->next; i++) {
+    for (size_t i = 0; i < work->jobs.count; i++) {
         struct building *building = work->jobs.items[i].own;
-        if (building->tool == NULL)
+        if (work->jobs.items[i].begun && building->tool == NULL)
             show_log(building, false);
     }
 }
@@ -345,9 +389,11 @@ static int build_all(struct builder *builder, bool json)
     size_t count = builder->list.items.count;
     cleanup(image_work_clear) struct image_work work;
     image_work_open(&work, builder->invocation, builder->planning, json);
-    work.limit = 1;
+    if (text_equal(builder->options.tool, "make"))
+        work.limit = 1; /* two of one folder would make what both need at the same time */
     work.start = start;
     work.stop = stop;
+    work.ready = bases_are_over;
     work.on_tick = show_logs;
     builder->buildings = memory_allocate((count + 1) * sizeof *builder->buildings);
     for (size_t i = 0; i < count; i++)
@@ -362,6 +408,7 @@ static int build_all(struct builder *builder, bool json)
         struct building *building = &builder->buildings[i];
         close_building(building);
         memory_free(building->log_path);
+        memory_free(building->digest);
         text_clear(&building->line);
         text_clear(&building->last);
         words_clear(&building->labels);
@@ -370,88 +417,6 @@ static int build_all(struct builder *builder, bool json)
     memory_free(builder->buildings);
     if (work.next > 0)
         log_notice("the logs are in '%s'", builder->logs);
-    return status;
-}
-
-/* Stages in repositories. */
-
-struct fetching {
-    struct github_fetch *fetch;
-    struct image_job *job;
-    const char *repository, *checkout, *locked;
-};
-
-static void fetch_line(void *context, const char *line)
-{
-    const struct fetching *fetching = context;
-    progress_output(fetching->job->work->progress, fetching->job->number, line);
-}
-
-static void fetched(void *context, const char *commit, bool fresh, const struct error *error)
-{
-    struct fetching *fetching = context;
-    fetching->fetch = NULL;
-    if (error != NULL) {
-        image_job_fail(fetching->job, error);
-        return;
-    }
-    cleanup(memory_free) char *message =
-        memory_format("%s %s of %s is commit %s", fresh ? "fetched:" : "fetched before:", fetching->checkout,
-                      fetching->repository, commit);
-    image_job_end(fetching->job, message);
-}
-
-static void fetch_start(struct image_job *job)
-{
-    struct fetching *fetching = job->own;
-    fetching->job = job;
-    progress_start(job->work->progress, job->number, "fetching", clock_monotonic_ms());
-    const struct github_fetch_request request = {.loop = job->work->planning->installation.loop,
-                                                 .repository = fetching->repository,
-                                                 .checkout = fetching->checkout,
-                                                 .commit = fetching->locked,
-                                                 .line = fetch_line,
-                                                 .done = fetched,
-                                                 .context = fetching};
-    fetching->fetch = github_fetch_start(&request);
-}
-
-static void fetch_stop(struct image_job *job)
-{
-    struct fetching *fetching = job->own;
-    if (fetching->fetch != NULL)
-        github_fetch_stop(fetching->fetch);
-}
-
-static void add_fetching(struct image_work *work, const struct plan *plan, const struct stage *stage)
-{
-    struct fetching *fetching = memory_allocate(sizeof *fetching);
-    const struct pipeline *pipeline = plan->pipeline;
-    fetching->repository = pipeline_text(pipeline, stage->extras->github);
-    fetching->checkout =
-        stage->extras->checkout != 0 ? pipeline_text(pipeline, stage->extras->checkout) : GITHUB_DEFAULT_CHECKOUT;
-    cleanup(memory_free) char *name = memory_format(GITHUB_HOST "/%s@%s", fetching->repository, fetching->checkout);
-    fetching->locked = image_lock_source(plan->lock, name);
-    image_work_add(work, pipeline_text(pipeline, stage->name), NULL)->own = fetching;
-}
-
-/* Sets *any when there was one to fetch. */
-static int fetch_sources(struct invocation *invocation, struct planning *planning, bool json, bool *any)
-{
-    const struct plan *plan = planning->plan;
-    cleanup(image_work_clear) struct image_work work;
-    image_work_open(&work, invocation, planning, json);
-    work.start = fetch_start;
-    work.stop = fetch_stop;
-    for (size_t i = 0; i < plan->pipeline->stages.count; i++) {
-        const struct stage *stage = &plan->pipeline->stages.items[i];
-        if (plan->stages[i].selected && stage->extras != NULL && stage->extras->github != 0)
-            add_fetching(&work, plan, stage);
-    }
-    *any = work.jobs.count > 0;
-    int status = *any ? image_work_run(&work) : 0;
-    for (size_t i = 0; i < work.jobs.count; i++)
-        memory_free(work.jobs.items[i].own);
     return status;
 }
 
@@ -527,7 +492,7 @@ static int run_build(struct invocation *invocation)
     if (planning.plan == NULL)
         return status;
     bool fetched_any = false;
-    status = fetch_sources(invocation, &planning, values->json, &fetched_any);
+    status = build_sources_fetch(invocation, &planning, values->json, &fetched_any);
     if (status != 0)
         return status;
     if (fetched_any) { /* their folders are known now */

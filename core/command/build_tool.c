@@ -13,6 +13,11 @@ static void add_each(struct words *argv, const char *option, const struct words 
     }
 }
 
+bool build_asks_for_newer(const struct build_item *item, const struct build_options *options)
+{
+    return options->pull && item->after.count == 0;
+}
+
 void build_tool_arguments(const char *tool, const struct build_item *item, const struct words *labels,
                           const struct build_options *options, struct words *argv)
 {
@@ -25,7 +30,7 @@ void build_tool_arguments(const char *tool, const struct build_item *item, const
     add_each(argv, "--label", labels);
     if (options->no_cache)
         words_add(argv, "--no-cache");
-    if (options->pull)
+    if (build_asks_for_newer(item, options))
         words_add(argv, "--pull");
     words_add(argv, item->folder);
 }

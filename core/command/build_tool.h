@@ -11,6 +11,8 @@ struct build_options {
     const struct pipeline *pipeline;
 };
 
+/* --pull, but not for what is made from images of this very build: no registry has these yet. */
+bool build_asks_for_newer(const struct build_item *item, const struct build_options *options);
 /* The argv of podman or buildah for one image; appended. */
 void build_tool_arguments(const char *tool, const struct build_item *item, const struct words *labels,
                           const struct build_options *options, struct words *argv);

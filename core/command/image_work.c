@@ -132,9 +132,9 @@ static void interrupted(void *context, int signal, int sender_pid)
     }
     if (!work->json && !work->silent)
         progress_say(work->progress, "stopping; Ctrl-C again stops at once");
-    for (size_t i = 0; i < work->next; i++) {
+    for (size_t i = 0; i < work->jobs.count; i++) {
         struct image_job *job = &work->jobs.items[i];
-        if (job->ended)
+        if (!job->begun || job->ended)
             continue;
         if (work->stop != NULL)
             work->stop(job);
@@ -147,9 +147,14 @@ static void interrupted(void *context, int signal, int sender_pid)
 static bool goes_on(void *context)
 {
     struct image_work *work = context;
-    while (work->interrupts == 0 && work->next < work->jobs.count && work->open < work->limit) {
-        work->open++;
-        work->start(&work->jobs.items[work->next++]);
+    for (size_t i = work->next; i < work->jobs.count && work->open < work->limit && work->interrupts == 0; i++) {
+        struct image_job *job = &work->jobs.items[i];
+        if (!job->begun && (work->ready == NULL || work->ready(job))) {
+            job->begun = true;
+            work->open++;
+            work->start(job);
+        }
+        work->next += i == work->next && job->begun;
     }
     return work->open > 0;
 }

@@ -21,7 +21,7 @@ struct image_job {
     struct plan_image *image; /* or NULL */
     char *name;               /* the stages that use it */
     struct plugin_call *call; /* open; asked to stop by Ctrl-C */
-    bool ended;
+    bool begun, ended;
     union { /* what a command keeps while its calls are open */
         struct descpipe_prepare prepare;
         struct {
@@ -42,7 +42,10 @@ struct image_work {
     size_t limit;                         /* at a time */
     void (*start)(struct image_job *job); /* it ends with image_job_end, perhaps before this returns */
     void (*stop)(struct image_job *job);  /* asks it to; NULL: call_cancel */
-    size_t next, open, failed;
+    /* NULL: every job may begin at any time. Else jobs wait for others, which all stand before them. */
+    bool (*ready)(const struct image_job *job);
+    size_t next; /* all before it have begun */
+    size_t open, failed;
     unsigned interrupts;
     bool json, silent;
     int status; /* of the first failure */

@@ -59,7 +59,14 @@ static void pruned(void *context, const struct call_result *result)
         return;
     }
     cleanup(error_clear) struct error error = ERROR_INIT;
-    call_error(pruning->runtime, "prune", result, &error);
+    if (result->failure == DESCPIPE_FAILED_UNSUPPORTED) {
+        error_set(&error, ERROR_PLUGIN, "runtime '%s' does not know when its images were used: none was removed",
+                  plugin_instance_descriptor(pruning->runtime)->name);
+        error_hint(&error, "its own tool clears them up (docker image prune, podman image prune); descpipe's own store "
+                           "is cleared up with --runtime native");
+    } else {
+        call_error(pruning->runtime, "prune", result, &error);
+    }
     pruning->status = command_refuse(pruning->invocation, NULL, &error);
 }
 

@@ -407,7 +407,7 @@ START_TEST(build_follows_the_from_lines)
     /* With another user the folders beside the stages are somebody else's images: the tool gets them. */
     ck_assert_ptr_nonnull(strstr(lines, "build z Dockerfile flags 3\n  called joezuntz/desc-pipe-z:1.0\n"
                                         "  called harbour.test/joezuntz/desc-pipe-z:1.0\n"));
-    ck_assert_ptr_nonnull(strstr(lines, "build y dockerfile flags 3\n"));
+    ck_assert_ptr_nonnull(strstr(lines, "build y dockerfile flags 1\n")); /* no registry has x yet */
     ck_assert_ptr_nonnull(strstr(lines, "  argument speed=9\n"));
     ck_assert_ptr_null(strstr(lines, "build base"));
     cleanup(result_clear) struct result one = program_run(PLUGINS "build p.yaml y");
@@ -425,6 +425,24 @@ START_TEST(build_follows_the_from_lines)
     ck_assert(base < mpi && mpi < x && x < y);
     ck_assert_ptr_nonnull(strstr(built, "  called joezuntz/desc-pipe-base-mpi:1.0\n  argument user=joezuntz\n"));
     expect(PLUGINS "plan p.yaml", 0, "");
+}
+END_TEST
+
+START_TEST(images_that_do_not_need_each_other_are_built_side_by_side)
+{
+    program_file("p.yaml", FOLDERS);
+    program_file("images/base/Dockerfile", "FROM scratch\n# with 2\n");
+    program_file("images/z/Dockerfile", "FROM scratch\n# with 2\n");
+    program_file("images/x/Dockerfile", "FROM joezuntz/desc-pipe-base:1.0\n# with 2\n");
+    program_file("images/y/Dockerfile", "FROM joezuntz/desc-pipe-base:1.0\n# with 2\n");
+    program_file("images/x/run.py", RUN_PY);
+    program_file("images/y/run.py", RUN_PY);
+    program_file("images/z/run.py", RUN_PY);
+    cleanup(result_clear) struct result result = program_run(PLUGINS "build p.yaml");
+    ck_assert_int_eq(result.status, 0);
+    cleanup(memory_free) char *lines = asked();
+    const char *base = strstr(lines, "built base\n"), *x = strstr(lines, "build x D"), *y = strstr(lines, "build y D");
+    ck_assert_msg(base != NULL && x != NULL && y != NULL && base < x && base < y, "%s", lines);
 }
 END_TEST
 
@@ -473,7 +491,7 @@ START_TEST(make_builds_when_asked)
     ck_assert_int_eq(result.status, 5);
     ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "x | making x for joezuntz\n"));
     ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "z | trouble\n"));
-    ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "z: make ended with exit status 2\n"));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.out), "z: make ended with exit status 2: make"));
     forget("images/Makefile");
     expect(PLUGINS "build p.yaml z --tool make", 2, "");
 }
@@ -537,7 +555,8 @@ START_TEST(a_run_tells_that_logins_end_where_nobody_renews_them)
 {
     image("harbour", "joezuntz_stars_1.0", ONE, MANIFEST_ONE);
     static const char told[] =
-        "image 'joezuntz/stars:1.0' is pulled where its stages run; logins of registry 'harbour' end";
+        "image 'joezuntz/stars:1.0' is pulled where its stages run; the login of registry 'harbour' ends at "
+        "2099-01-01T00:00:00.000Z, and nobody renews it there";
     program_file(
         "p.yaml",
         "pipeline: {name: p, stages: [a]}\nruntime: {backend: away, working: ./work, output: ./out}\nbackends:\n"
@@ -548,7 +567,7 @@ START_TEST(a_run_tells_that_logins_end_where_nobody_renews_them)
     forget("board/nodes"); /* pulled before it submits, as is the rule */
     cleanup(result_clear) struct result result = program_run(PLUGINS "run p.yaml");
     ck_assert_int_eq(result.status, 5);
-    ck_assert_ptr_null(strstr(text_bytes(&result.err), "logins of registry"));
+    ck_assert_ptr_null(strstr(text_bytes(&result.err), "login of registry"));
     cleanup(memory_free) char *lines = asked();
     ck_assert_ptr_nonnull(strstr(lines, "login of harbour.test/joezuntz/stars:1.0: sailor\n"));
 }
@@ -678,6 +697,7 @@ int main(void)
     tcase_add_test(cases, push_makes_repositories_and_names_what_is_missing);
     tcase_add_test(cases, prune_says_what_goes);
     tcase_add_test(cases, build_follows_the_from_lines);
+    tcase_add_test(cases, images_that_do_not_need_each_other_are_built_side_by_side);
     tcase_add_test(cases, a_build_that_fails_is_told_with_its_log);
     tcase_add_test(cases, build_refuses_what_cannot_be_built);
     tcase_add_test(cases, make_builds_when_asked);

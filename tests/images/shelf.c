@@ -2,7 +2,8 @@
 /*
  * A runtime whose images are files: BOARD/shelf/NAME has `config`, `manifest` and `bytes`, or `fail KIND MESSAGE`. What
  * it prepares comes from BOARD/harbour, what it pushes goes there; stages run on the bare machine. While there is a
- * file BOARD/slow a prepare lasts until it is cancelled; with BOARD/nodes images are left to the nodes.
+ * file BOARD/slow a prepare lasts until it is cancelled; with BOARD/nodes images are left to the nodes. A build whose
+ * Dockerfile says "# with N" ends when N builds that say so have begun.
  */
 #include <descpipe/plugin.h>
 
@@ -11,9 +12,17 @@
 
 #include "board.h"
 
+enum { WAITING_LIMIT = 8 };
+
 struct shelf {
     const struct descpipe_host *host;
     const char *board;
+    struct waiting {
+        struct descpipe_call *call;
+        const struct descpipe_build *build;
+        struct board_image image;
+    } waiting[WAITING_LIMIT]; /* builds */
+    unsigned waiting_count;
 };
 
 static int32_t shelf_open(const struct descpipe_host *host, void **self, char *message, uint64_t message_size)
@@ -183,11 +192,22 @@ static void launch(void *self, struct descpipe_call *call, const struct descpipe
     shelf->host->call->succeed(call);
 }
 
+static void end_build(const struct shelf *shelf, const struct waiting *built)
+{
+    char path[BOARD_LINE * 2];
+    board_note(shelf->board, "built %s", strrchr(built->build->folder, '/') + 1);
+    for (unsigned i = 0; built->build->references[i] != NULL; i++) {
+        board_path(shelf->board, "shelf", built->build->references[i], path);
+        board_write(path, &built->image);
+    }
+    answer(shelf, built->call, &built->image);
+}
+
 static void build(void *self, struct descpipe_call *call, const struct descpipe_build *build)
 {
-    const struct shelf *shelf = self;
+    struct shelf *shelf = self;
     struct board_image image = {.bytes = 5};
-    char path[BOARD_LINE * 2], text[BOARD_LINE * 8] = "";
+    char text[BOARD_LINE * 8] = "";
     board_note(shelf->board, "build %s %s flags %u", strrchr(build->folder, '/') + 1, strrchr(build->file, '/') + 1,
                build->flags);
     for (unsigned i = 0; build->references != NULL && build->references[i] != NULL; i++)
@@ -207,11 +227,18 @@ static void build(void *self, struct descpipe_call *call, const struct descpipe_
         return;
     }
     snprintf(image.config, sizeof image.config, "sha256:%064zx", (size_t)length);
-    for (unsigned i = 0; build->references[i] != NULL; i++) {
-        board_path(shelf->board, "shelf", build->references[i], path);
-        board_write(path, &image);
+    const char *with = strstr(text, "# with ");
+    const struct waiting now = {.call = call, .build = build, .image = image};
+    if (with == NULL) {
+        end_build(shelf, &now);
+        return;
     }
-    answer(shelf, call, &image);
+    shelf->waiting[shelf->waiting_count++ % WAITING_LIMIT] = now;
+    if (shelf->waiting_count < strtoul(with + 7, NULL, 10))
+        return;
+    for (unsigned i = 0; i < shelf->waiting_count; i++)
+        end_build(shelf, &shelf->waiting[i]);
+    shelf->waiting_count = 0;
 }
 
 static void push(void *self, struct descpipe_call *call, const struct descpipe_push *push)
