@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "run/walk.h"
 
@@ -326,18 +327,43 @@ static bool take_image(struct walk_image *image, const struct descpipe_image_ide
     return true;
 }
 
-/* An image that is not here after it was prepared is pulled by the nodes that run its stages, whenever that is. */
-static void tell_login_ends(struct walk_image *image, const struct descpipe_image_identity *identity)
+struct ending_login {
+    char *reference, *registry;
+};
+
+static void tell_login_ends(void *context, const struct descpipe_credential *credential, const char *message)
 {
-    const struct plan_image *planned = &image->engine->plan->images[image->number];
+    struct ending_login *login = context;
+    cleanup(text_clear) struct text when = TEXT_INIT;
+    (void)message; /* without a login now: that is for those who pull to tell */
+    if (credential != NULL && credential->expires_at_ms > 0)
+        clock_append_stamp(&when, credential->expires_at_ms);
+    bool anonymous = credential != NULL && credential->password == NULL;
+    if (!anonymous)
+        log_warning("image '%s' is pulled where its stages run; %s of registry '%s' %s%s, and nobody renews it there: "
+                    "a stage that waits longer may fail",
+                    login->reference, when.length > 0 ? "the login" : "a login", login->registry,
+                    when.length > 0 ? "ends at " : "ends after a while", text_bytes(&when));
+    if (!anonymous)
+        log_notice("hint: let the runtime pull before it submits, or pull it there first: descpipe pull");
+    memory_free(login->reference);
+    memory_free(login->registry);
+    memory_free(login);
+}
+
+/* An image that is not here after it was prepared is pulled by the nodes that run its stages, whenever that is. */
+static void ask_when_login_ends(const struct walk_image *image, const struct descpipe_image_identity *identity)
+{
+    const struct engine *engine = image->engine;
+    const struct plan_image *planned = &engine->plan->images[image->number];
     bool expires = planned->registry != NULL &&
                    (plugin_registry(planned->registry)->capabilities & DESCPIPE_REGISTRY_EXPIRES) != 0;
-    if (identity->present || !expires || !image->engine->backends[planned->backend].elsewhere)
+    if (identity->present || !expires || !engine->backends[planned->backend].elsewhere)
         return;
-    log_warning("image '%s' is pulled where its stages run; logins of registry '%s' end after a while, and nobody "
-                "renews them there: a stage that waits long may fail",
-                planned->reference, registry_name(planned->registry));
-    log_notice("hint: let the runtime pull before it submits, or pull it there first: descpipe pull");
+    struct ending_login *login = memory_allocate(sizeof *login);
+    *login = (struct ending_login){.reference = memory_copy_text(planned->reference),
+                                   .registry = memory_copy_text(registry_name(planned->registry))};
+    registries_credential(engine->registries, &planned->image, DESCPIPE_PURPOSE_PULL, tell_login_ends, login);
 }
 
 static void image_prepared(void *context, const struct call_result *result)
@@ -351,7 +377,7 @@ static void image_prepared(void *context, const struct call_result *result)
         image->failure = result->hint != NULL ? memory_format("%s (%s)", result->message, result->hint)
                                               : memory_copy_text(result->message);
     if (taken)
-        tell_login_ends(image, result->identity);
+        ask_when_login_ends(image, result->identity);
     record_image(engine, image->number);
     struct task_heap waiting = image->waiting;
     image->waiting = (struct task_heap){.items = NULL};

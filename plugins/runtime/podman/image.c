@@ -175,8 +175,7 @@ static void ask(struct fetch *fetch)
     run(fetch, 0, looked);
 }
 
-/* In the words of Podman and the library it pulls with. */
-static uint32_t judge(const char *errors, const char **hint)
+uint32_t podman_judge(const char *errors, const char **hint)
 {
     static const struct {
         const char *words, *hint;
@@ -213,11 +212,26 @@ static void fetch_ended(void *context, const struct tool_end *end)
     if (is_cancelled(fetch)) {
         finish_failed(fetch, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
     } else if (!end->good) {
-        uint32_t kind = judge(end->errors, &hint);
+        uint32_t kind = podman_judge(end->errors, &hint);
         finish_failed(fetch, kind, hint, end->words);
     } else {
         fetch->fetched = true;
         ask(fetch);
+    }
+}
+
+void podman_add_access(struct arguments *argv, const struct access_files *files,
+                       const struct descpipe_credential *credential)
+{
+    if (credential != NULL && (credential->access & (DESCPIPE_ACCESS_PLAIN_HTTP | DESCPIPE_ACCESS_UNVERIFIED_TLS)) != 0)
+        arguments_add(argv, "--tls-verify=false"); /* to Podman: no TLS is fine too */
+    if (files->login != NULL) {
+        arguments_add(argv, "--authfile");
+        arguments_add(argv, files->login);
+    }
+    if (files->certificates != NULL) {
+        arguments_add(argv, "--cert-dir");
+        arguments_add(argv, files->certificates);
     }
 }
 
@@ -235,16 +249,7 @@ static void pull(struct fetch *fetch, const struct descpipe_credential *credenti
     environment_add_proxy(&fetch->environment, credential != NULL ? credential->proxy : NULL);
     arguments_add(&fetch->argv, "pull");
     arguments_add(&fetch->argv, "--quiet");
-    if (credential != NULL && (credential->access & (DESCPIPE_ACCESS_PLAIN_HTTP | DESCPIPE_ACCESS_UNVERIFIED_TLS)) != 0)
-        arguments_add(&fetch->argv, "--tls-verify=false"); /* to Podman: no TLS is fine too */
-    if (fetch->files.login != NULL) {
-        arguments_add(&fetch->argv, "--authfile");
-        arguments_add(&fetch->argv, fetch->files.login);
-    }
-    if (fetch->files.certificates != NULL) {
-        arguments_add(&fetch->argv, "--cert-dir");
-        arguments_add(&fetch->argv, fetch->files.certificates);
-    }
+    podman_add_access(&fetch->argv, &fetch->files, credential);
     arguments_add(&fetch->argv, arguments_format(&fetch->argv, "docker://%s", reference));
     if (fetch->image->config_digest == NULL) { /* then it is known by the name that it was pulled by */
         free(fetch->target);

@@ -116,6 +116,7 @@ static const struct descpipe_runtime podman_operations = {
     .identify = podman_identify,
     .prepare = podman_prepare,
     .launch = podman_launch,
+    .push = podman_push,
 };
 
 static const char *const limits_choices[] = {"auto", "always", "never", NULL};

@@ -5,6 +5,8 @@
 
 #include <descpipe/plugin.h>
 
+#include "tool/access.h"
+
 #include "arguments.h"
 
 struct podman {
@@ -26,11 +28,17 @@ void podman_probe(void *self, struct descpipe_call *call);
 void podman_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
 void podman_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
 void podman_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+void podman_push(void *self, struct descpipe_call *call, const struct descpipe_push *push);
 
 /* The program and its global words. */
 void podman_begin(const struct podman *podman, struct arguments *argv);
 /* What the client needs of our environment. */
 void podman_environment(struct arguments *environment);
+/* How a registry is reached, in the client's options. `credential` may be NULL. */
+void podman_add_access(struct arguments *argv, const struct access_files *files,
+                       const struct descpipe_credential *credential);
+/* The kind of failure in the words of Podman and the library it moves images with; *hint stays when there is none. */
+uint32_t podman_judge(const char *errors, const char **hint);
 /* Is it a name that the client itself obeys? */
 bool podman_needs(const char *entry);
 
