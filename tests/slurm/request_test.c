@@ -27,6 +27,8 @@ static void take_wishes(void *context, const struct descpipe_job *job, struct wi
     }
 }
 
+static const struct request_source nothing_more = {.wishes = take_wishes};
+
 static char *join(const struct arguments *arguments)
 {
     struct buffer text = {0};
@@ -129,7 +131,7 @@ START_TEST(equal_needs_are_one_array_whatever_the_stage)
     large.cpus_per_rank = 8;
     shaped.jobs[2].resources = shaped.jobs[5].resources = &large;
     shaped.jobs[4].stage = shaped.jobs[4].group = "other";
-    ck_assert(request_group(&shaped.submission, 1000, take_wishes, NULL, &groups, message));
+    ck_assert(request_group(&shaped.submission, 1000, &nothing_more, &groups, message));
     ck_assert_uint_eq(groups.count, 2);
     struct buffer text = {0};
     request_add_indices(&text, &groups.items[0]);
@@ -151,7 +153,7 @@ START_TEST(a_concurrency_limit_is_of_one_stage)
         shaped.jobs[i].members_limit = 2;
         shaped.jobs[i].group = i < 2 ? "one" : "two";
     }
-    ck_assert(request_group(&shaped.submission, 1000, take_wishes, NULL, &groups, message));
+    ck_assert(request_group(&shaped.submission, 1000, &nothing_more, &groups, message));
     ck_assert_uint_eq(groups.count, 3);
     struct buffer text = {0};
     request_add_indices(&text, &groups.items[1]);
@@ -170,7 +172,7 @@ START_TEST(large_groups_are_split_and_waiting_ones_come_last)
     wait_for(&shaped, 1, 1, DESCPIPE_AFTER_OK);
     wait_for(&shaped, 2, 2, DESCPIPE_AFTER_END);
     wait_for(&shaped, 3, 999, DESCPIPE_AFTER_OK); /* of an earlier submission */
-    ck_assert(request_group(&shaped.submission, 3, take_wishes, NULL, &groups, message));
+    ck_assert(request_group(&shaped.submission, 3, &nothing_more, &groups, message));
     ck_assert_uint_eq(groups.count, 6); /* 0 4 5, 6 7 8, 9, and three that wait */
     ck_assert_str_eq(groups.items[groups.count - 1].after, "end:2");
     ck_assert_uint_eq(groups.items[groups.count - 1].level, 2);
@@ -178,6 +180,44 @@ START_TEST(large_groups_are_split_and_waiting_ones_come_last)
     for (size_t i = 0; i < groups.count; i++) {
         ck_assert_uint_le(groups.items[i].count, 3);
     }
+    request_groups_clear(&groups);
+}
+END_TEST
+
+/* Jobs 101 to 104 are the members 0 to 3 of the array 7. */
+static bool locate_earlier(void *context, uint64_t job, uint64_t *array, int64_t *index)
+{
+    (void)context;
+    *array = 7;
+    *index = (int64_t)job - 101;
+    return job >= 101 && job <= 104;
+}
+
+START_TEST(members_that_wait_for_their_own_member_are_one_array)
+{
+    static const struct request_source source = {.wishes = take_wishes, .locate = locate_earlier};
+    struct shaped shaped;
+    struct request_groups groups;
+    char message[REQUEST_MESSAGE];
+    shape(&shaped, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        wait_for(&shaped, i, 101 + i, DESCPIPE_AFTER_OK);
+    }
+    ck_assert(request_group(&shaped.submission, 1000, &source, &groups, message));
+    ck_assert_uint_eq(groups.count, 1);
+    ck_assert_str_eq(groups.items[0].after, "corr:7");
+    request_groups_clear(&groups);
+    wait_for(&shaped, 0, 104, DESCPIPE_AFTER_OK);  /* another's member */
+    wait_for(&shaped, 1, 102, DESCPIPE_AFTER_END); /* SLURM has no such thing for it */
+    const struct descpipe_edge all[2] = {{.size = sizeof(all[0]), .job = 103}, {.size = sizeof(all[0]), .job = 104}};
+    const struct descpipe_edge *const both[] = {&all[0], &all[1], NULL};
+    shaped.jobs[2].after = both; /* its own member, and another one as well */
+    ck_assert(request_group(&shaped.submission, 1000, &source, &groups, message));
+    ck_assert_uint_eq(groups.count, 4);
+    ck_assert_str_eq(groups.items[0].after, "ok:104");
+    ck_assert_str_eq(groups.items[1].after, "end:102");
+    ck_assert_str_eq(groups.items[2].after, "ok:103 ok:104");
+    ck_assert_str_eq(groups.items[3].after, "corr:7");
     request_groups_clear(&groups);
 }
 END_TEST
@@ -310,6 +350,7 @@ Suite *request_suite(void)
     tcase_add_test(options, equal_needs_are_one_array_whatever_the_stage);
     tcase_add_test(options, a_concurrency_limit_is_of_one_stage);
     tcase_add_test(options, large_groups_are_split_and_waiting_ones_come_last);
+    tcase_add_test(options, members_that_wait_for_their_own_member_are_one_array);
     tcase_add_loop_test(options, the_batch_script_holds_whatever_a_path_is_called, 0,
                         (int)(sizeof(names) / sizeof(*names)));
     suite_add_tcase(suite, options);

@@ -76,51 +76,104 @@ bool command_write_files(const struct submitting *submitting, char *message, siz
     return done;
 }
 
-/* Our number → "123_4", from this submission or an earlier one. A job that is over and not watched any more needs no
- * waiting for. False: it is of this submission and comes after. */
-static bool write_dependency(const struct submitting *submitting, uint64_t job, struct buffer *text)
+struct dependency { /* one job that is waited for */
+    uint64_t array;
+    int64_t index;
+    uint32_t members;
+};
+
+struct dependencies {
+    struct dependency *items;
+    size_t count, capacity;
+    bool failed;
+};
+
+static void add_dependency(struct dependencies *all, const struct dependency *one)
 {
-    char id[96];
-    const struct watched *watched = jobs_find(&submitting->slurm->jobs, job);
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity > 0 ? all->capacity * 2 : 16;
+        struct dependency *items = realloc(all->items, capacity * sizeof(*items));
+        if (items == NULL) {
+            all->failed = true;
+            return;
+        }
+        all->items = items;
+        all->capacity = capacity;
+    }
+    all->items[all->count++] = *one;
+}
+
+/* A job in our number, of this submission or an earlier one. One that is over, and that nobody was to wait for, needs
+ * no waiting. False: it is of this submission and comes after. */
+static bool find_dependency(const struct submitting *submitting, uint64_t job, struct dependencies *all)
+{
+    const struct slurm *self = submitting->slurm;
     for (uint32_t i = 0; i < submitting->submission->count; i++) {
-        if (submitting->submission->jobs[i]->job == job && submitting->accepted[i].array == 0) {
+        const struct accepted *accepted = &submitting->accepted[i];
+        if (submitting->submission->jobs[i]->job != job) {
+            continue;
+        }
+        if (accepted->array == 0) {
             return false;
         }
-        if (submitting->submission->jobs[i]->job == job) {
-            buffer_format(text, ":%" PRIu64, submitting->accepted[i].array);
-            if (submitting->accepted[i].index != RECORD_NO_INDEX) {
-                buffer_format(text, "_%" PRId64, submitting->accepted[i].index);
-            }
-            return true;
-        }
+        add_dependency(all, &(struct dependency){accepted->array, accepted->index, accepted->members});
+        return true;
     }
-    if (watched != NULL) {
-        jobs_write_id(watched, id, sizeof(id));
-        id[strcspn(id, "@")] = '\0';
-        buffer_format(text, ":%s", id);
+    const struct watched *known = jobs_find(&self->sent, job);
+    known = known != NULL ? known : jobs_find(&self->jobs, job);
+    if (known != NULL) {
+        add_dependency(all, &(struct dependency){known->array, known->index, known->members});
     }
     return true;
 }
 
-/* "afterok:1_0:1_1,afterany:2" */
+/* ":123" for all members of an array that follow each other, else ":123_4:123_5". */
+static void write_dependencies(const struct dependencies *all, struct buffer *text)
+{
+    for (size_t i = 0, end; i < all->count; i = end) {
+        const struct dependency *first = &all->items[i];
+        for (end = i + 1; end < all->count && all->items[end].array == first->array;) {
+            end++;
+        }
+        if (first->index == RECORD_NO_INDEX || end - i == first->members) {
+            buffer_format(text, ":%" PRIu64, first->array);
+            continue;
+        }
+        for (size_t j = i; j < end; j++) {
+            buffer_format(text, ":%" PRIu64 "_%" PRId64, first->array, all->items[j].index);
+        }
+    }
+}
+
+/* "afterok:1:2_7,afterany:2,aftercorr:9" */
 static bool add_dependencies(const struct submitting *submitting, const struct request_group *group,
                              struct arguments *arguments)
 {
     struct buffer text = {0};
     bool done = true;
-    static const char *const kinds[][2] = {{"ok:", "afterok"}, {"end:", "afterany"}};
-    for (size_t kind = 0; kind < 2; kind++) {
+    static const char *const kinds[][2] = {{"ok:", "afterok"}, {"end:", "afterany"}, {"corr:", "aftercorr"}};
+    for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++) {
+        struct dependencies all = {0};
         struct buffer ids = {0};
+        size_t length = strlen(kinds[kind][0]);
         for (const char *word = group->after; *word != '\0'; word += strcspn(word, " "), word += *word == ' ') {
-            size_t length = strlen(kinds[kind][0]);
-            if (strncmp(word, kinds[kind][0], length) == 0) {
-                done = write_dependency(submitting, strtoull(word + length, NULL, 10), &ids) && done;
+            if (strncmp(word, kinds[kind][0], length) != 0) {
+                continue;
+            }
+            uint64_t number = strtoull(word + length, NULL, 10);
+            if (strcmp(kinds[kind][0], "corr:") == 0) {
+                add_dependency(&all, &(struct dependency){.array = number, .index = RECORD_NO_INDEX});
+            } else {
+                done = find_dependency(submitting, number, &all) && done;
             }
         }
+        write_dependencies(&all, &ids);
         if (ids.length > 0) {
             buffer_format(&text, "%s%s%s", text.length > 0 ? "," : "", kinds[kind][1], buffer_text(&ids));
         }
+        done = done && !all.failed;
         buffer_clear(&ids);
+        free(all.items);
     }
     if (text.length > 0) {
         arguments_format(arguments, "--dependency=%s", buffer_text(&text));

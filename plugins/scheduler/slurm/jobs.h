@@ -30,6 +30,7 @@ struct watched {
     uint64_t job, order, attempt; /* ours */
     uint64_t array;
     int64_t index;
+    uint32_t members;           /* its array has in all; 0: not known */
     char cluster[JOBS_CLUSTER]; /* "" when there is only one */
     uint64_t memory_limit;      /* of a node, 0: not said */
     int64_t submitted_ms;       /* slurm_now_ms: an answer counts only when it began after this */

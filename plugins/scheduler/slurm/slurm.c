@@ -22,6 +22,7 @@ static void slurm_close(void *context)
     tools_close(&self->tools); /* what waited ends now, and frees what it was for */
     broker_close(&self->broker);
     jobs_clear(&self->jobs);
+    jobs_clear(&self->sent);
     limits_clear(&self->limits);
     free(self);
 }

@@ -36,6 +36,7 @@ struct slurm {
     struct tools tools;
     struct broker broker;
     struct jobs jobs;
+    struct jobs sent; /* of detached submissions: later ones may wait for them, also when they are over */
     struct watch watch;
     struct limits limits;
     bool limits_known;

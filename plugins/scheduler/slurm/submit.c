@@ -67,6 +67,7 @@ static void accept(struct submitting *submitting, const struct request_group *gr
     for (uint32_t i = 0; i < group->count; i++) {
         struct accepted *accepted = &submitting->accepted[group->positions[i]];
         accepted->array = array;
+        accepted->members = group->count;
         accepted->index = submitting->slurm->limits.array_size > 1 ? (int64_t)group->positions[i] : RECORD_NO_INDEX;
         snprintf(accepted->cluster, sizeof(accepted->cluster), "%s", cluster);
     }
@@ -77,6 +78,25 @@ static void accept(struct submitting *submitting, const struct request_group *gr
     submitting->accepted_groups++;
     submitting->next++;
     submitting->wait_ms = 0;
+}
+
+/* What later submissions may wait for. */
+static bool keep_sent(struct slurm *self, const struct descpipe_submission *submission, const struct accepted *accepted)
+{
+    struct batch *batch = jobs_batch(&self->sent, submission->token, submission->folder);
+    if (batch == NULL || !jobs_reserve(&self->sent, submission->count)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < submission->count; i++) {
+        struct watched *sent =
+            jobs_add(&self->sent, batch, submission->jobs[i]->job, accepted[i].array, accepted[i].index);
+        if (sent == NULL) {
+            return false;
+        }
+        sent->members = accepted[i].members;
+        snprintf(sent->cluster, sizeof(sent->cluster), "%s", accepted[i].cluster);
+    }
+    return true;
 }
 
 /* From now on they are watched; an answer of squeue counts when it began after this. */
@@ -112,7 +132,9 @@ static bool watch_all(struct submitting *submitting, int64_t submitted_ms)
 static void finish(struct submitting *submitting)
 {
     struct slurm *self = submitting->slurm;
-    if (!watch_all(submitting, slurm_now_ms())) {
+    bool detached = (submitting->submission->flags & DESCPIPE_SUBMISSION_DETACHED) != 0;
+    if (!watch_all(submitting, slurm_now_ms()) ||
+        (detached && !keep_sent(self, submitting->submission, submitting->accepted))) {
         fail_with(submitting, ANSWER_UNKNOWN, "they are submitted, but there is no memory to watch them");
         return;
     }
@@ -363,17 +385,30 @@ static bool judge_all(const struct submitting *submitting, char message[REQUEST_
     return true;
 }
 
+static bool locate_sent(void *context, uint64_t job, uint64_t *array, int64_t *index)
+{
+    const struct slurm *self = context;
+    const struct watched *sent = jobs_find(&self->sent, job);
+    if (sent == NULL || sent->index == RECORD_NO_INDEX) {
+        return false;
+    }
+    *array = sent->array;
+    *index = sent->index;
+    return true;
+}
+
 static void begin(struct submitting *submitting)
 {
     const struct slurm *self = submitting->slurm;
     const struct descpipe_submission *submission = submitting->submission;
     char message[REQUEST_MESSAGE] = "";
     uint64_t size = self->limits.array_size > 1 ? self->limits.array_size : 1;
+    const struct request_source source = {.wishes = slurm_wishes, .locate = locate_sent, .context = submitting->slurm};
     if (self->limits.array_size > 1 && submission->count > self->limits.array_size) {
         snprintf(message, sizeof(message), "%" PRIu32 " jobs in one submission; MaxArraySize of this SLURM is %" PRIu64,
                  submission->count, self->limits.array_size);
     } else if (judge_all(submitting, message) &&
-               request_group(submission, size, slurm_wishes, submitting->slurm, &submitting->groups, message) &&
+               request_group(submission, size, &source, &submitting->groups, message) &&
                command_write_files(submitting, message, sizeof(message))) {
         submit_next(submitting);
         return;

@@ -8,6 +8,7 @@
 struct accepted { /* where a job went; by position */
     uint64_t array;
     int64_t index;
+    uint32_t members; /* of its array */
     char cluster[JOBS_CLUSTER];
 };
 

@@ -182,15 +182,42 @@ bool request_fits(const struct limits *limits, const struct wishes *wishes, cons
     return true;
 }
 
-/* What a job waits for, in our numbers and in their order, and its level: above every job of this submission it waits
- * for. */
-static uint32_t read_after(const struct descpipe_submission *submission, const uint32_t *levels,
-                           const struct descpipe_job *job, struct buffer *after)
+/* The array of an earlier submission of which this edge names the member at `position`, and the job no other member;
+ * else 0. */
+static uint64_t find_twin(const struct request_source *source, const struct descpipe_job *job,
+                          const struct descpipe_edge *edge, uint32_t position)
+{
+    uint64_t array, other_array;
+    int64_t index, other_index;
+    if (source->locate == NULL || edge->condition != DESCPIPE_AFTER_OK ||
+        !source->locate(source->context, edge->job, &array, &index) || index != (int64_t)position) {
+        return 0;
+    }
+    for (const struct descpipe_edge *const *other = job->after; *other != NULL; other++) {
+        if (*other != edge && source->locate(source->context, (*other)->job, &other_array, &other_index) &&
+            other_array == array) {
+            return 0;
+        }
+    }
+    return array;
+}
+
+/* What the job at `position` waits for, in the order of its edges, and its level: above every job of this submission
+ * that it waits for. */
+static uint32_t read_after(const struct descpipe_submission *submission, const struct request_source *source,
+                           const uint32_t *levels, uint32_t position, struct buffer *after)
 {
     uint32_t level = 0;
+    const struct descpipe_job *job = submission->jobs[position];
     for (const struct descpipe_edge *const *edge = job->after; edge != NULL && *edge != NULL; edge++) {
-        buffer_format(after, "%s%s:%" PRIu64, after->length > 0 ? " " : "",
-                      (*edge)->condition == DESCPIPE_AFTER_END ? "end" : "ok", (*edge)->job);
+        const char *blank = after->length > 0 ? " " : "";
+        uint64_t twin = find_twin(source, job, *edge, position);
+        if (twin != 0) {
+            buffer_format(after, "%scorr:%" PRIu64, blank, twin);
+            continue;
+        }
+        buffer_format(after, "%s%s:%" PRIu64, blank, (*edge)->condition == DESCPIPE_AFTER_END ? "end" : "ok",
+                      (*edge)->job);
         for (uint32_t i = 0; i < submission->count; i++) {
             if (submission->jobs[i]->job == (*edge)->job && levels[i] + 1 > level) {
                 level = levels[i] + 1;
@@ -288,9 +315,8 @@ static bool place(const struct descpipe_submission *submission, uint32_t positio
     return group != NULL;
 }
 
-bool request_group(const struct descpipe_submission *submission, uint64_t size,
-                   void (*wishes_of)(void *context, const struct descpipe_job *job, struct wishes *wishes),
-                   void *context, struct request_groups *groups, char message[REQUEST_MESSAGE])
+bool request_group(const struct descpipe_submission *submission, uint64_t size, const struct request_source *source,
+                   struct request_groups *groups, char message[REQUEST_MESSAGE])
 {
     uint32_t *levels = calloc((size_t)submission->count + 1, sizeof(*levels));
     bool done = levels != NULL;
@@ -299,13 +325,13 @@ bool request_group(const struct descpipe_submission *submission, uint64_t size,
     for (uint32_t i = 0; done && i < submission->count; i++) {
         const struct descpipe_job *job = submission->jobs[i];
         struct wishes wishes = {0};
-        wishes_of(context, job, &wishes);
+        source->wishes(source->context, job, &wishes);
         if (!request_allows_extra(wishes.extra, message)) {
             done = false;
             break;
         }
         struct candidate candidate = {.limit = job->members_limit, .group = job->group};
-        candidate.level = levels[i] = read_after(submission, levels, job, &candidate.after);
+        candidate.level = levels[i] = read_after(submission, source, levels, i, &candidate.after);
         request_add(&candidate.options, &wishes, job);
         done = place(submission, i, size, &candidate, groups);
     }

@@ -38,7 +38,9 @@ struct request_group {
     uint32_t count;
     uint32_t limit; /* of members at a time, 0: none */
     uint32_t level; /* groups of lower levels are submitted first: this one depends on them */
-    char *after;    /* the jobs it waits for, in our numbers: "ok:7 end:9", or "" */
+    /* What it waits for, jobs in our numbers and arrays in SLURM's: "ok:7 end:9 corr:1234", or "". Each member of
+     * `corr` waits for the member of that array which has the same index. */
+    char *after;
 };
 
 struct request_groups {
@@ -46,11 +48,17 @@ struct request_groups {
     size_t count;
 };
 
-/* `wishes_of` answers a job's options. False: no memory, or `message` says what is wrong. At most `size` members in a
- * group. */
-bool request_group(const struct descpipe_submission *submission, uint64_t size,
-                   void (*wishes_of)(void *context, const struct descpipe_job *job, struct wishes *wishes),
-                   void *context, struct request_groups *groups, char message[REQUEST_MESSAGE]);
+/* Who knows what a submission does not say itself. */
+struct request_source {
+    void (*wishes)(void *context, const struct descpipe_job *job, struct wishes *wishes); /* a job's options */
+    /* Which member of which array a job of an earlier submission is; false: it is none. NULL: there are none. */
+    bool (*locate)(void *context, uint64_t job, uint64_t *array, int64_t *index);
+    void *context;
+};
+
+/* At most `size` members in a group. False: no memory, or `message` says what is wrong. */
+bool request_group(const struct descpipe_submission *submission, uint64_t size, const struct request_source *source,
+                   struct request_groups *groups, char message[REQUEST_MESSAGE]);
 void request_groups_clear(struct request_groups *groups);
 /* "0-2,7", with "%limit". */
 void request_add_indices(struct buffer *text, const struct request_group *group);
