@@ -21,6 +21,7 @@
 #define AGAIN_MS 1000
 #define AGAIN_LIMIT_MS 60000
 #define JOBS_PER_RECORD 256
+#define NO_ROOM "the site takes no more jobs of yours for now"
 
 static void remote_free(struct remote *remote)
 {
@@ -43,6 +44,7 @@ static struct plugin_instance *scheduler_of(const struct remote *remote)
 }
 
 static void send_when_ready(struct remote *remote);
+static uint32_t fill_submission(struct remote *remote);
 
 static void released(void *context, const struct call_result *result)
 {
@@ -154,19 +156,14 @@ void remote_launch(struct attempt *attempt)
 /* Sending. */
 
 static void submission_send(struct remote *remote);
-
-static void send_again(void *context)
-{
-    struct remote *remote = context;
-    remote->again = NULL;
-    submission_send(remote);
-}
+static void send_again(void *context);
 
 static void wait_to_send(struct remote *remote, void (*then)(void *context))
 {
     remote->again_ms = remote->again_ms == 0 ? AGAIN_MS : remote->again_ms * 2;
     if (remote->again_ms > AGAIN_LIMIT_MS)
         remote->again_ms = AGAIN_LIMIT_MS;
+    remote->then = then;
     remote->again = loop_timer(remote->engine->loop, remote->again_ms, then, remote);
 }
 
@@ -217,31 +214,114 @@ static void refuse_all(struct remote *remote, const char *message)
     remote->submission.count = 0; /* the scheduler has nothing of it */
 }
 
+/* `count` jobs from position `first` on become a submission of their own, with a name of its own: the old one was never
+ * taken. NULL: they are over. */
+static struct remote *split_off(struct remote *remote, uint32_t first, uint32_t count)
+{
+    struct remote *part = remote_new(remote->engine, remote->backend->number, count);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    part->preparing = part->open = 0;
+    for (uint32_t i = first; i < first + count; i++) {
+        struct remote_job *job = &remote->jobs[remote->positions[i]];
+        struct attempt *attempt = job->attempt;
+        if (attempt == NULL)
+            continue;
+        job->attempt = NULL;
+        remote->open--;
+        part->jobs[part->open] = (struct remote_job){.attempt = attempt, .job = attempt->job, .ready = true};
+        attempt->remote = part;
+        attempt->scheduler = part;
+        attempt->position = part->open++;
+        attempt->job_made = remote_copy_job(attempt, part);
+    }
+    part->count = part->open;
+    if (part->open == 0) {
+        remote_free(part);
+        return NULL;
+    }
+    if (folder_make(part->folder, 0700, &error))
+        return part;
+    for (uint32_t i = 0; i < count && i < part->count; i++)
+        attempt_not_started(part->jobs[i].attempt, 0, error.message); /* the last one frees it */
+    return NULL;
+}
+
+static void part_now(void *context)
+{
+    struct remote *part = context;
+    part->again = NULL;
+    send_when_ready(part);
+}
+
 /* One job of several was refused, and the scheduler takes all or none: each goes alone. */
 static void send_each(struct remote *remote)
 {
     remote->sending = false;
     for (uint32_t i = 0; i < remote->submission.count; i++) {
-        struct attempt *attempt = remote->jobs[remote->positions[i]].attempt;
-        if (attempt == NULL)
-            continue;
-        struct remote *one = remote_new(remote->engine, remote->backend->number, 1);
-        cleanup(error_clear) struct error error = ERROR_INIT;
-        remote->jobs[remote->positions[i]].attempt = NULL;
-        remote->open--;
-        one->jobs[0] = (struct remote_job){.attempt = attempt, .job = attempt->job, .ready = true};
-        one->preparing = 0;
-        attempt->remote = one;
-        attempt->scheduler = one;
-        attempt->position = 0;
-        attempt->job_made = remote_copy_job(attempt, one);
-        if (folder_make(one->folder, 0700, &error))
+        struct remote *one = split_off(remote, i, 1);
+        if (one != NULL)
             send_when_ready(one);
-        else
-            attempt_not_started(attempt, 0, error.message);
     }
     remote->submission.count = 0;
     over_when_empty(remote);
+}
+
+/* The scheduler has room for some of them, as it has said or learned meanwhile: those go now, the rest waits for room.
+ * False: for all of them, or it cannot be said. */
+static bool send_as_room_allows(struct remote *remote)
+{
+    uint64_t room = plugin_scheduler_room(scheduler_of(remote));
+    uint32_t count = remote->submission.count;
+    if (room >= count || count == 0)
+        return false;
+    remote->waits_for_room = true;
+    if (room == 0) {
+        say_waiting(remote, NO_ROOM);
+        wait_to_send(remote, send_again);
+        return true;
+    }
+    remote->sending = false;
+    struct remote *first = split_off(remote, 0, (uint32_t)room);
+    struct remote *rest = split_off(remote, (uint32_t)room, count - (uint32_t)room);
+    remote->submission.count = 0;
+    if (rest != NULL) {
+        rest->sending = rest->waits_for_room = true;
+        fill_submission(rest);
+        say_waiting(rest, NO_ROOM);
+        wait_to_send(rest, part_now);
+    }
+    if (first != NULL)
+        send_when_ready(first);
+    over_when_empty(remote);
+    return true;
+}
+
+static void send_again(void *context)
+{
+    struct remote *remote = context;
+    remote->again = NULL;
+    if (remote->engine->stop >= STOP_CANCEL || !send_as_room_allows(remote))
+        submission_send(remote);
+}
+
+void remote_room_again(struct engine *engine, uint32_t backend)
+{
+    for (struct remote *remote = engine->remotes; remote != NULL; remote = remote->next)
+        if (remote->backend->number == backend && remote->waits_for_room && remote->again != NULL &&
+            remote->again_ms > AGAIN_MS) {
+            loop_timer_stop(remote->again);
+            remote->again_ms = 0;
+            wait_to_send(remote, remote->then); /* not at once: more may end in this very moment */
+        }
+}
+
+void remote_hurry(struct engine *engine)
+{
+    for (struct remote *remote = engine->remotes; remote != NULL; remote = remote->next)
+        if (remote->again != NULL) {
+            loop_timer_stop(remote->again);
+            remote->again = loop_timer(engine->loop, 0, remote->then, remote);
+        }
 }
 
 static void find_out(void *context);
@@ -293,6 +373,8 @@ static void submitted(void *context, const struct call_result *result)
         find_out(remote);
     } else if (engine->stop >= STOP_CANCEL) {
         refuse_all(remote, "before it was submitted");
+    } else if (send_as_room_allows(remote)) {
+        return; /* when not, too many at a time is not what is wrong */
     } else if (result->failure == DESCPIPE_FAILED_LATER || result->failure == DESCPIPE_FAILED_CANNOT_ASK) {
         say_waiting(remote, result->message);
         wait_to_send(remote, send_again);
@@ -303,10 +385,28 @@ static void submitted(void *context, const struct call_result *result)
     }
 }
 
+/* Another stage failed, and nothing new starts. */
+static void take_back_all(struct remote *remote)
+{
+    for (uint32_t i = 0; i < remote->submission.count; i++) {
+        struct attempt *attempt = remote->jobs[remote->positions[i]].attempt;
+        if (attempt != NULL)
+            attempt_take_back(attempt, "because another stage failed");
+    }
+    remote->submission.count = 0;
+    remote->sending = false; /* until now, so that it was not gone with the last of them */
+    over_when_empty(remote);
+}
+
 static void submission_send(struct remote *remote)
 {
+    remote->waits_for_room = false;
     if (remote->engine->stop >= STOP_CANCEL) {
         refuse_all(remote, "before it was submitted");
+        return;
+    }
+    if (remote->engine->stop == STOP_FAILED) {
+        take_back_all(remote);
         return;
     }
     scheduler_submit(scheduler_of(remote), &remote->submission,
@@ -347,10 +447,8 @@ static void announce(void *context)
         submission_send(remote);
 }
 
-/* All attempts are ready or over: what is left of them is one submission. */
-static void send_when_ready(struct remote *remote)
+static uint32_t fill_submission(struct remote *remote)
 {
-    cleanup(error_clear) struct error error = ERROR_INIT;
     const struct descpipe_job **jobs = arena_allocate(remote->arena, (remote->count + 1) * sizeof *jobs);
     uint32_t count = 0;
     for (uint32_t i = 0; i < remote->count; i++) {
@@ -365,7 +463,14 @@ static void send_when_ready(struct remote *remote)
                                                       .run = remote->engine->folder.id,
                                                       .folder = remote->folder,
                                                       .jobs = jobs};
-    if (count == 0) {
+    return count;
+}
+
+/* All attempts are ready or over: what is left of them is one submission. */
+static void send_when_ready(struct remote *remote)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (fill_submission(remote) == 0) {
         over_when_empty(remote);
         return;
     }

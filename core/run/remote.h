@@ -28,7 +28,9 @@ struct remote {
     uint32_t *positions; /* of submission.jobs */
     int64_t again_ms;
     struct loop_timer *again;
+    void (*then)(void *context); /* what happens again */
     bool sending, releasing;
+    bool waits_for_room; /* while `again` is set: another's end may make some */
 };
 
 /* remote_job.c: where the node gives the stage its scratch folder, if it wants one. */

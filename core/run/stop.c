@@ -17,6 +17,7 @@ void stop_after_failure(struct engine *engine)
         return;
     engine->stop = STOP_FAILED; /* what runs ends by itself; what waits in schedulers is refused when it comes */
     remote_withdraw(engine);
+    remote_hurry(engine);
 }
 
 static int64_t grace_of(const struct engine *engine)
@@ -98,6 +99,7 @@ void stop_cancel(struct engine *engine, const char *by)
     if (engine->cancels == 1)
         cancel_waiting(engine);
     end_attempts(engine);
+    remote_hurry(engine);
     if (engine->cancels == 2) {
         give_up(engine, false);
         loop_timer(engine->loop, PATIENCE_MS, patience_is_over, engine);

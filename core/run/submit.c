@@ -253,6 +253,8 @@ void submit_room_again(struct engine *engine, uint32_t backend)
     struct task_heap *waiting = &engine->backends[backend].waiting;
     while (waiting->count > 0)
         task_heap_push(&engine->ready, task_heap_pop(waiting));
+    if (engine->backends[backend].elsewhere)
+        remote_room_again(engine, backend);
 }
 
 void submit_changed(void *context, const struct descpipe_change *change)

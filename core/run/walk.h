@@ -328,8 +328,10 @@ void attempt_begin(struct attempt *attempt); /* its files, then attempt_run */
 /* One submission of tasks whose attempts have been counted; it is sent when all of them are ready. */
 void remote_submit(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count);
 void remote_launch(struct attempt *attempt);
-void remote_cancel(struct attempt *attempt); /* together with others of this round of the loop */
-void remote_withdraw(struct engine *engine); /* what waits in schedulers elsewhere does not start */
+void remote_cancel(struct attempt *attempt);                     /* together with others of this round of the loop */
+void remote_room_again(struct engine *engine, uint32_t backend); /* a job of the backend has ended */
+void remote_hurry(struct engine *engine);                        /* what waits to be sent is looked at now */
+void remote_withdraw(struct engine *engine);                     /* what waits in schedulers elsewhere does not start */
 /* False: it is not about an attempt elsewhere. */
 bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_change *change);
 uint32_t remote_in_progress(const struct engine *engine); /* attempts that a scheduler elsewhere has */

@@ -69,6 +69,8 @@ static void read_text(uint8_t reader, const char *text, size_t length)
     case 2:
         limits_read_config(&limits, text, length);
         require(limits_read_partition(&limits, text, length));
+        require(policy_read_association(&limits.policy, text, length));
+        require(policy_read_quality(&limits.policy, text, length));
         limits_clear(&limits);
         break;
     case 3:

@@ -340,6 +340,69 @@ START_TEST(refuses_what_a_partition_never_gives)
 }
 END_TEST
 
+/* What sacctmgr 22.05 prints for a user of two accounts, and its qualities of service. */
+static void read_policy(struct limits *limits)
+{
+    static const char *const associations[] = {"physics|physics|||normal,tiny|6|00:45:00",
+                                               "physics|physics|night|long|normal,long|40|", "physics|root|||normal||"};
+    static const char *const qualities[] = {"normal||||", "tiny|3|00:10:00|", "long|0||OverPartQOS",
+                                            "part|5|00:20:00|"};
+    static const char enforced[] = "AccountingStorageEnforce = associations,limits,qos";
+    limits_read_config(limits, enforced, strlen(enforced));
+    for (size_t i = 0; i < sizeof(associations) / sizeof(*associations); i++) {
+        ck_assert(policy_read_association(&limits->policy, associations[i], strlen(associations[i])));
+    }
+    for (size_t i = 0; i < sizeof(qualities) / sizeof(*qualities); i++) {
+        ck_assert(policy_read_quality(&limits->policy, qualities[i], strlen(qualities[i])));
+    }
+    ck_assert(policy_read_quality(&limits->policy, "", 0));
+}
+
+static const struct {
+    const char *account, *qos, *partition;
+    uint64_t minutes, jobs;
+    const char *message; /* NULL: it fits */
+} allowed[] = {
+    {NULL, NULL, NULL, 45, 6, NULL},
+    {NULL, NULL, NULL, 46, 6, "stage 's' asks for 46 minutes; account 'physics' gives at most 45"},
+    {"physics", "tiny", NULL, 10, 3, NULL},
+    {"physics", "tiny", NULL, 11, 3, "stage 's' asks for 11 minutes; qos 'tiny' gives at most 10"},
+    {"root", NULL, NULL, 5000, LIMITS_NONE, NULL},
+    {"root", "tiny", NULL, 1, 3, "stage 's' asks for qos 'tiny', which your account may not use; it has: normal"},
+    {"chemistry", NULL, NULL, 1, LIMITS_NONE,
+     "stage 's' asks for account 'chemistry', which you may not use; yours: physics, root"},
+    {"physics", NULL, "ruled", 21, 5, "stage 's' asks for 21 minutes; qos 'part' gives at most 20"},
+    {"physics", "tiny", "ruled", 20, 5, NULL},
+    {"physics", NULL, "night", 1, 0, "stage 's' cannot be submitted: qos 'long' lets you have no job in the queue"},
+};
+
+START_TEST(what_accounting_allows_is_known_before_anything_is_submitted)
+{
+    struct limits limits = {0};
+    struct descpipe_resources resources = {.time_limit_ms = allowed[_i].minutes * 60000};
+    struct descpipe_job job = {.size = sizeof(job), .stage = "s", .resources = &resources};
+    struct wishes wishes = {.account = allowed[_i].account, .qos = allowed[_i].qos, .partition = allowed[_i].partition};
+    char message[REQUEST_MESSAGE] = "";
+    static const char *const partitions[] = {"PartitionName=debug Default=YES QoS=N/A MaxTime=UNLIMITED",
+                                             "PartitionName=night QoS=N/A MaxTime=UNLIMITED",
+                                             "PartitionName=ruled QoS=part MaxTime=UNLIMITED"};
+    for (size_t i = 0; i < 3; i++) {
+        limits_read_partition(&limits, partitions[i], strlen(partitions[i]));
+    }
+    read_policy(&limits);
+    bool fits = request_fits(&limits, &wishes, &job, message);
+    ck_assert_msg(fits == (allowed[_i].message == NULL), "%s", message);
+    if (!fits) {
+        ck_assert_str_eq(message, allowed[_i].message);
+    }
+    ck_assert_uint_eq(request_jobs_allowed(&limits, &wishes), allowed[_i].jobs);
+    limits.enforces_limits = limits.enforces_associations = limits.enforces_qos = false;
+    ck_assert(request_fits(&limits, &wishes, &job, message));
+    ck_assert_uint_eq(request_jobs_allowed(&limits, &wishes), LIMITS_NONE);
+    limits_clear(&limits);
+}
+END_TEST
+
 Suite *request_suite(void)
 {
     Suite *suite = suite_create("slurm/request");
@@ -347,6 +410,8 @@ Suite *request_suite(void)
     tcase_add_test(options, maps_every_resource);
     tcase_add_test(options, extra_never_says_what_is_ours);
     tcase_add_test(options, refuses_what_a_partition_never_gives);
+    tcase_add_loop_test(options, what_accounting_allows_is_known_before_anything_is_submitted, 0,
+                        (int)(sizeof(allowed) / sizeof(*allowed)));
     tcase_add_test(options, equal_needs_are_one_array_whatever_the_stage);
     tcase_add_test(options, a_concurrency_limit_is_of_one_stage);
     tcase_add_test(options, large_groups_are_split_and_waiting_ones_come_last);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the controller allows, asked once; and what its refusals mean for a call. */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ struct limits_question {
     struct slurm *slurm;
     struct tool *tool;
     struct limits read;
-    bool asks_partitions;
+    enum { ASKS_CONFIG, ASKS_PARTITIONS, ASKS_ASSOCIATIONS, ASKS_QUALITIES, ASKS_NOTHING } asks;
     void (*done)(void *context, const struct answer *failure);
     void *context;
 };
@@ -46,12 +47,35 @@ static void use(struct limits_question *question)
 
 static bool ask(struct limits_question *question);
 
+static bool read_line(struct limits_question *question, const char *line, size_t length)
+{
+    switch (question->asks) {
+    case ASKS_CONFIG:
+        limits_read_config(&question->read, line, length);
+        return true;
+    case ASKS_PARTITIONS:
+        return limits_read_partition(&question->read, line, length);
+    case ASKS_ASSOCIATIONS:
+        return policy_read_association(&question->read.policy, line, length);
+    default:
+        return policy_read_quality(&question->read.policy, line, length);
+    }
+}
+
+/* What accounting allows matters only where it is enforced, and can be asked only where there is some. */
+static void choose_next(struct limits_question *question)
+{
+    bool enforced = question->read.enforces_associations;
+    question->asks = question->asks == ASKS_PARTITIONS && !enforced ? ASKS_NOTHING : question->asks + 1;
+}
+
 static void answered(void *context, const struct tool_answer *answer)
 {
     struct limits_question *question = context;
     const char *line = buffer_text(&answer->output);
+    bool went_well = tool_went_well(answer);
     question->tool = NULL;
-    if (!tool_went_well(answer)) {
+    if (!went_well && (question->asks <= ASKS_PARTITIONS || answer->stopped)) {
         struct answer said;
         answer_read(buffer_text(&answer->error), &said);
         if (answer->stopped || answer->never_ran) {
@@ -60,27 +84,56 @@ static void answered(void *context, const struct tool_answer *answer)
         question_done(question, &said);
         return;
     }
-    for (size_t length; *line != '\0'; line += length + (line[length] == '\n')) {
+    /* A site may keep sacctmgr from its users: then its limits are met as refusals. */
+    for (size_t length; went_well && *line != '\0'; line += length + (line[length] == '\n')) {
         length = strcspn(line, "\n");
-        if (!question->asks_partitions) {
-            limits_read_config(&question->read, line, length);
-        } else if (!limits_read_partition(&question->read, line, length)) {
+        if (!read_line(question, line, length)) {
             break;
         }
     }
-    if (!question->asks_partitions && question->read.version[0] == '\0') {
+    if (question->asks == ASKS_CONFIG && question->read.version[0] == '\0') {
         struct answer said = {.kind = ANSWER_REFUSED, .message = "'scontrol show config' does not say its version"};
         question_done(question, &said);
-    } else if (question->asks_partitions) {
+        return;
+    }
+    choose_next(question);
+    if (question->asks == ASKS_NOTHING) {
         use(question);
         question_done(question, NULL);
-    } else {
-        question->asks_partitions = true;
-        if (!ask(question)) {
-            struct answer said = {.kind = ANSWER_CANNOT_ASK, .message = "not enough memory"};
-            question_done(question, &said);
-        }
+    } else if (!ask(question)) {
+        struct answer said = {.kind = ANSWER_CANNOT_ASK, .message = "not enough memory"};
+        question_done(question, &said);
     }
+}
+
+static void add_control_words(const struct limits_question *question, struct arguments *arguments)
+{
+    arguments_add(arguments, "scontrol");
+    arguments_add(arguments, "--oneliner");
+    slurm_add_clusters(question->slurm, arguments);
+    arguments_add(arguments, "show");
+    arguments_add(arguments, question->asks == ASKS_PARTITIONS ? "partition" : "config");
+}
+
+static void add_accounting_words(const struct limits_question *question, struct arguments *arguments)
+{
+    const struct passwd *user = getpwuid((uid_t)question->slurm->user);
+    const char *clusters = slurm_text(question->slurm, "clusters");
+    arguments_add(arguments, "sacctmgr");
+    arguments_add(arguments, "--noheader");
+    arguments_add(arguments, "--parsable2");
+    arguments_add(arguments, "--readonly");
+    arguments_add(arguments, "show");
+    if (question->asks == ASKS_QUALITIES) {
+        arguments_add(arguments, "qos");
+        arguments_add(arguments, "format=" POLICY_QOS_FORMAT);
+        return;
+    }
+    arguments_add(arguments, "user");
+    arguments_format(arguments, "name=%s", user != NULL ? user->pw_name : "");
+    arguments_format(arguments, "cluster=%s", clusters != NULL ? clusters : question->read.cluster);
+    arguments_add(arguments, "withassoc");
+    arguments_add(arguments, "format=" POLICY_ASSOCIATION_FORMAT);
 }
 
 static bool ask(struct limits_question *question)
@@ -90,11 +143,11 @@ static bool ask(struct limits_question *question)
                                    .timeout_ms = QUESTION_LIMIT_MS,
                                    .done = answered,
                                    .context = question};
-    arguments_add(&request.arguments, "scontrol");
-    arguments_add(&request.arguments, "--oneliner");
-    slurm_add_clusters(question->slurm, &request.arguments);
-    arguments_add(&request.arguments, "show");
-    arguments_add(&request.arguments, question->asks_partitions ? "partition" : "config");
+    if (question->asks <= ASKS_PARTITIONS) {
+        add_control_words(question, &request.arguments);
+    } else {
+        add_accounting_words(question, &request.arguments);
+    }
     question->tool = tool_start(&question->slurm->tools, &request);
     return question->tool != NULL;
 }

@@ -70,14 +70,31 @@ static void slurm_release(void *context, struct descpipe_call *call, const char 
     self->host->call->succeed(call);
 }
 
-/* As many as one array may have, and no more than the site, or the user, lets wait. */
+uint64_t slurm_most_jobs(struct slurm *self)
+{
+    int64_t wanted = self->host->config->integer(self->settings, "jobs");
+    uint64_t most = wanted > 0 && (uint64_t)wanted < self->room ? (uint64_t)wanted : self->room;
+    if (self->limits_known) {
+        const struct descpipe_job any = {.size = sizeof(any)};
+        struct wishes wishes = {0};
+        slurm_wishes(self, &any, &wishes);
+        uint64_t allowed = request_jobs_allowed(&self->limits, &wishes);
+        most = allowed < most ? allowed : most;
+    }
+    return most;
+}
+
+/* As many as one array may have, and no more than the site, or the user, lets wait. Under a limit an eighth of it must
+ * be free: one submission for each job that ends would be many small ones. */
 static uint64_t slurm_room(void *context)
 {
-    const struct slurm *self = context;
-    int64_t jobs = self->host->config->integer(self->settings, "jobs");
-    uint64_t most = jobs > 0 && (uint64_t)jobs < self->room ? (uint64_t)jobs : self->room;
+    struct slurm *self = context;
+    uint64_t most = slurm_most_jobs(self);
     uint64_t room = most == UINT64_MAX ? UINT64_MAX : most > self->jobs.count ? most - self->jobs.count : 0;
     uint64_t array = self->limits_known && self->limits.array_size > 1 ? self->limits.array_size : 1000;
+    if (room < most / 8) {
+        return 0;
+    }
     return room < array ? room : array;
 }
 

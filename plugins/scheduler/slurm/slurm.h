@@ -45,6 +45,10 @@ struct slurm {
 
 int64_t slurm_now_ms(void); /* of a clock that never goes back and that all processes of this machine share */
 
+/* At most so many of our jobs in the queue: the user's wish, what accounting allows, what a refusal taught. UINT64_MAX:
+ * no limit is known. */
+uint64_t slurm_most_jobs(struct slurm *self);
+
 /* options.c */
 extern const struct descpipe_option *const slurm_options[];
 void slurm_wishes(void *slurm, const struct descpipe_job *job, struct wishes *wishes);

@@ -397,6 +397,23 @@ static bool locate_sent(void *context, uint64_t job, uint64_t *array, int64_t *i
     return true;
 }
 
+/* Known to be refused: so the controller need not be asked, and the host may send fewer. */
+static bool is_too_many(struct submitting *submitting)
+{
+    struct slurm *self = submitting->slurm;
+    uint64_t most = slurm_most_jobs(self), count = submitting->submission->count;
+    if (most >= self->jobs.count && count <= most - self->jobs.count) {
+        return false;
+    }
+    char message[SLURM_MESSAGE];
+    snprintf(message, sizeof(message), "at most %" PRIu64 " jobs of yours may be in the queue", most);
+    /* Detached, nobody is there to send the rest. */
+    bool is_final = (submitting->submission->flags & DESCPIPE_SUBMISSION_DETACHED) != 0;
+    self->host->call->fail(submitting->call, is_final ? DESCPIPE_FAILED_REFUSED : DESCPIPE_FAILED_LATER, message, NULL);
+    free_submitting(submitting);
+    return true;
+}
+
 static void begin(struct submitting *submitting)
 {
     const struct slurm *self = submitting->slurm;
@@ -407,8 +424,11 @@ static void begin(struct submitting *submitting)
     if (self->limits.array_size > 1 && submission->count > self->limits.array_size) {
         snprintf(message, sizeof(message), "%" PRIu32 " jobs in one submission; MaxArraySize of this SLURM is %" PRIu64,
                  submission->count, self->limits.array_size);
-    } else if (judge_all(submitting, message) &&
-               request_group(submission, size, &source, &submitting->groups, message) &&
+    } else if (!judge_all(submitting, message)) {
+        /* never, whenever it is */
+    } else if (is_too_many(submitting)) {
+        return;
+    } else if (request_group(submission, size, &source, &submitting->groups, message) &&
                command_write_files(submitting, message, sizeof(message))) {
         submit_next(submitting);
         return;

@@ -27,6 +27,7 @@ and unlocks. Chance comes from the seed and the number of the command alone, so 
     drop=N                 percent of requests that are lost before they are accepted
     unable=N               percent of requests that are "temporarily unable"
     submit-limit=N         more jobs than this in the queue are refused (MaxSubmitJobs)
+    allowed-jobs=N allowed-minutes=N       limits of the user's account, enforced and told by sacctmgr (MaxSubmitJobs, MaxWall)
     array-size=1001        MaxArraySize; 0: no arrays
     bucket=40 refill=4 period-ms=60000     requests over this are refused and counted; published unless quiet-limit=1
     completing-ms=0        a requeued job is shown as COMPLETING so long, by every other squeue
@@ -46,11 +47,11 @@ import time
 DEFAULTS = {
     "seed": 1, "queue-ms": 0, "run-ms": 0, "forget-ms": 300000, "slots": 0, "down": 0, "hang": 0, "latency-ms": 0,
     "accounting": "on", "accounting-down": 0, "lag-ms": 0, "no-field": "", "truncate": 0, "collapse": 0, "cluster": "",
-    "wrapper": "", "accept-lost": 0, "drop": 0, "unable": 0, "submit-limit": 0, "array-size": 1001, "bucket": 0,
+    "wrapper": "", "accept-lost": 0, "drop": 0, "unable": 0, "submit-limit": 0, "allowed-jobs": "", "allowed-minutes": "", "array-size": 1001, "bucket": 0,
     "refill": 4, "period-ms": 60000, "quiet-limit": 0, "completing-ms": 0,
     "skew-s": 0,
 }
-COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo")
+COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo", "sacctmgr")
 ENDED = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY")
 
 
@@ -262,7 +263,8 @@ def sbatch(simulation, arguments):
         raise Refused("Batch job submission failed: Invalid partition name specified")
     indices = read_indices(options["array"], int(simulation["array-size"])) if "array" in options else [None]
     queued = sum(job["state"] not in ENDED for job in simulation.state["jobs"])
-    if int(simulation["submit-limit"]) and queued + len(indices) > int(simulation["submit-limit"]):
+    limit = int(simulation["submit-limit"] or simulation["allowed-jobs"] or 0)
+    if limit and queued + len(indices) > limit:
         sys.stderr.write("sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
         raise Refused("Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or "
                       "time limits)")
@@ -405,13 +407,14 @@ def scontrol(simulation, arguments):
     simulation.request()
     if rest[:2] == ["show", "config"]:
         limits = ""
+        limited = simulation["allowed-jobs"] or simulation["allowed-minutes"]
         if int(simulation["bucket"]) and not int(simulation["quiet-limit"]):
             limits = "rl_enable,rl_bucket_size=%s,rl_refill_rate=%s,rl_refill_period=%d" % (
                 simulation["bucket"], simulation["refill"], max(1, int(simulation["period-ms"]) // 1000))
         print("SLURM_VERSION           = 22.05.8\nClusterName             = sim\nSlurmctldHost[0]        = sim(127.0.0.1)\n"
-              "AccountingStorageType   = accounting_storage/slurmdbd\nMaxArraySize            = %s\n"
+              "AccountingStorageType   = accounting_storage/slurmdbd\nAccountingStorageEnforce = %s\nMaxArraySize            = %s\n"
               "MaxJobCount             = 10000\nMinJobAge               = %d sec\nSlurmctldParameters     = %s" %
-              (simulation["array-size"], int(simulation["forget-ms"]) // 1000, limits or "(null)"))
+              ("associations,limits" if limited else "none", simulation["array-size"], int(simulation["forget-ms"]) // 1000, limits or "(null)"))
         return 0
     if rest[:2] == ["show", "partition"]:
         print("PartitionName=debug Default=YES MaxTime=1-00:00:00 MaxNodes=UNLIMITED TotalNodes=4 State=UP")
@@ -447,6 +450,15 @@ def scancel(simulation, arguments):
         for job in alive:
             job.update(state="CANCELLED", reason="None", ended=simulation.now, by=os.getuid())
     return status
+
+
+def sacctmgr(simulation, arguments):
+    simulation.count("accounting-requests")
+    if "user" in arguments:
+        print("sim|sim|||normal|%s|%s" % (simulation["allowed-jobs"], simulation["allowed-minutes"]))
+    elif "qos" in arguments:
+        print("normal|||")
+    return 0
 
 
 def sinfo(simulation, arguments):

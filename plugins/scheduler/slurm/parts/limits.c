@@ -9,6 +9,7 @@
 void limits_clear(struct limits *limits)
 {
     free(limits->partitions);
+    policy_clear(&limits->policy);
     *limits = (struct limits){0};
 }
 
@@ -105,6 +106,23 @@ static void read_parameters(struct limits *limits, const char *text, size_t leng
     }
 }
 
+/* "associations,limits,qos,safe": each takes those before it along. */
+static void read_enforced(struct limits *limits, const char *text, size_t length)
+{
+    const char *end = text + length;
+    while (text < end) {
+        const char *comma = memchr(text, ',', (size_t)(end - text));
+        size_t part = (size_t)((comma != NULL ? comma : end) - text);
+        bool safe = is(text, part, "safe") || is(text, part, "all"), limited = is(text, part, "limits") || safe;
+        bool qos = is(text, part, "qos");
+        limits->enforces_limits = limits->enforces_limits || limited;
+        limits->enforces_qos = limits->enforces_qos || qos || is(text, part, "all");
+        limits->enforces_associations =
+            limits->enforces_associations || limited || qos || is(text, part, "associations");
+        text += part + 1;
+    }
+}
+
 void limits_read_config(struct limits *limits, const char *line, size_t length)
 {
     const char *equals = memchr(line, '=', length);
@@ -132,6 +150,8 @@ void limits_read_config(struct limits *limits, const char *line, size_t length)
         keep(limits->host, value, left);
     } else if (is(line, key, "AccountingStorageType")) {
         keep(limits->accounting, value, left);
+    } else if (is(line, key, "AccountingStorageEnforce")) {
+        read_enforced(limits, value, left);
     } else if (is(line, key, "MaxArraySize")) {
         read_number(value, left, &limits->array_size);
     } else if (is(line, key, "MaxJobCount")) {
@@ -183,6 +203,10 @@ bool limits_read_partition(struct limits *limits, const char *line, size_t lengt
     struct partition *partition = &grown[limits->partitions_count++];
     *partition = (struct partition){.minutes = LIMITS_NONE};
     keep(partition->name, value, value_length);
+    value = find_value(line, length, "QoS", &value_length);
+    if (!is(value, value_length, "N/A")) {
+        keep(partition->qos, value, value_length);
+    }
     value = find_value(line, length, "Default", &value_length);
     partition->is_default = is(value, value_length, "YES");
     value = find_value(line, length, "State", &value_length);

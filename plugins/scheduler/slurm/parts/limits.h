@@ -7,11 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parts/policy.h"
+
 enum { LIMITS_TEXT = 64, LIMITS_PARTITIONS = 256 };
 #define LIMITS_NONE UINT64_MAX
 
 struct partition {
     char name[LIMITS_TEXT];
+    char qos[LIMITS_TEXT]; /* that limits whatever runs in it, or "" */
     bool is_default, is_up;
     uint64_t minutes; /* LIMITS_NONE: no limit */
     uint64_t nodes;   /* of one job */
@@ -25,6 +28,8 @@ struct limits {
     uint64_t jobs;       /* MaxJobCount, of everybody */
     uint64_t forget_s;   /* MinJobAge */
     bool has_rate;       /* rl_enable: */
+    bool enforces_limits, enforces_associations, enforces_qos; /* AccountingStorageEnforce */
+    struct policy policy;                                      /* empty when nothing of it is enforced */
     uint64_t rate_bucket, rate_refill, rate_period_s;
     struct partition *partitions;
     size_t partitions_count;

@@ -142,24 +142,68 @@ bool request_allows_extra(const char *const *extra, char message[REQUEST_MESSAGE
     return true;
 }
 
-bool request_fits(const struct limits *limits, const struct wishes *wishes, const struct descpipe_job *job,
-                  char message[REQUEST_MESSAGE])
+/* The one partition it goes to; NULL: several are named, or it is not known. */
+static const struct partition *partition_of(const struct limits *limits, const struct wishes *wishes)
 {
-    const struct descpipe_resources *resources = job->resources;
-    const char *name = said(wishes->partition) ? wishes->partition : NULL;
-    if (name != NULL && strchr(name, ',') != NULL) {
-        return true; /* several: SLURM takes the first that fits */
+    bool named = said(wishes->partition);
+    return named && strchr(wishes->partition, ',') != NULL ? NULL
+                                                           : limits_partition(limits, named ? wishes->partition : NULL);
+}
+
+static void allowance_of(const struct limits *limits, const struct wishes *wishes, struct allowance *allowance)
+{
+    const struct partition *partition = partition_of(limits, wishes);
+    policy_allow(&limits->policy, wishes->account, wishes->qos, partition != NULL ? partition->name : NULL,
+                 partition != NULL ? partition->qos : NULL, allowance);
+    if (!limits->enforces_limits) {
+        allowance->jobs = allowance->minutes = POLICY_NONE;
     }
-    const struct partition *partition = limits_partition(limits, name);
-    if (partition == NULL && name != NULL && limits->partitions_count > 0 &&
-        limits->partitions_count < LIMITS_PARTITIONS) {
-        snprintf(message, REQUEST_MESSAGE, "stage '%s' asks for partition '%s', which this SLURM does not have",
-                 job->stage, name);
+}
+
+uint64_t request_jobs_allowed(const struct limits *limits, const struct wishes *wishes)
+{
+    struct allowance allowance;
+    allowance_of(limits, wishes, &allowance);
+    return allowance.jobs;
+}
+
+/* Against what accounting allows the user. */
+static bool fits_policy(const struct limits *limits, const struct wishes *wishes, const struct descpipe_job *job,
+                        char message[REQUEST_MESSAGE])
+{
+    struct allowance allowance;
+    uint64_t minutes = minutes_of(job->resources);
+    if (limits->enforces_associations && policy_lacks_account(&limits->policy, wishes->account)) {
+        char accounts[256];
+        policy_write_accounts(&limits->policy, accounts, sizeof(accounts));
+        snprintf(message, REQUEST_MESSAGE, "stage '%s' asks for account '%s', which you may not use; yours: %s",
+                 job->stage, wishes->account, accounts);
         return false;
     }
-    if (partition == NULL) {
-        return true;
+    if (limits->enforces_qos && policy_lacks_qos(&limits->policy, wishes->account, wishes->qos)) {
+        snprintf(message, REQUEST_MESSAGE,
+                 "stage '%s' asks for qos '%s', which your account may not use; it has: %.200s", job->stage,
+                 wishes->qos, policy_qualities(&limits->policy, wishes->account));
+        return false;
     }
+    allowance_of(limits, wishes, &allowance);
+    if (allowance.jobs == 0) {
+        snprintf(message, REQUEST_MESSAGE, "stage '%s' cannot be submitted: %s lets you have no job in the queue",
+                 job->stage, allowance.jobs_by);
+        return false;
+    }
+    if (job->resources->time_limit_ms > 0 && minutes > allowance.minutes) {
+        snprintf(message, REQUEST_MESSAGE, "stage '%s' asks for %" PRIu64 " minutes; %s gives at most %" PRIu64,
+                 job->stage, minutes, allowance.minutes_by, allowance.minutes);
+        return false;
+    }
+    return true;
+}
+
+static bool fits_partition(const struct partition *partition, const struct descpipe_job *job,
+                           char message[REQUEST_MESSAGE])
+{
+    const struct descpipe_resources *resources = job->resources;
     if (resources->time_limit_ms > 0 && minutes_of(resources) > partition->minutes) {
         snprintf(message, REQUEST_MESSAGE,
                  "stage '%s' asks for %" PRIu64 " minutes; partition '%s' gives at most %" PRIu64, job->stage,
@@ -180,6 +224,20 @@ bool request_fits(const struct limits *limits, const struct wishes *wishes, cons
         return false;
     }
     return true;
+}
+
+bool request_fits(const struct limits *limits, const struct wishes *wishes, const struct descpipe_job *job,
+                  char message[REQUEST_MESSAGE])
+{
+    const struct partition *partition = partition_of(limits, wishes);
+    bool several = said(wishes->partition) && strchr(wishes->partition, ',') != NULL;
+    if (partition == NULL && said(wishes->partition) && !several && limits->partitions_count > 0 &&
+        limits->partitions_count < LIMITS_PARTITIONS) {
+        snprintf(message, REQUEST_MESSAGE, "stage '%s' asks for partition '%s', which this SLURM does not have",
+                 job->stage, wishes->partition);
+        return false;
+    }
+    return (partition == NULL || fits_partition(partition, job, message)) && fits_policy(limits, wishes, job, message);
 }
 
 /* The array of an earlier submission of which this edge names the member at `position`, and the job no other member;

@@ -31,6 +31,9 @@ bool request_allows_extra(const char *const *extra, char message[REQUEST_MESSAGE
 bool request_fits(const struct limits *limits, const struct wishes *wishes, const struct descpipe_job *job,
                   char message[REQUEST_MESSAGE]);
 
+/* How many jobs of these wishes the user may have in the queue, LIMITS_NONE: as many as wanted. */
+uint64_t request_jobs_allowed(const struct limits *limits, const struct wishes *wishes);
+
 /* Jobs that go as one sbatch. */
 struct request_group {
     struct arguments options;

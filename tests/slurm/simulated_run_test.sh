@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Whole runs against the simulator of SLURM: what a site's limits do to a run, and what its user sees of them.
+#
+#   simulated_run_test.sh PROGRAM
+#
+# Exit status: 0 passed, 1 failed, 77 there is no python3 (a failure when CI is set).
+set -eu
+program=${1:?usage: simulated_run_test.sh PROGRAM}
+command -v python3 >/dev/null || {
+    echo "simulated_run_test: there is no python3 on this machine" >&2
+    [ -z "${CI:-}" ] || exit 1
+    exit 77
+}
+python=$(python3 -c 'import sys; print(sys.executable)') # itself, not a launcher that looks for it each time
+simulator=$(cd "$(dirname "$0")/../fakes/slurm" && pwd -P)/simulator.py
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$folder"
+export XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config" XDG_CACHE_HOME="$folder/cache"
+
+failed() {
+    echo "simulated_run_test: $*" >&2
+    [ ! -f log ] || cat log >&2
+    exit 1
+}
+# simulate NAME KEY=VALUE...: a new SLURM for the next run
+simulate() {
+    sim=$folder/$1
+    shift
+    "$python" "$simulator" make "$sim" "$@"
+}
+count_of() {
+    "$python" "$simulator" counts "$sim" | sed -n "s/^$1=//p"
+}
+# pipeline NAME MEMBERS [KEY: VALUE]...: a stage of so many members, whose side effect is one line in NAME.done
+pipeline() {
+    name=$1
+    members=$(seq -s ', ' "$2")
+    shift 2
+    {
+        echo "pipeline: {name: $name, stages: [many]}"
+        echo "runtime: {working: $name-work, output: $name-out}"
+        echo "backends: {default: {scheduler: {use: slurm, commands: $sim/bin, poll: 100ms, poll-limit: 300ms}, runtime: host}}"
+        echo "many:"
+        echo "  foreach: {n: [$members]}"
+        echo "  script: 'echo \"\$DESC_EACH_N\" >>\"$folder/$name.done\"'"
+        for line; do
+            echo "  $line"
+        done
+    } >"$name.yaml"
+}
+each_once() {
+    [ "$(sort -n "$1.done")" = "$(seq "$2")" ] || failed "$1: not each of $2 members ran once: $(wc -l <"$1.done") lines"
+}
+
+# A limit that a refusal teaches: far below what is ready. It is split, never waits for ever, and nothing runs twice.
+simulate learned submit-limit=7 run-ms=50
+pipeline learned 30
+timeout 120 "$program" run learned.yaml >log 2>&1 || failed "learned: the run ended with $?"
+each_once learned 30
+
+# The same limit where accounting tells it: not one submission is refused.
+simulate told allowed-jobs=8 run-ms=50
+pipeline told 30
+timeout 120 "$program" run told.yaml >log 2>&1 || failed "told: the run ended with $?"
+each_once told 30
+[ "$(count_of sbatch)" = "$(count_of accepted)" ] || failed "told: $(count_of sbatch) submissions, $(count_of accepted) accepted"
+
+# MaxArraySize below what is ready at once: arrays of that size, not one job after another.
+simulate arrays array-size=10
+pipeline arrays 40
+timeout 120 "$program" run arrays.yaml >log 2>&1 || failed "arrays: the run ended with $?"
+each_once arrays 40
+[ "$(count_of accepted)" -le 8 ] || failed "arrays: $(count_of accepted) submissions for 40 jobs, 10 in an array"
+
+# What the site never gives is refused with the number, and nothing is submitted.
+simulate never allowed-minutes=30
+pipeline never 2 "minutes: 45"
+status=0
+timeout 120 "$program" run never.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] || failed "never: a run that nothing of could be submitted ended with $status"
+grep -q "asks for 45 minutes; account 'sim' gives at most 30" log || failed "never: the number is not told"
+[ -z "$(count_of accepted)" ] || failed "never: something was submitted"
+
+# An unknown word is an error with a hint before anything happens.
+simulate word
+pipeline word 1
+sed 's/use: slurm,/use: slurm, partiton: long,/' word.yaml >wrong.yaml
+status=0
+"$program" run wrong.yaml >log 2>&1 || status=$?
+[ "$status" = 2 ] || failed "word: an unknown option ended with $status"
+grep -q "'partition'" log || failed "word: nothing hints at 'partition'"
+[ -z "$(count_of sbatch)" ] || failed "word: something was submitted"
+echo "simulated_run_test: passed"
