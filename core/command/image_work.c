@@ -225,12 +225,15 @@ void image_job_fail_call(struct image_job *job, const struct plugin_instance *in
     if (result->failure == DESCPIPE_FAILED_UNSUPPORTED)
         kind = ERROR_PLUGIN;
     cleanup(error_clear) struct error shown = ERROR_INIT;
-    const char *image = job->image != NULL ? job->image->reference : job->name;
-    bool named = strstr(result->message, image) != NULL;
-    error_set(&shown, kind, "%s%s%s%s", named ? "" : image, named ? "" : ": ",
-              result->failure == DESCPIPE_FAILED_UNSUPPORTED ? error.message : result->message, "");
-    if (result->hint != NULL)
-        error_hint(&shown, "%s", result->hint);
+    const struct plan_image *image = job->image;
+    const char *name = image != NULL ? image->reference : job->name;
+    const char *asked = image == NULL ? NULL : text_equal(operation, "push") ? image->name : image->image.reference;
+    registries_explain(job->work->planning->installation.registries, asked, result, &shown);
+    shown.kind = kind;
+    if (result->failure == DESCPIPE_FAILED_UNSUPPORTED)
+        error_set(&shown, kind, "%s", error.message);
+    if (strstr(shown.message, name) == NULL)
+        error_wrap(&shown, "%s", name);
     image_job_fail(job, &shown);
 }
 

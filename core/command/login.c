@@ -240,13 +240,14 @@ static bool not_over(void *context)
     return !((struct answer *)context)->over;
 }
 
-static int finish(struct answer *answer, const char *host, const char *done)
+/* `where` goes between the host and the place that the plugin names. */
+static int finish(struct answer *answer, const char *host, const char *done, const char *where)
 {
     cleanup(error_clear) struct error error = answer->error;
     cleanup(memory_free) char *text = answer->text;
     if (!answer->ok)
         return command_fail(&error);
-    log_notice("%s '%s'%s%s", done, host, text != NULL ? ": kept in " : "", text != NULL ? text : "");
+    log_notice("%s '%s'%s%s", done, host, text != NULL ? where : "", text != NULL ? text : "");
     return 0;
 }
 
@@ -275,7 +276,7 @@ static int run_login(struct invocation *invocation)
     registry_login(instance, &login, (struct call_options){.done = answered, .context = &answer});
     if (!answer.over)
         loop_run(installation.loop, not_over, &answer);
-    return finish(&answer, host, "logged in to");
+    return finish(&answer, host, "logged in to", ": kept in ");
 }
 
 static int run_logout(struct invocation *invocation)
@@ -293,7 +294,7 @@ static int run_logout(struct invocation *invocation)
     registry_logout(instance, host, (struct call_options){.done = answered, .context = &answer});
     if (!answer.over)
         loop_run(installation.loop, not_over, &answer);
-    return finish(&answer, host, "logged out of");
+    return finish(&answer, host, "logged out of", ": removed from ");
 }
 
 const struct command command_login = {

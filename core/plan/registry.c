@@ -23,14 +23,15 @@ struct registries {
     LIST(struct opened) open;
     struct words broken;        /* plugins that could not be opened and that nobody had named */
     struct table *repositories; /* repository → instance */
+    struct table *logins;       /* repository → owned text: whose login was given out last, and from where */
 };
 
 struct registries *registries_new(struct plugin_host *host, struct plugin_catalogue *catalogue,
                                   const struct config_layers *layers)
 {
     struct registries *registries = memory_allocate(sizeof *registries);
-    *registries =
-        (struct registries){.host = host, .catalogue = catalogue, .layers = layers, .repositories = table_new()};
+    *registries = (struct registries){
+        .host = host, .catalogue = catalogue, .layers = layers, .repositories = table_new(), .logins = table_new()};
     return registries;
 }
 
@@ -45,6 +46,10 @@ void registries_free(struct registries *registries)
     list_clear(&registries->open);
     words_clear(&registries->broken);
     table_free(registries->repositories);
+    void *login;
+    for (size_t i = 0; table_next(registries->logins, &i, NULL, &login);)
+        memory_free(login);
+    table_free(registries->logins);
     memory_free(registries);
 }
 
@@ -211,16 +216,35 @@ static char *full_reference(const char *reference)
 }
 
 struct login_question {
+    struct registries *registries;
     struct descpipe_lookup lookup;
     char *reference, *platform;
     void (*got)(void *plugin, const struct descpipe_credential *credential, const char *message);
     void *plugin;
 };
 
+static void note_login(struct registries *registries, const char *reference,
+                       const struct descpipe_credential *credential)
+{
+    cleanup(memory_free) char *repository = repository_of(reference);
+    cleanup(text_clear) struct text words = TEXT_INIT;
+    if (credential == NULL || credential->password == NULL)
+        text_append(&words, "without a login");
+    else if (credential->username == NULL || credential->username[0] == '<')
+        text_append(&words, "with a token");
+    else
+        text_format(&words, "as '%s'", credential->username);
+    if (credential != NULL && credential->password != NULL && credential->origin != NULL)
+        text_format(&words, " (from %s)", credential->origin);
+    memory_free(table_get(registries->logins, repository));
+    table_put(registries->logins, repository, memory_copy_text(text_bytes(&words)));
+}
+
 static void login_answered(void *context, const struct call_result *result)
 {
     struct login_question *question = context;
     if (result->ok) {
+        note_login(question->registries, question->reference, result->credential);
         question->got(question->plugin, result->credential, NULL);
     } else {
         cleanup(memory_free) char *message =
@@ -248,8 +272,11 @@ void registries_credential(void *context, const struct descpipe_image *image, ui
         return;
     }
     struct login_question *question = memory_allocate(sizeof *question);
-    *question = (struct login_question){
-        .reference = steal(&reference), .platform = memory_copy_text(image->platform), .got = got, .plugin = plugin};
+    *question = (struct login_question){.registries = registries,
+                                        .reference = steal(&reference),
+                                        .platform = memory_copy_text(image->platform),
+                                        .got = got,
+                                        .plugin = plugin};
     question->lookup = (struct descpipe_lookup){.size = sizeof question->lookup,
                                                 .purpose = purpose,
                                                 .reference = question->reference,
@@ -257,4 +284,24 @@ void registries_credential(void *context, const struct descpipe_image *image, ui
     registry_credentials(
         instance, &question->lookup,
         (struct call_options){.deadline_ms = REGISTRY_DEADLINE_MS, .done = login_answered, .context = question});
+}
+
+void registries_explain(const struct registries *registries, const char *asked, const struct call_result *result,
+                        struct error *error)
+{
+    const char *login = NULL;
+    cleanup(memory_free) char *reference = asked != NULL ? full_reference(asked) : NULL;
+    if (registries != NULL && reference != NULL && result->failure == DESCPIPE_FAILED_NEEDS_LOGIN &&
+        strstr(result->message, ", asked ") == NULL) {
+        cleanup(memory_free) char *repository = repository_of(reference);
+        login = table_get(registries->logins, repository);
+    }
+    error_set(error, ERROR_NONE, "%s%s%s", result->message, login != NULL ? ", asked " : "",
+              login != NULL ? login : "");
+    cleanup(memory_free) char *host = login != NULL ? image_host(reference) : NULL;
+    if (host != NULL)
+        error_hint(error, "log in%s: descpipe login %s",
+                   text_starts_with(login, "without") ? "" : " again, or as somebody who may", host);
+    else if (result->hint != NULL)
+        error_hint(error, "%s", result->hint);
 }

@@ -39,4 +39,9 @@ void registries_credential(void *context, const struct descpipe_image *image, ui
                            void (*got)(void *plugin, const struct descpipe_credential *credential, const char *message),
                            void *plugin);
 
+/* Why a runtime's call for an image failed, in its own words: kind unset, message and hint. Where a login was refused,
+ * whose it was and where it came from is added, unless the message says so itself; never the secret. */
+void registries_explain(const struct registries *registries, const char *asked, const struct call_result *result,
+                        struct error *error);
+
 #endif

@@ -375,9 +375,12 @@ static void image_prepared(void *context, const struct call_result *result)
     memory_free(steal(&image->failure));
     bool taken = result->ok && take_image(image, result->identity);
     image->state = taken ? IMAGE_READY : IMAGE_UNKNOWN;
-    if (!taken && image->failure == NULL)
-        image->failure = result->hint != NULL ? memory_format("%s (%s)", result->message, result->hint)
-                                              : memory_copy_text(result->message);
+    if (!taken && image->failure == NULL) {
+        cleanup(error_clear) struct error error = ERROR_INIT;
+        registries_explain(engine->registries, engine->plan->images[image->number].image.reference, result, &error);
+        image->failure =
+            error.hint != NULL ? memory_format("%s (%s)", error.message, error.hint) : memory_copy_text(error.message);
+    }
     if (taken)
         ask_when_login_ends(image, result->identity);
     record_image(engine, image->number);

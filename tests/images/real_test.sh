@@ -125,6 +125,15 @@ mv good images/counts/dockerfile
 
 step="push without a login"
 does 4 "$descpipe" push p.yaml
+says "asked without a login"
+says "hint: log in: descpipe login $host"
+step="push with a login that is wrong"
+mkdir -p "$HOME/.docker"
+printf '{"auths":{"%s":{"auth":"%s"}}}' "$host" "$(printf 'joe:old-secret' | base64)" >"$HOME/.docker/config.json"
+does 4 "$descpipe" push p.yaml
+says "asked as 'joe' (from $HOME/.docker/config.json)"
+! grep -q old-secret said || fail "it says the secret"
+rm "$HOME/.docker/config.json"
 step="login"
 printf 'wrong' >word
 does 4 "$descpipe" login "$host" --username joe --password-stdin <word
@@ -236,5 +245,6 @@ says "1.0"
 
 step="logout"
 does 0 "$descpipe" logout "$host"
+says "logged out of '$host': removed from $HOME/.docker/config.json"
 does 2 "$descpipe" logout "$host"
 echo "built, pushed, locked, pulled and run"
