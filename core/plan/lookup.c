@@ -288,9 +288,11 @@ static void ask_registry(struct lookup *lookup)
                                                 .purpose = DESCPIPE_PURPOSE_PULL,
                                                 .reference = image->place,
                                                 .platform = image->image.platform};
-    registry_resolve(
-        image->registry, &lookup->question,
-        (struct call_options){.deadline_ms = REGISTRY_DEADLINE_MS, .done = registry_answered, .context = lookup});
+    struct plugin_call **place = lookup->request.call;
+    keep_call(place,
+              registry_resolve(image->registry, &lookup->question,
+                               (struct call_options){
+                                   .deadline_ms = REGISTRY_DEADLINE_MS, .done = registry_answered, .context = lookup}));
 }
 
 /* The name. */

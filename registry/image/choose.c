@@ -38,13 +38,13 @@ static const struct oci_descriptor *choose_only(const struct oci_index *index, c
         if (is_for_nothing(&index->manifests[i]))
             continue;
         if (chosen != NULL) {
-            failure_set(failure, DESCPIPE_FAILED_REFUSED, "%s is for several platforms, and none was named", what);
+            failure_set(failure, DESCPIPE_FAILED_REFUSED, "%s: it is for several platforms, and none was named", what);
             return NULL;
         }
         chosen = &index->manifests[i];
     }
     if (chosen == NULL)
-        failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "%s is an index without any image", what);
+        failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "%s: it is an index without any image", what);
     return chosen;
 }
 
@@ -86,7 +86,7 @@ const struct oci_descriptor *choose_platform(const struct oci_index *index, cons
         return chosen;
     char names[NAMES_BYTES];
     list_platforms(index, names);
-    failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "%s is not made for %s, only for %s", what, platform,
+    failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "%s: it is not made for %s, only for %s", what, platform,
                 names[0] != '\0' ? names : "platforms without a name");
     failure_hint(failure, "build it for %s, or run it where its platform is", platform);
     return NULL;

@@ -116,8 +116,8 @@ static bool use_config(struct resolve *resolve, const char *bytes, size_t length
         return failure_wrap(&resolve->failure, "%s: its config", resolve->what);
     if (resolve->platform != NULL && !oci_platform_matches(config.platform, resolve->platform) &&
         !oci_platform_matches(resolve->platform, config.platform)) {
-        failure_set(&resolve->failure, DESCPIPE_FAILED_NOT_FOUND, "%s is not made for %s, only for %s", resolve->what,
-                    resolve->platform, config.platform);
+        failure_set(&resolve->failure, DESCPIPE_FAILED_NOT_FOUND, "%s: it is not made for %s, only for %s",
+                    resolve->what, resolve->platform, config.platform);
         return failure_hint(&resolve->failure, "build it for %s, or run it where its platform is", resolve->platform);
     }
     free(resolution->platform);
@@ -168,7 +168,7 @@ static bool use_index(struct resolve *resolve, const char *bytes, size_t length)
 {
     cleanup(oci_index_clear) struct oci_index index = {0};
     if (++resolve->depth > OCI_INDEX_DEPTH_LIMIT)
-        return failure_set(&resolve->failure, DESCPIPE_FAILED_REFUSED, "%s has indexes in indexes, %d deep",
+        return failure_set(&resolve->failure, DESCPIPE_FAILED_REFUSED, "%s: it has indexes in indexes, %d deep",
                            resolve->what, OCI_INDEX_DEPTH_LIMIT);
     if (!oci_index_read(&index, bytes, length, &resolve->failure))
         return failure_wrap(&resolve->failure, "%s: its index", resolve->what);

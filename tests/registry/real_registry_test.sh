@@ -6,7 +6,7 @@
 set -eu
 descpipe=$1 drive=$2 daemon=$(realpath "$3")
 here=$(cd "$(dirname "$0")" && pwd)
-for tool in docker-registry skopeo umoci htpasswd openssl python3 busybox bwrap; do
+for tool in docker-registry skopeo umoci htpasswd openssl python3 curl busybox bwrap; do
     command -v "$tool" >/dev/null || {
         echo "real_registry_test: there is no $tool on this machine"
         [ -z "${CI:-}" ] || exit 1
@@ -159,6 +159,35 @@ refused out.txt "$descpipe" pull missing.yaml
 says out.txt "has no tag '1.1'"
 says out.txt "'1.0'"
 
+step="plain: only other platforms"
+put() { # NAME MEDIA-TYPE FILE
+    curl --silent --show-error --fail --request PUT --header "Content-Type: $2" --data-binary "@$3" "http://127.0.0.1:$plain/v2/$1"
+}
+size=$(stat -c %s "layout/blobs/sha256/${manifest#sha256:}")
+cat >index.json <<END
+{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+ {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "$manifest", "size": $size, "platform": {"os": "linux", "architecture": "s390x"}},
+ {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "$manifest", "size": $size, "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}}]}
+END
+put me/box/manifests/others application/vnd.oci.image.index.v1+json index.json
+sed "s,box:1.0,box:others," p.yaml >others.yaml
+refused out.txt "$descpipe" pull others.yaml
+says out.txt "image '127.0.0.1:$plain/me/box:others': it is not made for linux/"
+says out.txt "only for linux/s390x, linux/arm/v7"
+
+step="plain: a blob that is not what its digest says"
+rm -rf "$store"
+blob=plain/data/docker/registry/v2/blobs/sha256/$(echo "${large#sha256:}" | cut -c1-2)/${large#sha256:}/data
+cp "$blob" good
+printf 'these bytes are wrong' | dd of="$blob" bs=1 seek=10000000 conv=notrunc 2>/dev/null
+! cmp -s good "$blob" || fail "it is not damaged"
+refused out.txt "$descpipe" pull p.yaml
+says out.txt "sent something else than it was asked for: its digest is sha256:"
+says out.txt "hint: a proxy or the registry has damaged it"
+[ ! -e "$store/blobs/sha256/${large#sha256:}" ] || fail "it was kept"
+cp good "$blob"
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail "after it was mended"; }
+
 step="plain: prune"
 "$descpipe" pull p.yaml >out.txt 2>&1
 find "$store/images/sha256" -mindepth 1 -maxdepth 1 -exec touch -d '10 days ago' '{}' +
@@ -270,6 +299,20 @@ printf 'the-token' >word
 : >tokens.log
 "$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
 says tokens.log "GET me repository:me/box:pull"
+step="tokens: one that has expired"
+for name in late stale; do
+    cp -R token/data/docker/registry/v2/repositories/me/box "token/data/docker/registry/v2/repositories/me/$name"
+    sed "s,/me/box,/me/$name," p.yaml >"$name.yaml"
+    rm -rf "$store"
+done
+: >tokens.log
+"$descpipe" pull stale.yaml >out.txt 2>&1 || { cat out.txt; fail "it was not asked for again"; }
+# The plan's, which was refused; the plan's again; the runtime's own.
+[ "$(grep -c "GET me repository:me/stale:pull" tokens.log)" = 3 ] || { cat tokens.log; fail "not asked for three times"; }
+refused out.txt "$descpipe" pull late.yaml
+says out.txt "does not allow it, asked as 'me' (from $top/docker/config.json)"
+says out.txt "the login is wrong or has expired: descpipe login 127.0.0.1:$token"
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail "pull again"; }
 step="tokens: push"
 python3 - "$top/token/data" <<'END'
 import shutil, sys
