@@ -165,6 +165,7 @@ bool folder_sync(const char *path, struct error *error)
 struct content {
     const void *bytes;
     size_t length;
+    bool synced;
 };
 
 static bool write_temporary(int folder, const char *name, struct content content, mode_t mode, struct error *error)
@@ -175,24 +176,34 @@ static bool write_temporary(int folder, const char *name, struct content content
         return error_system(error, "cannot make a temporary file");
     if (!descriptor_write(descriptor, content.bytes, content.length, error))
         return false;
-    return sync_descriptor(descriptor) || error_system(error, "cannot sync");
+    return !content.synced || sync_descriptor(descriptor) || error_system(error, "cannot sync");
 }
 
-bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error)
+static bool write_in_place(const char *path, struct content content, mode_t mode, struct error *error)
 {
     cleanup(descriptor_close) int folder = open_folder_of(path, error);
     if (folder < 0)
         return error_wrap(error, "cannot write '%s'", path);
     char name[FILE_TEMPORARY_NAME];
     file_temporary_name(name);
-    bool done = write_temporary(folder, name, (struct content){bytes, length}, mode, error);
+    bool done = write_temporary(folder, name, content, mode, error);
     if (done && renameat(folder, name, folder, path_name(path)) != 0)
         done = error_system(error, "cannot rename");
     if (!done) {
         unlinkat(folder, name, 0);
         return error_wrap(error, "cannot write '%s'", path);
     }
-    return sync_descriptor(folder) || error_system(error, "cannot sync the folder of '%s'", path);
+    return !content.synced || sync_descriptor(folder) || error_system(error, "cannot sync the folder of '%s'", path);
+}
+
+bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error)
+{
+    return write_in_place(path, (struct content){bytes, length, true}, mode, error);
+}
+
+bool file_write_unsynced(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error)
+{
+    return write_in_place(path, (struct content){bytes, length, false}, mode, error);
 }
 
 bool file_exists(const char *path)
@@ -236,10 +247,10 @@ static bool copy_bytes(int from, int to)
     }
 }
 
-static bool copy_to(int from, int to_folder, const char *name, const struct stat *status, const char **how)
+static bool copy_to(int from, struct file_at to_file, const struct stat *status, bool synced, const char **how)
 {
     cleanup(descriptor_close) int to =
-        openat(to_folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(to_file.folder, to_file.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return false;
     *how = "reflink";
@@ -249,10 +260,10 @@ static bool copy_to(int from, int to_folder, const char *name, const struct stat
             return false;
     }
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, status->st_mtim};
-    return fchmod(to, status->st_mode & 0777) == 0 && futimens(to, times) == 0 && sync_descriptor(to);
+    return fchmod(to, status->st_mode & 0777) == 0 && futimens(to, times) == 0 && (!synced || sync_descriptor(to));
 }
 
-bool file_place_at(struct file_at from, struct file_at to, bool may_link, const char **how, struct error *error)
+bool file_place_at(struct file_at from, struct file_at to, unsigned placing, const char **how, struct error *error)
 {
     struct stat status;
     cleanup(descriptor_close) int source = open_regular(from, O_NOFOLLOW, &status, error);
@@ -261,7 +272,9 @@ bool file_place_at(struct file_at from, struct file_at to, bool may_link, const 
     char name[FILE_TEMPORARY_NAME];
     file_temporary_name(name);
     const char *done_by = "link";
-    if (!(may_link && link_to(from, to, name, &status)) && !copy_to(source, to.folder, name, &status, &done_by)) {
+    bool linked = (placing & FILE_MAY_LINK) != 0 && link_to(from, to, name, &status);
+    struct file_at temporary = {to.folder, name, to.shown};
+    if (!linked && !copy_to(source, temporary, &status, (placing & FILE_SYNCED) != 0, &done_by)) {
         error_system(error, "cannot copy '%s' to '%s'", from.shown, to.shown);
         unlinkat(to.folder, name, 0);
         return false;
@@ -275,11 +288,11 @@ bool file_place_at(struct file_at from, struct file_at to, bool may_link, const 
     return renamed;
 }
 
-bool file_place(const char *from, const char *to, bool may_link, const char **how, struct error *error)
+bool file_place(const char *from, const char *to, unsigned placing, const char **how, struct error *error)
 {
     cleanup(descriptor_close) int folder = open_folder_of(to, error);
     if (folder < 0)
         return false;
-    return file_place_at((struct file_at){AT_FDCWD, from, from}, (struct file_at){folder, path_name(to), to}, may_link,
+    return file_place_at((struct file_at){AT_FDCWD, from, from}, (struct file_at){folder, path_name(to), to}, placing,
                          how, error);
 }

@@ -219,7 +219,7 @@ struct placing {
     struct pair pairs[FOLDER_DEPTH_LIMIT];
     size_t count;
     struct text from_shown, to_shown;
-    bool may_link;
+    unsigned how; /* of enum file_placing */
     enum folder_links links;
 };
 
@@ -335,7 +335,7 @@ static bool place_entry(struct placing *placing, const char *name, struct error 
         return place_link(placing, pair, name, error);
     struct file_at from = {dirfd(pair->from), name, text_bytes(&placing->from_shown)};
     struct file_at to = {pair->to, name, text_bytes(&placing->to_shown)};
-    return file_place_at(from, to, placing->may_link, NULL, error);
+    return file_place_at(from, to, placing->how, NULL, error);
 }
 
 static bool place_tree(struct placing *placing, const char *from, int to_folder, const char *to_name,
@@ -385,14 +385,14 @@ static bool put_in_place(const char *temporary, const char *to, struct error *er
     return !had_old || folder_remove(aside, error);
 }
 
-bool folder_place(const char *from, const char *to, bool may_link, enum folder_links links, struct error *error)
+bool folder_place(const char *from, const char *to, unsigned how, enum folder_links links, struct error *error)
 {
     cleanup(memory_free) char *folder = path_folder(to);
     char name[FILE_TEMPORARY_NAME];
     file_temporary_name(name);
     cleanup(memory_free) char *temporary = path_join(folder, name);
     cleanup(placing_free) struct placing *placing = memory_allocate(sizeof *placing);
-    placing->may_link = may_link;
+    placing->how = how;
     placing->links = links;
     text_append(&placing->from_shown, from);
     text_append(&placing->to_shown, to);

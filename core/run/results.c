@@ -90,10 +90,8 @@ static void final_work(void *context)
     for (size_t i = 0; i < final->files.count; i++) {
         const struct staging_output *file = &final->files.items[i];
         cleanup(memory_free) char *folder = path_folder(file->name);
-        bool placed =
-            folder_make(folder, 0777, &final->error) &&
-            (task_file_is_folder(file->suffix) ? folder_place(file->published, file->name, true, FOLDER_LINKS_INSIDE, &final->error)
-                                             : file_place(file->published, file->name, true, NULL, &final->error));
+        bool placed = folder_make(folder, 0777, &final->error) &&
+                      staging_place_output(file->published, file->name, file->suffix, &final->error);
         if (!placed)
             return;
     }

@@ -33,7 +33,7 @@ static bool check_type(const struct pipeline *pipeline, const struct task_file *
 }
 
 static bool bring_files(const struct pipeline *pipeline, const char *folder, struct task_file_list files,
-                        bool may_link, struct error *error)
+                        unsigned placing, struct error *error)
 {
     if (!make_anew(folder, error))
         return false;
@@ -48,8 +48,8 @@ static bool bring_files(const struct pipeline *pipeline, const char *folder, str
         cleanup(memory_free) char *real = path_real(files.items[i].from, error);
         if (real == NULL || !check_type(pipeline, &files.items[i], real, error))
             return false;
-        bool placed = files.items[i].is_folder ? folder_place(real, to, may_link, FOLDER_LINKS_KEPT, error)
-                                         : file_place(real, to, may_link, NULL, error);
+        bool placed = files.items[i].is_folder ? folder_place(real, to, placing, FOLDER_LINKS_KEPT, error)
+                                               : file_place(real, to, placing, NULL, error);
         if (!placed)
             return false;
     }
@@ -61,11 +61,11 @@ bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct
     cleanup(memory_free) char *input = path_join(in->folder, "input");
     cleanup(memory_free) char *config = path_join(in->folder, "config");
     errno = 0;
-    bool done = bring_files(in->pipeline, input, in->inputs, in->may_link, error) &&
-                bring_files(in->pipeline, config, in->configs, false, error);
+    bool done = bring_files(in->pipeline, input, in->inputs, in->may_link ? FILE_MAY_LINK : 0, error) &&
+                bring_files(in->pipeline, config, in->configs, 0, error);
     if (done && in->script != NULL) {
         cleanup(memory_free) char *script = path_join(config, in->script_name);
-        done = file_write(script, in->script, strlen(in->script), 0777, error);
+        done = file_write_unsynced(script, in->script, strlen(in->script), 0777, error);
     }
     if (!done)
         *verdict = verdict_of_errno(VERDICT_STAGE_IN);
@@ -142,6 +142,13 @@ static bool point_output(const struct staging_out *out, struct error *error)
     return false;
 }
 
+bool staging_place_output(const char *from, const char *to, const char *suffix, struct error *error)
+{
+    unsigned placing = FILE_MAY_LINK | FILE_SYNCED;
+    return task_file_is_folder(suffix) ? folder_place(from, to, placing, FOLDER_LINKS_INSIDE, error)
+                                       : file_place(from, to, placing, NULL, error);
+}
+
 bool staging_publish(const struct staging_out *out, enum verdict *verdict, struct error *error)
 {
     errno = 0;
@@ -150,10 +157,7 @@ bool staging_publish(const struct staging_out *out, enum verdict *verdict, struc
         const struct staging_output *output = &out->outputs[i];
         cleanup(memory_free) char *from = path_join(out->attempt, output->name);
         cleanup(memory_free) char *folder = path_folder(output->published);
-        done =
-            folder_make(folder, 0777, error) &&
-            (task_file_is_folder(output->suffix) ? folder_place(from, output->published, true, FOLDER_LINKS_INSIDE, error)
-                                               : file_place(from, output->published, true, NULL, error));
+        done = folder_make(folder, 0777, error) && staging_place_output(from, output->published, output->suffix, error);
     }
     if (done && out->link != NULL)
         done = point_output(out, error);

@@ -51,6 +51,8 @@ struct staging_out {
 };
 /* Is every declared output there, of the right kind and type? Else OUTPUT_MISSING and a reason that names it. */
 bool staging_look(const struct staging_out *out, enum verdict *verdict, struct text *reason);
+/* An output, file or folder by its suffix, under another name as well; `to`'s folder exists. */
+bool staging_place_output(const char *from, const char *to, const char *suffix, struct error *error);
 bool staging_publish(const struct staging_out *out, enum verdict *verdict, struct error *error);
 
 #endif

@@ -187,12 +187,12 @@ START_TEST(places_by_link_where_it_may)
     const char *how = NULL;
     put_file(from, "content");
     put_file(to, "old");
-    ck_assert(file_place(from, to, true, &how, &error));
+    ck_assert(file_place(from, to, FILE_MAY_LINK, &how, &error));
     ck_assert_str_eq(how, "link");
     struct stat left, right;
     ck_assert(stat(from, &left) == 0 && stat(to, &right) == 0);
     ck_assert_uint_eq(left.st_ino, right.st_ino);
-    ck_assert(file_place(from, to, true, &how, &error)); /* onto itself: rename alone would leave the temporary name */
+    ck_assert(file_place(from, to, FILE_MAY_LINK, &how, &error)); /* onto itself: rename alone would leave the temporary name */
     ck_assert_uint_eq(count_entries(temporary_folder), 2);
     ck_assert(stat(from, &left) == 0);
     ck_assert_uint_eq(left.st_nlink, 2);
@@ -208,7 +208,7 @@ START_TEST(places_by_copy_with_mode_and_time)
     const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1234567890, .tv_nsec = 987654000}};
     ck_assert_int_eq(utimensat(AT_FDCWD, from, times, 0), 0);
     ck_assert_int_eq(chmod(from, 0750), 0);
-    ck_assert(file_place(from, to, false, &how, &error));
+    ck_assert(file_place(from, to, 0, &how, &error));
     ck_assert(text_equal(how, "copy") || text_equal(how, "reflink"));
     check_file(to, "content");
     struct stat left, right;
@@ -227,7 +227,7 @@ START_TEST(set_id_bits_do_not_come_along)
     const char *how = NULL;
     put_file(from, "content");
     ck_assert_int_eq(chmod(from, 06755), 0);
-    ck_assert(file_place(from, to, true, &how, &error));
+    ck_assert(file_place(from, to, FILE_MAY_LINK, &how, &error));
     ck_assert_str_ne(how, "link");
     struct stat status;
     ck_assert_int_eq(stat(to, &status), 0);
@@ -248,7 +248,7 @@ START_TEST(copies_over_file_systems)
     ck_assert(descriptor_write(descriptor, large, 1000000, &error));
     cleanup(memory_free) char *to = temporary_path("to");
     const char *how = NULL;
-    ck_assert(file_place(from, to, true, &how, &error));
+    ck_assert(file_place(from, to, FILE_MAY_LINK, &how, &error));
     unlink(from);
     ck_assert_str_eq(how, "copy");
     cleanup(text_clear) struct text text = TEXT_INIT;
@@ -265,18 +265,18 @@ START_TEST(places_only_regular_files)
     cleanup(memory_free) char *to = temporary_path("to");
     ck_assert_int_eq(symlink("/etc/passwd", link), 0);
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    ck_assert(!file_place(link, to, true, NULL, &error));
+    ck_assert(!file_place(link, to, FILE_MAY_LINK, NULL, &error));
     check_error(ERROR_INPUT, "'%s' is a symbolic link, not a regular file", link);
-    ck_assert(!file_place(fifo, to, true, NULL, &error));
+    ck_assert(!file_place(fifo, to, FILE_MAY_LINK, NULL, &error));
     check_error(ERROR_INPUT, "'%s' is a FIFO, not a regular file", fifo);
-    ck_assert(!file_place(temporary_folder, to, true, NULL, &error));
+    ck_assert(!file_place(temporary_folder, to, FILE_MAY_LINK, NULL, &error));
     check_error(ERROR_INPUT, "'%s' is a folder, not a regular file", temporary_folder);
     ck_assert(!file_exists(to));
-    ck_assert(!file_place("/etc/passwd", "/nowhere/to", false, NULL, &error));
+    ck_assert(!file_place("/etc/passwd", "/nowhere/to", 0, NULL, &error));
     check_error(ERROR_SYSTEM, "cannot open the folder '/nowhere': No such file or directory");
     cleanup(memory_free) char *folder = temporary_path("folder");
     ck_assert_int_eq(mkdir(folder, 0700), 0);
-    ck_assert(!file_place("/etc/passwd", folder, false, NULL, &error));
+    ck_assert(!file_place("/etc/passwd", folder, 0, NULL, &error));
     check_error(ERROR_SYSTEM, "cannot put '%s' in place: Is a directory", folder);
     ck_assert_uint_eq(count_entries(temporary_folder), 3);
 }

@@ -229,7 +229,7 @@ START_TEST(places_a_tree_whole)
     ck_assert_int_eq(chmod(read_only, 0550), 0);
     cleanup(memory_free) char *from = temporary_path("from");
     for (int round = 0; round < 2; round++) { /* the second replaces the first */
-        ck_assert_msg(folder_place(from, tree, round == 0, FOLDER_LINKS_KEPT, &error), "%s", error.message);
+        ck_assert_msg(folder_place(from, tree, round == 0 ? FILE_MAY_LINK : 0, FOLDER_LINKS_KEPT, &error), "%s", error.message);
         cleanup(memory_free) char *file = temporary_path("tree/sub/file");
         check_file(file, "content");
         struct stat left, right;
@@ -260,7 +260,7 @@ START_TEST(a_tree_with_something_else_in_it_is_refused_and_the_old_one_stays)
     make_folder("tree", 0700);
     make_file("tree/old", "old");
     cleanup(memory_free) char *from = temporary_path("from");
-    ck_assert(!folder_place(from, tree, true, FOLDER_LINKS_KEPT, &error));
+    ck_assert(!folder_place(from, tree, FILE_MAY_LINK, FOLDER_LINKS_KEPT, &error));
     cleanup(memory_free) char *expected = memory_format("'%s' is a FIFO, not a regular file", fifo);
     ck_assert_str_eq(error.message, expected);
     ck_assert(is_there("tree/old"));
@@ -279,12 +279,12 @@ START_TEST(a_tree_too_deep_is_refused)
             text_append(&path, "/d");
     }
     cleanup(memory_free) char *from = temporary_path("from");
-    ck_assert(!folder_place(from, tree, true, FOLDER_LINKS_KEPT, &error));
+    ck_assert(!folder_place(from, tree, FILE_MAY_LINK, FOLDER_LINKS_KEPT, &error));
     cleanup(memory_free) char *expected = memory_format("'%s' lies deeper than 100 folders", path.bytes);
     ck_assert_str_eq(error.message, expected);
     ck_assert_uint_eq(count_entries(temporary_folder), 1);
     ck_assert_int_eq(rmdir(path.bytes), 0);
-    ck_assert_msg(folder_place(from, tree, true, FOLDER_LINKS_KEPT, &error), "%s", error.message);
+    ck_assert_msg(folder_place(from, tree, FILE_MAY_LINK, FOLDER_LINKS_KEPT, &error), "%s", error.message);
 }
 END_TEST
 
@@ -292,7 +292,7 @@ START_TEST(a_link_at_the_top_is_not_followed)
 {
     cleanup(memory_free) char *link = temporary_path("link");
     ck_assert_int_eq(symlink("/etc", link), 0);
-    ck_assert(!folder_place(link, tree, true, FOLDER_LINKS_KEPT, &error));
+    ck_assert(!folder_place(link, tree, FILE_MAY_LINK, FOLDER_LINKS_KEPT, &error));
     cleanup(memory_free) char *expected = memory_format("cannot open the folder '%s': Not a directory", link);
     ck_assert_str_eq(error.message, expected);
     ck_assert(folder_sync(temporary_folder, &error));
@@ -313,7 +313,7 @@ START_TEST(places_links_that_stay_inside_and_refuses_others)
     cleanup(memory_free) char *from = temporary_path("from"), *inner = temporary_path("from/inner");
     cleanup(memory_free) char *link = temporary_path("from/inner/link"), *to = temporary_path("to");
     ck_assert(mkdir(from, 0755) == 0 && mkdir(inner, 0755) == 0 && symlink(links[_i].target, link) == 0);
-    ck_assert_int_eq(folder_place(from, to, true, FOLDER_LINKS_INSIDE, &error), links[_i].inside);
+    ck_assert_int_eq(folder_place(from, to, FILE_MAY_LINK, FOLDER_LINKS_INSIDE, &error), links[_i].inside);
     if (!links[_i].inside) {
         cleanup(memory_free) char *message =
             memory_format("'%s' is a link to '%s', which may lead out of the folder", link, links[_i].target);
@@ -321,7 +321,7 @@ START_TEST(places_links_that_stay_inside_and_refuses_others)
         ck_assert(access(to, F_OK) != 0);
     }
     cleanup(memory_free) char *kept = temporary_path("kept");
-    ck_assert(folder_place(from, kept, true, FOLDER_LINKS_KEPT, &error));
+    ck_assert(folder_place(from, kept, FILE_MAY_LINK, FOLDER_LINKS_KEPT, &error));
 }
 END_TEST
 
