@@ -6,19 +6,41 @@
 #include <unistd.h>
 
 #include "command/installation.h"
+#include "command/world.h"
 #include "report/grid.h"
 
 enum { PROBE_DEADLINE_MS = 15000 };
 
 struct doctor_values {
     bool json;
+    const char *runtime, *image;
+    struct words options;
 };
 
 static const struct argument_option options[] = {
     {.name = "json",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct doctor_values, json),
-     .help = "{\"plugins\": [{kind, name, version, path, works, message, hint, facts}]}"},
+     .help = "{\"plugins\": [{kind, name, version, path, works, message, hint, facts}]}; of one runtime "
+             "{\"runtime\", \"world\": [{what, here, usual, differs}]}"},
+    {.name = "runtime",
+     .kind = ARGUMENT_TEXT,
+     .offset = offsetof(struct doctor_values, runtime),
+     .value = "NAME",
+     .help =
+         "run a few stages in this runtime instead, and show what a stage sees there and how it differs from others"},
+    {.name = "image",
+     .kind = ARGUMENT_TEXT,
+     .offset = offsetof(struct doctor_values, image),
+     .value = "IMAGE",
+     .help =
+         "with --runtime: look from inside this image, as 'image:' of a stage names it, instead of the probe's own"},
+    {.name = "option",
+     .letter = 'o',
+     .kind = ARGUMENT_WORDS,
+     .offset = offsetof(struct doctor_values, options),
+     .value = "KIND.KEY=VALUE",
+     .help = "with --runtime: an option of it; may be repeated"},
     {.name = NULL},
 };
 
@@ -281,9 +303,38 @@ static void print_table(const struct examination *examination, const struct term
     print_auto(examination, out);
 }
 
+static int look_at_runtime(struct invocation *invocation)
+{
+    const struct doctor_values *values = invocation->values;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(installation_clear) struct installation installation = {0};
+    cleanup(world_clear) struct world world = {0};
+    if (!installation_open(&installation, invocation, &error) || !installation_open_host(&installation, &error))
+        return command_refuse(invocation, NULL, &error);
+    const struct world_request request = {.runtime = values->runtime,
+                                          .image = values->image,
+                                          .options = &values->options,
+                                          .plugin_dirs = &installation.plugin_dirs};
+    if (!world_look(installation.loop, &request, &world, &error))
+        return command_refuse(invocation, NULL, &error);
+    if (values->json)
+        world_print_json(&world, values->runtime, &invocation->output.text);
+    else
+        world_print(&world, values->runtime, &invocation->terminal, &invocation->output.text);
+    return 0;
+}
+
 static int run_doctor(struct invocation *invocation)
 {
     const struct doctor_values *values = invocation->values;
+    if (values->runtime != NULL)
+        return look_at_runtime(invocation);
+    if (values->image != NULL || values->options.count > 0) {
+        cleanup(error_clear) struct error alone = ERROR_INIT;
+        error_set(&alone, ERROR_INPUT, "--image and --option are for --runtime");
+        error_hint(&alone, "name a runtime: 'descpipe doctor --runtime NAME'");
+        return command_refuse(invocation, NULL, &alone);
+    }
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(problems_clear) struct problems problems = {0};
     cleanup(examination_clear) struct examination examination = {0};
@@ -305,14 +356,24 @@ static int run_doctor(struct invocation *invocation)
     return usable ? 0 : error_exit_status(ERROR_PLUGIN);
 }
 
+static void clear_values(void *place)
+{
+    struct doctor_values *values = place;
+    words_clear(&values->options);
+}
+
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "what works here, and what to do about the rest",
-    .description = "Opens every plugin with the configuration of site and user and asks it to look around. Exit status "
-                   "0 when at least\n"
-                   "one scheduler and one runtime work, else 3.",
-    .examples = "  descpipe doctor\n  descpipe doctor --json",
+    .description =
+        "Opens every plugin with the configuration of site and user and asks it to look around. Exit status "
+        "0 when at least\n"
+        "one scheduler and one runtime work, else 3. With --runtime some short stages are run by it, which\n"
+        "takes seconds: what they see (user, folders, variables, limits, network, signals ...) is shown beside\n"
+        "what stages see in every runtime.",
+    .examples = "  descpipe doctor\n  descpipe doctor --json\n  descpipe doctor --runtime singularity",
     .options = options,
     .values_size = sizeof(struct doctor_values),
     .run = run_doctor,
+    .clear = clear_values,
 };

@@ -305,13 +305,16 @@ START_TEST(writes_what_a_container_is_to_be)
     ck_assert_str_eq(
         written,
         "{\"AttachStdin\":false,\"Cmd\":[],\"Entrypoint\":[\"run\",\"a \\\"b\\\"\"],\"Env\":[\"A=1\",\"TOKEN=s3\"],"
-        "\"HostConfig\":{\"DeviceRequests\":[{\"Capabilities\":[[\"gpu\"]],\"DeviceIDs\":[\"3\",\"GPU-5\"],\"Driver\":"
+        "\"HostConfig\":{\"CapAdd\":[\"CHOWN\",\"DAC_OVERRIDE\",\"FOWNER\",\"FSETID\",\"KILL\",\"NET_BIND_SERVICE\","
+        "\"SETGID\",\"SETUID\",\"SYS_CHROOT\"],\"CapDrop\":[\"ALL\"],\"DeviceRequests\":[{\"Capabilities\":[[\"gpu\"]],"
+        "\"DeviceIDs\":[\"3\",\"GPU-5\"],\"Driver\":"
         "\"\"}],"
         "\"Init\":true,\"LogConfig\":{\"Config\":{\"max-file\":\"2\",\"max-size\":\"1000g\"},\"Type\":\"json-file\"},"
         "\"Memory\":1048576,\"MemorySwap\":1048576,"
         "\"Mounts\":[{\"ReadOnly\":true,\"Source\":\"/a,b\",\"Target\":\"/opt/input\",\"Type\":\"bind\"},"
         "{\"Target\":\"/scratch\",\"TmpfsOptions\":{\"Mode\":1023,\"SizeBytes\":4096},\"Type\":\"tmpfs\"}],"
-        "\"NanoCpus\":6000000000,\"NetworkMode\":\"bridge\"},\"Image\":\"sha256:x\","
+        "\"NanoCpus\":6000000000,\"NetworkMode\":\"bridge\",\"SecurityOpt\":[\"no-new-privileges\"]},"
+        "\"Image\":\"sha256:x\","
         "\"Labels\":{\"descpipe.attempt\":\"2\",\"descpipe.run\":\"r\",\"descpipe.stage\":\"shear\",\"descpipe.token\":"
         "\"r-1\"},"
         "\"OpenStdin\":false,\"Tty\":false,\"User\":\"7:8\",\"WorkingDir\":\"/w\"}");

@@ -35,6 +35,16 @@ esac
 # Short, since sockets of the tools lie below it, and readable by the ordinary user.
 folder=$(mktemp -d /tmp/descpipe-runtimes.XXXXXX)
 chmod 755 "$folder"
+
+# Where the ordinary user and the tools' own worlds can see it, wherever the checkout is.
+built=$(dirname "$program")
+if [ -d "$built/plugins-built" ]; then
+    mkdir "$folder/program"
+    cp -R "$program" "$built/plugins-built" "$built/container" "$folder/program"
+    chmod -R a+rX "$folder/program"
+    program=$folder/program/${program##*/}
+    unset DESCPIPE_PLUGIN_PATH
+fi
 servers=
 finish() {
     status=$?
@@ -48,6 +58,7 @@ finish() {
             [ ! -s "$pause" ] || kill "$(cat "$pause")" 2>/dev/null || true
         done
     fi
+    [ ! -d "$folder/engine" ] || sh "$source_folder/tests/integration/docker_daemon.sh" stop "$folder/engine" >/dev/null 2>&1 || true
     # What the tools mounted, deepest first; files of sub-uids belong to root here.
     cut -d' ' -f5 /proc/self/mountinfo | grep -F "$folder/" | sort -r | while read -r mounted; do
         umount -l "$mounted" 2>/dev/null || true
@@ -66,10 +77,10 @@ make_images() {
     mkdir -p "$folder/images/layer/bin" "$folder/images/layer/etc" "$folder/images/layer/tmp" "$folder/images/layer/opt"
     chmod 1777 "$folder/images/layer/tmp"
     cp "$(command -v busybox)" "$folder/images/layer/bin/busybox"
+    cp "$(dirname "$program")/container/world" "$folder/images/layer/bin/world"
     for applet in $(busybox --list); do
         [ "$applet" = busybox ] || ln -s busybox "$folder/images/layer/bin/$applet"
     done
-    printf 'not a program\n' >"$folder/images/layer/bin/noexec"
     printf 'root:x:0:0:root:/root:/bin/sh\n' >"$folder/images/layer/etc/passwd"
     printf 'root:x:0:\n' >"$folder/images/layer/etc/group"
     tar --owner=0 --group=0 -C "$folder/images/layer" -cf "$folder/images/layer.tar" .
@@ -98,7 +109,8 @@ EOF
 export HOME='$1/home' XDG_RUNTIME_DIR='$1/run' XDG_CACHE_HOME='$1/cache' XDG_STATE_HOME='$1/state' XDG_CONFIG_HOME='$1/config'
 export CONTAINERS_CONF='$1/containers/containers.conf' CONTAINERS_STORAGE_CONF='$1/containers/storage.conf'
 export CH_IMAGE_STORAGE='$1/charliecloud' USER=\$(id -un) PATH='$folder/bin:/usr/bin:/bin':\$PATH
-unset TMPDIR DOCKER_HOST
+unset TMPDIR
+export DOCKER_HOST='unix://$folder/engine/docker.sock'
 EOF
 }
 
@@ -108,6 +120,12 @@ make_tools() {
     singularity) "$tests/apptainer.sh" install "$folder/bin" || exit $? ;;
     podman) need podman runc catatonit newuidmap ;;
     charliecloud) need ch-run ch-convert ch-image ;;
+    docker)
+        # With a limit of its own, as an Engine that the system started has; the ordinary user may ask it too.
+        prlimit --nofile=5000:5000 sh "$source_folder/tests/integration/docker_daemon.sh" start "$folder/engine" >/dev/null || exit $?
+        chmod 755 "$folder/engine"
+        chmod 666 "$folder/engine/docker.sock"
+        ;;
     esac
     need bwrap
     make_account "$folder/root" overlay

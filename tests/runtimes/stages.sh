@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What world_test.sh runs once for each runtime and caller, in a folder of the caller's whose name the tools have to cope with.
-#   stages.sh PROGRAM RUNTIME IMAGES → $HOME/RUNTIME.world, $HOME/RUNTIME.ends
+#   stages.sh PROGRAM RUNTIME IMAGES → $HOME/RUNTIME.world, $HOME/RUNTIME.doctor
 # shellcheck shell=sh
 set -eu
 program=$1 runtime=$2 images=$3
@@ -17,6 +17,9 @@ echo "setting: 1" >setting.yaml
 # What cannot take the network away refuses such a stage.
 network=false
 [ "$runtime" != charliecloud ] || network=true
+# The Engine loads archives only.
+layout="oci:im ages/layout"
+[ "$runtime" != docker ] || layout="docker-archive:im ages/probe.tar"
 umask 022
 
 cat >pipeline.yaml <<END
@@ -38,25 +41,22 @@ world:
   python-module: true
   mounts: ["$HOME/a b,c:/mnt/a b,c:ro"]
   script: |
-$(sed 's/^/    /' "$(dirname "$0")/world.sh")
+    /bin/world look world.txt " two words" "" '"' '\$HOME'
+    echo "a mount with a hostile name: \$(cat '/mnt/a b,c/file' 2>/dev/null)" >>"\$DESC_OUTPUT/world.txt"
 layout:
-  image: "oci:im ages/layout"
+  image: "$layout"
   outputs: {second: txt}
   network: $network
-  command: [sh, -c, "grep -c : /proc/net/dev >\$DESC_OUTPUT/second.txt"]
+  command: [sh, -c, "grep : /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort >\$DESC_OUTPUT/second.txt"]
 reader:
   image: "docker-archive:im ages/probe.tar"
   inputs: {world: txt, second: txt}
   outputs: {copy: txt}
   command: [sh, -c, "{ cat \$DESC_INPUT/world.txt; echo interfaces without network: \$(cat \$DESC_INPUT/second.txt); } >\$DESC_OUTPUT/copy.txt"]
 END
-cat >ends.yaml <<END
-pipeline: {name: ends, stages: [status, signal, missing, forbidden, quiet]}
+cat >quiet.yaml <<END
+pipeline: {name: quiet, stages: [quiet]}
 backends: {default: {scheduler: local}}
-status: {image: "docker-archive:im ages/probe.tar", command: [sh, -c, "exit 7"]}
-signal: {image: "docker-archive:im ages/probe.tar", command: [sh, -c, "sh -c 'kill -9 \$\$'; exit \$?"]}
-missing: {image: "docker-archive:im ages/probe.tar", command: [no-such-program]}
-forbidden: {image: "docker-archive:im ages/probe.tar", command: [/bin/noexec]}
 quiet: {image: "docker-archive:im ages/probe.tar", command: [sh, -c, "echo output: out; echo error: err >&2"]}
 END
 cat >stop.yaml <<END
@@ -79,10 +79,17 @@ fi
 [ "$(cat table.txt)" = "1 2 3" ] || { echo "a stage changed its input"; exit 1; }
 cp out/copy.txt "$HOME/$runtime.world"
 
-"$program" run --keep-going --runtime "$runtime" ends.yaml >ends.log 2>&1 || true
-sed -n 's/.*\] \([a-z]*\): \([A-Z]* *[0-9]*\).*/\1: \2/p' ends.log | sort >"$HOME/$runtime.ends"
-"$program" logs quiet >quiet.out 2>quiet.err || { cat ends.log; exit 1; }
-cat quiet.out quiet.err >>"$HOME/$runtime.ends"
+# What the doctor says of it, and how stages end.
+"$program" doctor --runtime "$runtime" --json >"$HOME/$runtime.doctor" 2>doctor.log || { cat doctor.log; exit 1; }
+
+if [ "$runtime" = native ]; then
+    "$program" doctor --runtime native >doctor.log 2>&1 || { cat doctor.log; exit 1; }
+    grep -q '^0 of [0-9]* things' doctor.log || { cat doctor.log; exit 1; }
+fi
+
+"$program" run --runtime "$runtime" quiet.yaml >quiet.log 2>&1 || { cat quiet.log; exit 1; }
+"$program" logs quiet >quiet.out 2>quiet.err
+cat quiet.out quiet.err >>"$HOME/$runtime.world"
 
 # A stage that is told to stop hears it.
 mkfifo "$HOME/a b,c/pipe"

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "docker.h"
+#include "engine/create.h"
 
 extern char **environ;
 
@@ -188,6 +189,17 @@ static void add_limits(struct command *command)
     }
 }
 
+/* As engine/create.c says them to the Engine itself. */
+static void add_rights(struct command *command)
+{
+    texts_add_all(&command->argv,
+                  (const char *const[]){"--security-opt", "no-new-privileges", "--cap-drop", "ALL", NULL});
+    for (size_t i = 0; create_rights[i] != NULL; i++) {
+        texts_add(&command->argv, "--cap-add");
+        texts_add(&command->argv, create_rights[i]);
+    }
+}
+
 static bool write_command(struct command *command)
 {
     const struct descpipe_stage *stage = command->stage;
@@ -212,6 +224,7 @@ static bool write_command(struct command *command)
     texts_add(&command->argv, stage->token);
     add_labels(command);
     if (docker->caller_user) {
+        add_rights(command);
         texts_add(&command->argv, "--user");
         texts_format(&command->argv, "%" PRIu32 ":%" PRIu32, stage->uid, stage->gid);
     }

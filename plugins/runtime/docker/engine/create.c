@@ -140,6 +140,18 @@ static void put_gpus(struct writer *writer, const char *const *gpus)
     put_raw(writer, "]}]");
 }
 
+const char *const create_rights[] = {"CHOWN",  "DAC_OVERRIDE", "FOWNER",     "FSETID", "KILL", "NET_BIND_SERVICE",
+                                     "SETGID", "SETUID",       "SYS_CHROOT", NULL};
+
+/* Who asks for the image's own user gets what that user has with Docker. */
+static void put_rights(struct writer *writer)
+{
+    bool first = true;
+    put_raw(writer, ",\"SecurityOpt\":[\"no-new-privileges\"],\"CapDrop\":[\"ALL\"],\"CapAdd\":[");
+    put_list(writer, create_rights, &first);
+    put_raw(writer, "]");
+}
+
 static void put_host_part(struct writer *writer, const struct descpipe_stage *stage,
                           const struct create_options *options)
 {
@@ -167,6 +179,9 @@ static void put_host_part(struct writer *writer, const struct descpipe_stage *st
     }
     if (stage->gpus != NULL && stage->gpus[0] != NULL) {
         put_gpus(writer, stage->gpus);
+    }
+    if (options->caller_user) {
+        put_rights(writer);
     }
     put_raw(writer, "}");
 }

@@ -14,6 +14,9 @@ struct create_options {
     bool init;
 };
 
+/* What the root of a stage may still do, the same in every runtime; ends with NULL. */
+extern const char *const create_rights[];
+
 /* The body holds secrets (late_environment): wipe it. False when something cannot be said to Docker; `words` says what.
  */
 bool create_write(const struct descpipe_stage *stage, const struct create_options *options, struct bytes *body,
