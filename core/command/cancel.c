@@ -12,6 +12,7 @@
 #include "command/left_containers.h"
 #include "command/left_over.h"
 #include "run/machine.h"
+#include "run/removal.h"
 #include "run/run_folder.h"
 
 static const struct argument_positional positionals[] = {
@@ -42,6 +43,17 @@ static bool end_processes(const struct run_view *view, const char *name, struct 
                              "name that 'descpipe status --json' gives as \"native\"");
 }
 
+/* What a service keeps for stages whose processes are gone. */
+static bool remove_rest(const struct run_view *view, struct error *error)
+{
+    cleanup(removals_free) struct removals *removals = removals_read(view->folder, error);
+    if (removals == NULL)
+        return false;
+    if (removals_run(removals, error))
+        return true;
+    return error_hint(error, "its owner can type the same again, or end it by the means of the runtime");
+}
+
 /* Of a run that no engine follows any more: there is nobody to ask. */
 static bool end_left_over(const struct invocation *invocation, struct run_view *view, const char *name,
                           struct error *error)
@@ -58,10 +70,13 @@ static bool end_left_over(const struct invocation *invocation, struct run_view *
     bool done = left_containers_end(invocation, view, who, &ended, error);
     run_view_read(view, 0, NULL, NULL);
     run_view_look_alive(view);
-    if (done && view->counts[TASK_RUNNING] == 0 && ended.length == 0)
+    bool nothing = view->counts[TASK_RUNNING] == 0 && ended.length == 0;
+    cleanup(error_clear) struct error later = ERROR_INIT; /* the first is the one that is told */
+    bool all = nothing || end_processes(view, name, &ended, done ? error : &later);
+    error_clear(&later);
+    all = remove_rest(view, done && all ? error : &later) && all;
+    if (done && all && nothing)
         return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
-    cleanup(error_clear) struct error processes = ERROR_INIT;
-    bool all = end_processes(view, name, &ended, done ? error : &processes);
     if (ended.length > 0)
         log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
     return done && all;

@@ -73,7 +73,10 @@ struct tool_request {
     const char *directory;
     const void *input; /* copied */
     size_t input_length;
-    int64_t timeout_ms;    /* 0: 60 s */
+    /* Its standard streams, instead of `input` and `line`; 0 and below: those. Not closed here. */
+    int input_descriptor, output_descriptor, error_descriptor;
+    bool terminal;         /* it has our standard streams, our session and so our terminal */
+    int64_t timeout_ms;    /* 0: 60 s; INT64_MAX: none */
     uint64_t output_limit; /* 0: 16 MiB */
     /* Stream 1 or 2; without the newline, followed by NUL; over 64 KiB in pieces. May be NULL. */
     void (*line)(void *context, int stream, const char *line, size_t length);
@@ -82,7 +85,7 @@ struct tool_request {
 };
 struct tool;
 struct tool *tool_start(struct loop *loop, const struct tool_request *request); /* never NULL; `ended` comes later */
-/* It gets a session of its own, so no terminal. When a child of it keeps the output open, `ended` comes 1 s after its
+/* It gets a session of its own, so no terminal, unless it is to have ours. When a child of it keeps the output open, `ended` comes 1 s after its
  * end. */
 void tool_stop(struct tool *tool); /* SIGTERM, SIGKILL 5 s later; `ended` still comes */
 

@@ -255,8 +255,11 @@ static void pipes_clear_at(struct pipes *pipes)
 static bool tool_spawn(struct tool *tool, const struct tool_request *request)
 {
     cleanup(pipes_clear) struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
-    if ((tool->input_length > 0 && !make_pipe(pipes.input, 1)) || !make_pipe(pipes.output, 0) ||
-        !make_pipe(pipes.error, 0))
+    const bool own[] = {request->terminal || request->input_descriptor > 0,
+                        request->terminal || request->output_descriptor > 0,
+                        request->terminal || request->error_descriptor > 0};
+    if ((!own[0] && tool->input_length > 0 && !make_pipe(pipes.input, 1)) || (!own[1] && !make_pipe(pipes.output, 0)) ||
+        (!own[2] && !make_pipe(pipes.error, 0)))
         return error_system(&tool->error, "cannot make a pipe for '%s'", request->argv[0]);
     cleanup(words_clear) struct words environment = {0};
     if (request->environment == NULL)
@@ -265,10 +268,16 @@ static bool tool_spawn(struct tool *tool, const struct tool_request *request)
                                      .environment =
                                          request->environment != NULL ? request->environment : words_list(&environment),
                                      .directory = request->directory,
-                                     .input = pipes.input[0],
-                                     .output = pipes.output[1],
-                                     .error = pipes.error[1],
-                                     .new_session = true,
+                                     .input = !own[0]             ? pipes.input[0]
+                                              : request->terminal ? STDIN_FILENO
+                                                                  : request->input_descriptor,
+                                     .output = !own[1]             ? pipes.output[1]
+                                               : request->terminal ? STDOUT_FILENO
+                                                                   : request->output_descriptor,
+                                     .error = !own[2]             ? pipes.error[1]
+                                              : request->terminal ? STDERR_FILENO
+                                                                  : request->error_descriptor,
+                                     .new_session = !request->terminal,
                                      .reaped = tool_reaped,
                                      .context = tool};
     tool->process = process_start(tool->loop, &wanted, &tool->error);
@@ -285,6 +294,8 @@ static void tool_watch(struct tool *tool)
 {
     for (size_t i = 0; i < 2; i++) {
         struct stream *stream = &tool->streams[i];
+        if (stream->descriptor < 0)
+            continue; /* it has one of the caller's */
         stream->watch = loop_watch(tool->loop, stream->descriptor, LOOP_READABLE, stream_ready, stream);
         if (stream->watch == NULL)
             memory_exhausted(); /* a fresh pipe: nothing else can be wrong with it */
@@ -318,6 +329,7 @@ struct tool *tool_start(struct loop *loop, const struct tool_request *request)
     tool->end.started = true;
     tool_watch(tool);
     int64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
-    tool->deadline = loop_timer(loop, timeout_ms, deadline_passed, tool);
+    if (timeout_ms < INT64_MAX)
+        tool->deadline = loop_timer(loop, timeout_ms, deadline_passed, tool);
     return tool;
 }

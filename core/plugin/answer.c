@@ -188,6 +188,7 @@ void answer_form(struct answers *answers, const struct descpipe_form *form)
     copy->directory = answers_copy(answers, copy->directory);
     copy->late_prefix = answers_copy(answers, copy->late_prefix);
     copy->setup = copy_list(answers, copy->setup);
+    copy->removal = copy_list(answers, copy->removal);
     copy->directives = copy_list(answers, copy->directives);
     copy->image = answers_copy(answers, copy->image);
     copy->mounts = copy_mounts(answers, copy->mounts);

@@ -86,6 +86,10 @@ static struct descpipe_process *process_service_start(const struct descpipe_host
                                 .directory = request->directory ? request->directory : "/",
                                 .input = request->input,
                                 .input_length = request->input_length,
+                                .input_descriptor = request->input_descriptor,
+                                .output_descriptor = request->output_descriptor,
+                                .error_descriptor = request->error_descriptor,
+                                .terminal = (request->flags & DESCPIPE_PROCESS_TERMINAL) != 0,
                                 .timeout_ms =
                                     request->timeout_ms > INT64_MAX ? INT64_MAX : (int64_t)request->timeout_ms,
                                 .output_limit = request->output_limit,

@@ -97,19 +97,6 @@ static void attempt_name(struct attempt *attempt, const struct stage *stage)
     attempt->name = arena_copy(attempt->arena, text_bytes(&text), text.length);
 }
 
-static const char *const *copy_gpus(struct attempt *attempt, const char *const *gpus)
-{
-    size_t count = 0;
-    while (gpus != NULL && gpus[count] != NULL)
-        count++;
-    if (count == 0)
-        return NULL;
-    const char **copy = arena_allocate(attempt->arena, (count + 1) * sizeof *copy);
-    for (size_t i = 0; i < count; i++)
-        copy[i] = arena_copy(attempt->arena, gpus[i], strlen(gpus[i]));
-    return copy;
-}
-
 struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)(void *scheduler, uint64_t job),
                              void *scheduler)
 {
@@ -156,7 +143,7 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
     if (engine->tasks[task].state != TASK_SUBMITTED || engine->tasks[task].attempts != walk_job_attempt(engine, job))
         return false;
     struct attempt *attempt = attempt_make(engine, task, ended, scheduler);
-    attempt->gpus = copy_gpus(attempt, placement->gpus);
+    attempt->gpus = walk_copy_words(attempt->arena, placement->gpus);
     attempt_begin(attempt);
     return true;
 }

@@ -12,6 +12,8 @@
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "run/removal.h"
 #include "run/walk.h"
 
 #define EXIT_NOT_FOUND 127
@@ -71,11 +73,40 @@ static void process_ended(void *context, const struct process_end *end)
     engine_flush(attempt->engine, false);
 }
 
+static void removed(void *context, const struct tool_end *end)
+{
+    struct attempt *attempt = context;
+    if (!end->started || end->exit_code != 0)
+        log_warning("%s: '%s' could not remove what it left, which may still run: %s", attempt->name,
+                    attempt->removal[0],
+                    !end->started    ? end->message
+                    : end->timed_out ? "it did not end in time"
+                                     : "it failed");
+    attempt_ended(attempt);
+}
+
+/* What a service keeps for it, and would keep without it. */
+static void remove_rest(struct attempt *attempt)
+{
+    const struct tool_request request = {.argv = attempt->removal,
+                                         .environment = attempt->removal_environment,
+                                         .directory = "/",
+                                         .timeout_ms = REMOVAL_TIMEOUT_MS,
+                                         .ended = removed,
+                                         .context = attempt};
+    tool_start(attempt->engine->loop, &request);
+}
+
 static void finish(struct attempt *attempt)
 {
+    const struct descpipe_ending *ending = &attempt->endings[0];
     attempt->endings[0].finished_at_ms = clock_wall_ms();
     stray_end(attempt->engine, attempt->session);
-    attempt_ended(attempt);
+    loop_timer_stop(steal(&attempt->limit));
+    if (attempt->removal != NULL && (attempt->stopped != 0 || (ending->flags & DESCPIPE_ENDED_SIGNALLED) != 0))
+        remove_rest(attempt);
+    else
+        attempt_ended(attempt);
 }
 
 /* The grace of the rest of its session: until none is left, or until kill_now has been there. */
@@ -135,6 +166,10 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
         return;
     }
     attempt->argv0 = arena_copy(attempt->arena, form->argv[0], strlen(form->argv[0]));
+    if (form->removal != NULL) {
+        attempt->removal = walk_copy_words(attempt->arena, form->removal);
+        attempt->removal_environment = walk_copy_words(attempt->arena, form->environment);
+    }
     attempt->keeper_slot = keeper_slot_take(engine->table, attempt->job);
     const struct process_request request = {.argv = form->argv,
                                             .environment = environment,

@@ -12,6 +12,8 @@
 
 #include "base/file.h"
 
+#define REMOVAL_AFTER_SECONDS "15"
+
 static bool is_variable(const char *name, size_t length)
 {
     if (length == 0 || (name[0] >= '0' && name[0] <= '9'))
@@ -118,15 +120,42 @@ static bool print_stage(const struct job_script *script, struct text *text, stru
     return true;
 }
 
+static void print_on_nodes(const char *const *words, struct text *text)
+{
+    text_append(text, "if [ -n \"${DESCPIPE_LAUNCHER-}\" ]; then\n    /bin/sh \"$DESCPIPE_LAUNCHER\" nodes");
+    append_words(text, words);
+    text_append(text, "\nelse\n   ");
+    append_words(text, words);
+    text_append(text, "\nfi");
+}
+
 static void print_setup(const struct job_script *script, struct text *text)
 {
     if (script->setup == NULL)
         return;
-    text_append(text, "say setup\nif [ -n \"${DESCPIPE_LAUNCHER-}\" ]; then\n    /bin/sh \"$DESCPIPE_LAUNCHER\" nodes");
-    append_words(text, script->setup);
-    text_append(text, "\nelse\n   ");
-    append_words(text, script->setup);
-    text_append(text, "\nfi || {\n    status=$?\n    exit \"$status\"\n}\n");
+    text_append(text, "say setup\n");
+    print_on_nodes(script->setup, text);
+    text_append(text, " || {\n    status=$?\n    exit \"$status\"\n}\n");
+}
+
+/* What a service keeps for a stage that is deaf to its signal must go before the batch system ends this script by
+ * force, which it does half a minute after the signal where nobody changed that (slurm.conf(5), "KillWait"). */
+static void print_removal(const struct job_script *script, struct text *text)
+{
+    if (script->removal == NULL)
+        return;
+    text_append(text, "remover=\nremove() {\n");
+    print_on_nodes(script->removal, text);
+    text_append(text, " </dev/null >/dev/null 2>&1\n}\n"
+                      "remove_later() {\n    { sleep " REMOVAL_AFTER_SECONDS "; remove; } >/dev/null 2>&1 &\n"
+                      "    remover=$!\n}\n");
+}
+
+static void print_end_of_removal(const struct job_script *script, struct text *text)
+{
+    if (script->removal != NULL)
+        text_append(text, "[ -z \"$remover\" ] || kill \"$remover\" 2>/dev/null || :\n"
+                          "if [ -n \"$stopped\" ] || [ \"$status\" -gt 128 ]; then\n    remove || :\nfi\n");
 }
 
 static void print_scratch(const struct job_script *script, struct text *text)
@@ -157,11 +186,14 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
         return false;
     if (script->ranks_outside)
         text_append(text, "if [ \"${1-}\" = rank ]; then\n    stage\nfi\n");
-    text_append(
-        text, "started=$(now)\nstatus=1\nstopped=\nheard=\nchild=\n"
-              "hear() {\n    stopped=$1\n    heard=yes\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null "
-              "|| :\n}\n"
-              "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
+    text_append(text, "started=$(now)\nstatus=1\nstopped=\nheard=\nchild=\n");
+    print_removal(script, text);
+    text_append(text, "hear() {\n");
+    if (script->removal != NULL)
+        text_append(text, "    [ -n \"$stopped\" ] || remove_later\n");
+    text_append(text, "    stopped=$1\n    heard=yes\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null "
+                      "|| :\n}\n"
+                      "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
     print_setup(script, text);
     print_scratch(script, text);
     text_append(text, "say run\n");
@@ -176,6 +208,7 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
                        * ended meanwhile; so it is asked again. A shell that has told it once may say 127. */
                       "while [ -n \"$heard\" ]; do\n    heard=\n    again=0\n    wait \"$child\" || again=$?\n"
                       "    [ \"$again\" -eq 127 ] || status=$again\ndone\n");
+    print_end_of_removal(script, text);
     print_end(script, text);
     return true;
 }

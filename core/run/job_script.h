@@ -34,6 +34,7 @@ struct job_script {
     const char *const *late_names;  /* of these the job's own environment knows some: CUDA_VISIBLE_DEVICES, DESC_RANK */
     const char *late_prefix;        /* in front of their names; or NULL */
     const char *const *setup;       /* once per node before, or NULL */
+    const char *const *removal;     /* once per node after argv was killed or told to stop, or NULL */
     bool ranks_outside;             /* the launcher starts argv once per rank */
 };
 

@@ -152,6 +152,14 @@ void record_started(struct attempt *attempt, const char *native, const char *hos
         member_text(text, "native", native);
     if (host != NULL)
         member_text(text, "host", host);
+    if (attempt->removal != NULL) {
+        text_append(text, ",\"removal\":[");
+        for (size_t i = 0; attempt->removal[i] != NULL; i++) {
+            text_append(text, i > 0 ? "," : "");
+            text_append_json(text, attempt->removal[i]);
+        }
+        text_append_character(text, ']');
+    }
     journal_end(attempt->engine->journal);
 }
 

@@ -62,22 +62,10 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
                                       .late_names = attempt->launched->late_names,
                                       .late_prefix = form->late_prefix,
                                       .setup = form->setup,
+                                      .removal = form->removal,
                                       .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE};
     cleanup(text_clear) struct text text = TEXT_INIT;
     return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
-}
-
-static const char *const *copy_words(struct arena *arena, const char *const *words)
-{
-    size_t count = 0;
-    while (words != NULL && words[count] != NULL)
-        count++;
-    if (count == 0)
-        return NULL;
-    const char **copy = arena_allocate(arena, (count + 1) * sizeof *copy);
-    for (size_t i = 0; i < count; i++)
-        copy[i] = arena_copy(arena, words[i], strlen(words[i]));
-    return copy;
 }
 
 /* What a scheduler's plugin may want of the form beside the script. */
@@ -86,8 +74,8 @@ static struct descpipe_form *copy_form(struct arena *arena, const struct descpip
     struct descpipe_form *copy = arena_allocate(arena, sizeof *copy);
     *copy = (struct descpipe_form){.size = sizeof *copy,
                                    .form = form->form,
-                                   .argv = copy_words(arena, form->argv),
-                                   .directives = copy_words(arena, form->directives)};
+                                   .argv = walk_copy_words(arena, form->argv),
+                                   .directives = walk_copy_words(arena, form->directives)};
     return copy;
 }
 

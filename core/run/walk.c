@@ -21,6 +21,19 @@ const struct stage *walk_stage_of(const struct engine *engine, uint32_t task, ui
     return stage;
 }
 
+const char *const *walk_copy_words(struct arena *arena, const char *const *words)
+{
+    size_t count = 0;
+    while (words != NULL && words[count] != NULL)
+        count++;
+    if (count == 0)
+        return NULL;
+    const char **copy = arena_allocate(arena, (count + 1) * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = arena_copy(arena, words[i], strlen(words[i]));
+    return copy;
+}
+
 static uint32_t stage_tasks(const struct engine *engine, uint32_t number)
 {
     uint32_t members = engine->pipeline->stages.items[number].members;

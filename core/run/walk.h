@@ -166,6 +166,7 @@ struct attempt {
     int output, error; /* its log files, -1 */
     bool has_logs;     /* they were made */
     const char *argv0;
+    const char *const *removal, *const *removal_environment; /* what a killed COMMAND needs to be gone, or NULL */
     struct loop_timer *limit, *kill;
     uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */
     bool stop_sent, ended_recorded, placed_back;
@@ -277,6 +278,8 @@ static inline uint64_t walk_job_attempt(const struct engine *engine, uint64_t jo
 }
 uint64_t walk_item(const struct engine *engine, uint32_t task); /* for heaps */
 const struct stage *walk_stage_of(const struct engine *engine, uint32_t task, uint32_t *number, uint32_t *member);
+/* NULL for an empty list. */
+const char *const *walk_copy_words(struct arena *arena, const char *const *words);
 void walk_ready(struct engine *engine, uint32_t task);
 void walk_release_limit(struct engine *engine, uint32_t task);
 void walk_succeeded(struct engine *engine, uint32_t task);

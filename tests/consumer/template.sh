@@ -40,13 +40,13 @@ mkdir "$folder/two"
 "$loader" "$folder/two/runtime-hello.so"
 
 echo "== the template is refused by a package of another interface"
-sed 's/find_package(descpipe-plugin 0.2 REQUIRED)/find_package(descpipe-plugin 0.3 REQUIRED)/' \
+sed 's/find_package(descpipe-plugin 0.3 REQUIRED)/find_package(descpipe-plugin 0.4 REQUIRED)/' \
     "$folder/source/CMakeLists.txt" >"$folder/source/next"
 mv "$folder/source/next" "$folder/source/CMakeLists.txt"
 if "$cmake" -S "$folder/source" -B "$folder/four" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$folder/prefix" \
     >"$folder/log" 2>&1; then
-    echo "a plugin for interface 0.3 was configured with the package of 0.2"
+    echo "a plugin for interface 0.4 was configured with the package of 0.3"
     exit 1
 fi
-grep -q 'compatible with requested version "0.3"' "$folder/log" || { cat "$folder/log"; exit 1; }
+grep -q 'compatible with requested version "0.4"' "$folder/log" || { cat "$folder/log"; exit 1; }
 echo "the template builds, loads, launches and conforms"

@@ -37,7 +37,7 @@ START_TEST(the_page_for_people)
                                                         "licence      BSD-3-Clause\n"
                                                         "path         %s\n"
                                                         "sha256       %s\n"
-                                                        "interface    0.2, needs 0.2\n"
+                                                        "interface    0.3, needs 0.3\n"
                                                         "images       registry\n"
                                                         "\n"
                                                         "options:\n"
@@ -69,7 +69,7 @@ START_TEST(the_page_as_json)
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json, "forms"), 1)), "COMMAND");
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json, "operations"), 0)), "paths");
     ck_assert_uint_eq(json_array_size(json_object_get(json, "options")), 0);
-    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "interface"), "minor")), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "interface"), "minor")), 3);
     json_decref(json);
 }
 END_TEST

@@ -111,20 +111,29 @@ struct descpipe_process_end {
     int32_t truncated;    /* output went over output_limit and was cut */
     const char *message;
 };
+enum {
+    /* A person sits in front of it: it has our standard streams and our terminal, and no time limit but its own. */
+    DESCPIPE_PROCESS_TERMINAL = 1u << 0
+};
 struct descpipe_process_request {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t flags;                 /* DESCPIPE_PROCESS_ */
     const char *const *argv;
     const char *const *environment; /* NULL: the host's PATH, HOME, USER, LANG, TMPDIR and nothing else */
     const char *directory;          /* NULL: / */
     const void *input;              /* written to its standard input, then closed; copied */
     uint64_t input_length;
-    uint64_t timeout_ms;            /* 0: 60 s */
+    uint64_t timeout_ms;            /* 0: 60 s; UINT64_MAX: none */
     uint64_t output_limit;          /* bytes of both streams together, 0: 16 MiB */
     /* A line without its newline; stream 1 or 2. May be NULL. A line over 64 KiB comes in pieces. */
     void (*line)(void *context, uint32_t stream, const char *line, uint64_t length);
     void (*ended)(void *context, const struct descpipe_process_end *end); /* exactly once, last */
     void *context;
+    /* Its standard streams, instead of `input` and `line`; 0 and below: those. Stay open until `ended`. */
+    int32_t input_descriptor;
+    int32_t output_descriptor;
+    int32_t error_descriptor;
+    int32_t reserved;
 };
 struct descpipe_process_service {
     uint32_t size;

@@ -9,6 +9,7 @@
  *     start      MANAGED: create and start a named container, then
  *                observe → inspect → logs → release, and stop at any time
  *     find       MANAGED: what of this run exists already?               after a lost answer or a restart
+ *     shell      a developer's container, then exec, changes, copy_out, commit → stop → release
  */
 #ifndef DESCPIPE_RUNTIME_H
 #define DESCPIPE_RUNTIME_H
@@ -67,10 +68,10 @@ struct descpipe_exec {
     uint32_t terminal;               /* 1: our standard streams are a terminal and are handed over */
     const struct descpipe_container *container;
     const char *const *command;
-    const char *const *environment;
-    const char *directory;
-    int32_t input_descriptor;
-    int32_t output_descriptor;
+    const char *const *environment;  /* "NAME=value", beside the container's own; no secrets */
+    const char *directory;           /* or NULL: the container's own */
+    int32_t input_descriptor;        /* below 0: nothing comes in */
+    int32_t output_descriptor;       /* below 0: goes nowhere */
     int32_t error_descriptor;
     int32_t reserved;
 };
@@ -79,7 +80,7 @@ struct descpipe_commit {
     uint32_t size;
     uint32_t reserved;
     const struct descpipe_container *container;
-    const char *reference;
+    const char *reference;      /* what the image is to be called, as `identify` takes it */
     const char *const *command; /* the new image's default command, or NULL */
 };
 
@@ -164,8 +165,11 @@ struct descpipe_runtime {
     void (*find)(void *self, struct descpipe_call *call, const char *run); /* answers found, once for each */
     void (*release)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
 
-    /* A developer's container. Optional, each may be NULL. */
-    void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage); /* start, kept alive without a command */
+    /* A developer's container. Optional: each may be NULL, but with `shell` also `stop` and `release` are there, of
+     * whichever form the stages are. `shell` starts one that is kept without a command (the stage's is passed over), its
+     * image writable, until `release`; uid 0 is root inside, whoever the caller is. After `stop` nothing runs in it, and
+     * what it changed can still be had. */
+    void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage); /* answers native_id */
     void (*exec)(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);    /* answers ending */
     void (*commit)(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
     void (*changes)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers text, "A /path" ... */

@@ -25,7 +25,7 @@
 #define DESCPIPE_ABI_MAJOR 0
 #endif
 #ifndef DESCPIPE_ABI_MINOR
-#define DESCPIPE_ABI_MINOR 2
+#define DESCPIPE_ABI_MINOR 3
 #endif
 
 /* True when the struct that `object` points to is large enough to hold `member` of `type`. */
@@ -185,6 +185,10 @@ struct descpipe_form {
     const char *const *directives;      /* "scheduler:text" lines for a named scheduler, e.g. "slurm:--image=..." */
     const char *image;                  /* POD: digest-pinned reference */
     const struct descpipe_mount *const *mounts; /* POD */
+    /* COMMAND: an argv that removes what argv leaves behind when it is killed (a container that a service keeps), or NULL:
+     * nothing. It runs, where and as `setup` does, after an argv that was killed or did not end within its grace, and
+     * once more by whoever finds a run whose engine died. Status 0: nothing is left, also when nothing was there. */
+    const char *const *removal;
 };
 
 /* How something ended, as one witness saw it. Evidence for the host's verdict; fields it cannot know

@@ -22,7 +22,7 @@ struct command {
     struct docker *docker;
     const struct descpipe_stage *stage;
     bool sudo;
-    struct texts argv, environment, setup;
+    struct texts argv, environment, setup, removal;
     char words[ANSWER_WORDS];
 };
 
@@ -200,6 +200,23 @@ static void add_rights(struct command *command)
     }
 }
 
+/* The Engine keeps a container whose client was killed. The client calls it a failure when there is none of that name,
+ * so it is looked for first. */
+static void add_removal(struct command *command)
+{
+    static const char script[] =
+        "name=$1; shift; id=$(\"$@\" ps --all --quiet --no-trunc --filter \"name=^/$name$\") || "
+        "exit; [ -z \"$id\" ] || \"$@\" rm --force --volumes \"$id\"";
+    struct docker *docker = command->docker;
+    const char *const shell[] = {"sh", "-c", script, "descpipe", command->stage->token, NULL};
+    texts_add_all(&command->removal, shell);
+    texts_add_all(&command->removal, docker->command);
+    if (docker->host->config->given(docker->host->settings, "host") || secure_getenv("DOCKER_HOST") != NULL) {
+        const char *const where[] = {"--host", docker->address.text, NULL}; /* whoever runs it may have another */
+        texts_add_all(&command->removal, where);
+    }
+}
+
 static bool write_command(struct command *command)
 {
     const struct descpipe_stage *stage = command->stage;
@@ -242,6 +259,7 @@ static bool write_command(struct command *command)
     texts_add(&command->argv, ""); /* none: the stage's command stands for itself */
     texts_add(&command->argv, image);
     texts_add_all(&command->argv, stage->command);
+    add_removal(command);
     if (node_pulls) {
         texts_add_all(&command->setup, docker->command);
         texts_add_all(&command->setup, (const char *const[]){"pull", "--quiet", image, NULL});
@@ -267,7 +285,7 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
     if (!write_command(&command)) {
         docker_fail(docker, call, DESCPIPE_FAILED_UNSUPPORTED, "use the form MANAGED (`form: api`), or another name",
                     "stage '%.100s' cannot be run by the docker client: %s", stage->name, command.words);
-    } else if (command.argv.failed || command.environment.failed || command.setup.failed) {
+    } else if (command.argv.failed || command.environment.failed || command.setup.failed || command.removal.failed) {
         docker_fail_memory(docker, call);
     } else {
         struct descpipe_form form = {
@@ -278,6 +296,7 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
             .directory = stage->host_directory,
             .late_prefix = "",
             .setup = command.setup.count > 0 ? texts_list(&command.setup) : NULL,
+            .removal = texts_list(&command.removal),
         };
         docker->host->answer->form(call, &form);
         docker->host->call->succeed(call);
@@ -285,4 +304,5 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
     texts_clear(&command.argv);
     texts_clear(&command.environment);
     texts_clear(&command.setup);
+    texts_clear(&command.removal);
 }

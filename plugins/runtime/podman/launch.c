@@ -28,7 +28,7 @@ struct launch {
     const struct podman *podman;
     const struct descpipe_stage *stage;
     const char *image;
-    struct arguments argv, environment, setup;
+    struct arguments argv, environment, setup, removal;
     struct failure failure;
 };
 
@@ -221,6 +221,8 @@ static bool find_image(struct launch *launch)
 static bool write_launch(struct launch *launch)
 {
     static const char *const fixed[] = {"--rm", "--pull", "never", "--http-proxy=false", "--log-driver", "none", NULL};
+    /* conmon keeps a container whose client was killed */
+    static const char *const removal[] = {"rm", "--force", "--ignore", "--time", "0", NULL};
     static const char *const terminal[] = {"--interactive", "--tty", NULL};
     static const char *const entry_point[] = {"--entrypoint", "[]", NULL}; /* none: the command stands for itself */
     const struct podman *podman = launch->podman;
@@ -253,7 +255,12 @@ static bool write_launch(struct launch *launch)
     arguments_add_list(argv, entry_point);
     arguments_add(argv, launch->image);
     arguments_add_list(argv, stage->command);
-    return argv->failed || launch->environment.failed || launch->setup.failed ? failure_memory(&launch->failure) : true;
+    podman_begin(podman, &launch->removal);
+    arguments_add_list(&launch->removal, removal);
+    arguments_add(&launch->removal, stage->token);
+    return argv->failed || launch->environment.failed || launch->setup.failed || launch->removal.failed
+               ? failure_memory(&launch->failure)
+               : true;
 }
 
 static void launch_clear(struct launch *launch)
@@ -261,6 +268,7 @@ static void launch_clear(struct launch *launch)
     arguments_clear(&launch->argv);
     arguments_clear(&launch->environment);
     arguments_clear(&launch->setup);
+    arguments_clear(&launch->removal);
     failure_clear(&launch->failure);
 }
 
@@ -284,7 +292,8 @@ void podman_launch(void *self, struct descpipe_call *call, const struct descpipe
                                        .environment = launch.environment.words,
                                        .directory = "/",
                                        .late_prefix = "",
-                                       .setup = launch.setup.count > 0 ? launch.setup.words : NULL};
+                                       .setup = launch.setup.count > 0 ? launch.setup.words : NULL,
+                                       .removal = launch.removal.words};
     host->answer->form(call, &form);
     host->call->succeed(call);
     launch_clear(&launch);

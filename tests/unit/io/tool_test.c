@@ -283,6 +283,41 @@ START_TEST(many_run_at_once_and_leave_no_descriptor)
 }
 END_TEST
 
+START_TEST(streams_of_the_caller_are_used_as_they_are)
+{
+    cleanup(memory_free) char *path = temporary_path("streams");
+    ck_assert(file_write(path, "what comes in\n", 14, 0600, NULL));
+    struct tool_request request = request_for(SHELL("read -r line; echo \"$line\"; echo an error >&2; exit 3"));
+    request.input_descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    request.output_descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    request.timeout_ms = INT64_MAX;
+    ck_assert_int_gt(request.input_descriptor, 2);
+    run(&request);
+    ck_assert_int_eq(last.exit_code, 3);
+    ck_assert_str_eq(text_bytes(&lines), "2:an error|");
+    cleanup(text_clear) struct text all = TEXT_INIT;
+    ck_assert(file_read(path, 100, &all, NULL));
+    ck_assert_str_eq(text_bytes(&all), "what comes in\nwhat comes in\n");
+    close(request.input_descriptor);
+    close(request.output_descriptor);
+}
+END_TEST
+
+/* A process of another session could not use our terminal. */
+START_TEST(a_tool_with_our_terminal_stays_in_our_session)
+{
+    cleanup(memory_free) char *script =
+        memory_format("read -r a b c d e session f </proc/self/stat; [ \"$session\" = %d ]", (int)getsid(0));
+    struct tool_request request = request_for(SHELL(script));
+    request.terminal = true;
+    run(&request);
+    ck_assert_int_eq(last.exit_code, 0);
+    request = request_for(SHELL(script));
+    run(&request);
+    ck_assert_int_eq(last.exit_code, 1);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("tool");
@@ -299,5 +334,7 @@ int main(void)
     tcase_add_test(tests, what_cannot_start_says_so_later);
     tcase_add_test(tests, the_environment_is_a_short_list_of_ours);
     tcase_add_test(tests, many_run_at_once_and_leave_no_descriptor);
+    tcase_add_test(tests, streams_of_the_caller_are_used_as_they_are);
+    tcase_add_test(tests, a_tool_with_our_terminal_stays_in_our_session);
     return run_case("tool", tests);
 }

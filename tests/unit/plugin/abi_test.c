@@ -221,7 +221,7 @@ START_TEST(other_kinds_have_their_own_tables)
     expect(&plugin, "registry", "its registry table lacks the required operation 'accepts'");
     registry.size = 8;
     cleanup(memory_free) char *small =
-        memory_format("its registry table has 8 bytes, plugin interface 0.2 has at least %zu", ABI_SIZE_REGISTRY);
+        memory_format("its registry table has 8 bytes, plugin interface 0.3 has at least %zu", ABI_SIZE_REGISTRY);
     expect(&plugin, "registry", small);
     plugin.kind = "scheduler";
     plugin.operations = &scheduler;

@@ -143,11 +143,11 @@ START_TEST(the_outcome_says_how_where_and_when)
 END_TEST
 
 /* Starts the script with a FIFO as its standard output, and returns when the stage has said something. */
-static pid_t start_and_hear(int *heard)
+static pid_t start_and_hear(char *const environment[], int *heard)
 {
     char byte;
     ck_assert_int_eq(mkfifo(witness_path, 0600), 0);
-    pid_t child = start_script(batch_environment);
+    pid_t child = start_script(environment);
     *heard = open(witness_path, O_RDONLY | O_CLOEXEC);
     ck_assert_int_eq(read(*heard, &byte, 1), 1);
     return child;
@@ -158,7 +158,7 @@ START_TEST(a_signal_reaches_the_stage_and_the_outcome)
     static const char *const argv[] = {"/bin/sh", "-c", "trap 'exit 21' TERM; sleep 1000 & echo ready; wait", NULL};
     write_script((struct job_script){.argv = argv, .environment = (const char *const[]){"PATH=/usr/bin:/bin", NULL}});
     int heard = -1;
-    pid_t child = start_and_hear(&heard);
+    pid_t child = start_and_hear(batch_environment, &heard);
     ck_assert_int_eq(kill(child, SIGTERM), 0);
     int status = 0;
     ck_assert(waitpid(child, &status, 0) == child);
@@ -177,7 +177,7 @@ START_TEST(a_job_ended_by_force_leaves_the_phase_it_was_in)
     static const char *const argv[] = {"/bin/sh", "-c", "echo ready; exec sleep 1000", NULL};
     write_script((struct job_script){.argv = argv, .environment = (const char *const[]){"PATH=/usr/bin:/bin", NULL}});
     int heard = -1;
-    pid_t child = start_and_hear(&heard);
+    pid_t child = start_and_hear(batch_environment, &heard);
     ck_assert_int_eq(kill(-child, SIGKILL), 0);
     ck_assert(waitpid(child, NULL, 0) == child);
     close(heard);
@@ -185,6 +185,63 @@ START_TEST(a_job_ended_by_force_leaves_the_phase_it_was_in)
     job_outcome_read(outcome_path, &outcome);
     ck_assert_int_eq(outcome.phase, JOB_PHASE_RUN);
     ck_assert_int_eq(outcome.exit_code, -1);
+}
+END_TEST
+
+/* What a killed stage leaves with a service is removed; of one that ended by itself nothing is looked for. */
+static const struct {
+    const char *stage;
+    int status;
+    bool removed;
+} removals[] = {
+    {"exit 0", 0, false},
+    {"exit 21", 21, false},
+    {"kill -9 $$", 137, true},
+};
+
+START_TEST(what_a_killed_stage_leaves_is_removed)
+{
+    char file[96];
+    snprintf(file, sizeof file, "%s/remo ved", folder);
+    const char *const removal[] = {"/bin/sh", "-c", "echo said; : > \"$0\"", file, NULL};
+    const char *const argv[] = {"/bin/sh", "-c", removals[_i].stage, NULL};
+    write_script((struct job_script){.argv = argv, .environment = no_words, .removal = removal});
+    ck_assert_int_eq(run_script(), removals[_i].status);
+    ck_assert_int_eq(access(file, F_OK) == 0, removals[_i].removed);
+    cleanup(text_clear) struct text text = witness();
+    ck_assert_str_eq(text_bytes(&text), "");
+}
+END_TEST
+
+/* The patience with it is the time of a `sleep`; this one has none. */
+START_TEST(what_keeps_a_deaf_stage_is_removed_before_the_script_is_ended_by_force)
+{
+    static const char sleeper[] = "#!/bin/sh\n[ \"$1\" = 15 ]\n";
+    static const char deaf[] = "trap '' TERM; echo $$ >\"$0\"; echo ready; while :; do read line <\"$0.pipe\"; done";
+    char path[96], pipe[128], search[128];
+    snprintf(path, sizeof path, "%s/sleep", folder);
+    snprintf(pipe, sizeof pipe, "%s/pid.pipe", folder);
+    snprintf(search, sizeof search, "PATH=%s:/usr/bin:/bin", folder);
+    ck_assert(file_write(path, sleeper, sizeof sleeper - 1, 0700, NULL));
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
+    char pid[96];
+    snprintf(pid, sizeof pid, "%s/pid", folder);
+    const char *const stage[] = {"/bin/sh", "-c", deaf, pid, NULL};
+    const char *const removal[] = {"/bin/sh", "-c", "kill -9 $(cat \"$0\")", pid, NULL};
+    write_script((struct job_script){
+        .argv = stage, .environment = (const char *const[]){"PATH=/usr/bin:/bin", NULL}, .removal = removal});
+    char *const environment[] = {search, NULL};
+    int heard = -1;
+    pid_t child = start_and_hear(environment, &heard);
+    ck_assert_int_eq(kill(child, SIGTERM), 0);
+    int status = 0;
+    ck_assert(waitpid(child, &status, 0) == child);
+    close(heard);
+    ck_assert_int_eq(WEXITSTATUS(status), 137);
+    struct job_outcome outcome;
+    job_outcome_read(outcome_path, &outcome);
+    ck_assert_int_eq(outcome.phase, JOB_PHASE_END);
+    ck_assert(outcome.stopped);
 }
 END_TEST
 
@@ -295,6 +352,8 @@ int main(void)
     tcase_add_test(scripts, the_outcome_says_how_where_and_when);
     tcase_add_loop_test(scripts, a_signal_reaches_the_stage_and_the_outcome, 0, ROUNDS); /* it is a race */
     tcase_add_test(scripts, a_job_ended_by_force_leaves_the_phase_it_was_in);
+    tcase_add_loop_test(scripts, what_a_killed_stage_leaves_is_removed, 0, sizeof removals / sizeof *removals);
+    tcase_add_test(scripts, what_keeps_a_deaf_stage_is_removed_before_the_script_is_ended_by_force);
     tcase_add_test(scripts, a_node_that_cannot_be_made_ready_runs_nothing);
     tcase_add_test(scripts, scratch_is_there_and_then_gone);
     tcase_add_test(scripts, a_launcher_starts_each_rank_in_the_same_world);
