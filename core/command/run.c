@@ -27,7 +27,7 @@ enum { SIGNALLED_TWICE = 130, SIGNALLED = 128, NOTICE_LIMIT = 65536 };
 
 struct run_values {
     struct pipeline_options pipeline;
-    bool keep_going, dry_run, json;
+    bool keep_going, no_cache, dry_run, json;
     const char *on_interrupt;
 };
 
@@ -39,6 +39,10 @@ static const struct argument_option options[] = {
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct run_values, keep_going),
      .help = "when a stage fails, still run what does not need it"},
+    {.name = "no-cache",
+     .kind = ARGUMENT_FLAG,
+     .offset = offsetof(struct run_values, no_cache),
+     .help = "run every stage, also those whose results are there already"},
     {.name = "dry-run",
      .letter = 'n',
      .kind = ARGUMENT_FLAG,
@@ -301,6 +305,7 @@ static bool request_fill(struct invocation *invocation, struct installation *ins
     request->policy_folder = CONFIG_SITE_FOLDER "/plugins.d";
     request->version = DESCPIPE_VERSION;
     request->keep_going = values->keep_going;
+    request->no_cache = values->no_cache;
     request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
                             : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE
                                                                         : ON_INTERRUPT_DEFAULT;

@@ -88,6 +88,7 @@ struct stage_extras {
     symbol limit, workdir, backend, github, checkout, pull; /* 0: not said */
     struct spot image_at, limit_at, backend_at;             /* of their values */
     int network;                                            /* -1 not said, 0, 1 */
+    bool never_cached;                                      /* `cache: false` */
     bool python_module;                                     /* mount ours into an image that lacks it */
     bool numbered; /* member names end with the member's number, for their values alone would not be unique or legal */
 };
@@ -128,6 +129,8 @@ struct file_type {
     uint32_t magic_length, magic_offset;
 }; /* see file_type.h */
 
+enum cache_use { CACHE_FAST = 0, CACHE_FULL, CACHE_OFF }; /* how far results that are there already are trusted */
+
 struct pipeline {
     char *file; /* as the user wrote it */
     char *base; /* absolute folder for relative paths */
@@ -150,6 +153,7 @@ struct pipeline {
     LIST(struct file_type) types; /* added by the pipeline */
     char *working, *output;       /* absolute */
     bool group_readable;          /* runtime.group-readable */
+    enum cache_use cache;         /* runtime.cache */
     uint32_t jobs;                /* runtime.jobs, 0: not said */
     symbol default_backend;       /* runtime.backend, or 0 */
     struct spot default_backend_at;

@@ -33,7 +33,7 @@ static const char runtime[] =
     "\"runtime\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"backend\":" SCALAR ",\"launcher\":{\"enum\":[\"local\",\"nersc\"]},"
     "\"working\":{\"type\":\"string\"},\"output\":{\"type\":\"string\"},"
-    "\"group-readable\":{\"type\":\"boolean\"},\"jobs\":" COUNT ","
+    "\"group-readable\":{\"type\":\"boolean\"},\"cache\":{\"enum\":[\"fast\",\"full\",\"off\"]},\"jobs\":" COUNT ","
     "\"inputs\":{\"type\":[\"object\",\"null\"],\"additionalProperties\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":"
     "\"object\","
     "\"required\":[\"url\"],\"additionalProperties\":false,\"properties\":{\"url\":{\"type\":\"string\"},"
@@ -92,7 +92,7 @@ static const char stage[] =
                                                   "\"on\":{\"type\":\"object\",\"additionalProperties\":{\"type\":"
                                                   "\"object\"}},"
                                                   "\"mounts\":" TEXTS ",\"scratch\":" REF(
-                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"python-module\":{"
+                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"cache\":{\"type\":\"boolean\"},\"python-module\":{"
                                                                "\"type\":\"boolean\"},\"workdir\":{"
                                                                "\"type\":\"string\"},"
                                                                "\"pull\":{\"enum\":[\"missing\",\"always\",\"never\"]},"

@@ -358,10 +358,26 @@ static void read_default_backend(const struct reading *reading, const struct nod
     pipeline->default_backend_at = (struct spot){.line = place.line, .column = place.column};
 }
 
+static void read_cache(const struct reading *reading, const struct node *node)
+{
+    static const char *const words[] = {[CACHE_FAST] = "fast", [CACHE_FULL] = "full", [CACHE_OFF] = "off"};
+    const char *said;
+    if (!node_to_text(reading->document, node, "'cache' of 'runtime'", &said, reading->reader->problems))
+        return;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (text_equal(said, words[i])) {
+            reading->reader->pipeline->cache = (enum cache_use)i;
+            return;
+        }
+    refuse(reading, node_place(reading->document, node),
+           "fast looks at the size and time of what a stage made before, full at its content too",
+           "'cache' of 'runtime' must be fast, full or off, not '%.60s'", said);
+}
+
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
     static const char *const known[] = {"backend", "working",        "output",   "inputs", "config",
-                                        "jobs",    "group-readable", "launcher", NULL};
+                                        "jobs",    "group-readable", "launcher", "cache",  NULL};
     struct pipeline *pipeline = reading->reader->pipeline;
     const char *key = node_key(child);
     uint64_t jobs;
@@ -377,6 +393,8 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
         read_config(reading, child);
     else if (strcmp(key, "launcher") == 0)
         read_launcher(reading, child);
+    else if (strcmp(key, "cache") == 0)
+        read_cache(reading, child);
     else if (strcmp(key, "group-readable") == 0)
         node_to_boolean(reading->document, child, "'group-readable'", &pipeline->group_readable,
                         reading->reader->problems);

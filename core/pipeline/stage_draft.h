@@ -39,6 +39,7 @@ enum stage_key {
     KEY_GITHUB,
     KEY_CHECKOUT,
     KEY_PYTHON_MODULE,
+    KEY_CACHE,
     KEY_OLD_PROCESSES,
     KEY_OLD_CORES,
     KEY_OLD_TIME,

@@ -10,22 +10,22 @@
 enum { RANKS_HIGHEST = 65536, NODES_HIGHEST = 1000000, MINUTES_HIGHEST = 5256000, MEMORY_LOWEST = 1024 * 1024 };
 
 static const char *const key_names[KEY_COUNT] = {
-    "",         "depends-on",    "inputs",      "outputs", "config",  "image",
-    "command",  "script",        "interpreter", "env",     "cpus",    "memory",
-    "gpus",     "openmp",        "nodes",       "ppn",     "minutes", "parallel",
-    "size",     "foreach",       "limit",       "retries", "on",      "mounts",
-    "scratch",  "network",       "workdir",     "pull",    "backend", "github",
-    "checkout", "python-module", "processes",   "cores",   "time",    "depends_on",
+    "",        "depends-on",  "inputs",   "outputs",       "config",  "image",     "command",
+    "script",  "interpreter", "env",      "cpus",          "memory",  "gpus",      "openmp",
+    "nodes",   "ppn",         "minutes",  "parallel",      "size",    "foreach",   "limit",
+    "retries", "on",          "mounts",   "scratch",       "network", "workdir",   "pull",
+    "backend", "github",      "checkout", "python-module", "cache",   "processes", "cores",
+    "time",    "depends_on",
 };
 
 /* As they stand in messages; ready, for numbers are read by the hundred thousand. */
 static const char *const key_quoted[KEY_COUNT] = {
-    "''",         "'depends-on'",    "'inputs'",      "'outputs'", "'config'",  "'image'",
-    "'command'",  "'script'",        "'interpreter'", "'env'",     "'cpus'",    "'memory'",
-    "'gpus'",     "'openmp'",        "'nodes'",       "'ppn'",     "'minutes'", "'parallel'",
-    "'size'",     "'foreach'",       "'limit'",       "'retries'", "'on'",      "'mounts'",
-    "'scratch'",  "'network'",       "'workdir'",     "'pull'",    "'backend'", "'github'",
-    "'checkout'", "'python-module'", "'processes'",   "'cores'",   "'time'",    "'depends_on'",
+    "''",        "'depends-on'",  "'inputs'",   "'outputs'",       "'config'",  "'image'",     "'command'",
+    "'script'",  "'interpreter'", "'env'",      "'cpus'",          "'memory'",  "'gpus'",      "'openmp'",
+    "'nodes'",   "'ppn'",         "'minutes'",  "'parallel'",      "'size'",    "'foreach'",   "'limit'",
+    "'retries'", "'on'",          "'mounts'",   "'scratch'",       "'network'", "'workdir'",   "'pull'",
+    "'backend'", "'github'",      "'checkout'", "'python-module'", "'cache'",   "'processes'", "'cores'",
+    "'time'",    "'depends_on'",
 };
 
 static unsigned key_hash(const char *key, size_t length)
@@ -218,6 +218,13 @@ static void read_python_module(struct stage_draft *draft, const struct node *nod
         stage_draft_extras(draft)->python_module = wanted;
 }
 
+static void read_cache(struct stage_draft *draft, const struct node *node)
+{
+    bool wanted;
+    if (node_to_boolean(draft->document, node, "'cache'", &wanted, draft->reader->problems))
+        stage_draft_extras(draft)->never_cached = !wanted;
+}
+
 static void note_old_key(struct stage_draft *draft, enum stage_key key, struct place place)
 {
     static const char *const todays[] = {"ppn", "cpus", "minutes", "depends-on"};
@@ -318,6 +325,9 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
         break;
     case KEY_PYTHON_MODULE:
         read_python_module(draft, node);
+        break;
+    case KEY_CACHE:
+        read_cache(draft, node);
         break;
     case KEY_WORKDIR:
         read_workdir(draft, node);

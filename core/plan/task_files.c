@@ -112,8 +112,7 @@ bool task_files_inputs(const struct task_files *files, const struct stage *stage
         struct task_file found;
         if (!find_input(files, stage, member, file, &found)) {
             list_clear(&list);
-            return error_set(error, ERROR_INPUT,
-                             "no stage writes its input '%s' and 'runtime.inputs' does not name it",
+            return error_set(error, ERROR_INPUT, "no stage writes its input '%s' and 'runtime.inputs' does not name it",
                              pipeline_text(files->pipeline, file->tag));
         }
         if (found.from != NULL)

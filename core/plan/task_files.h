@@ -20,8 +20,9 @@ struct task_file_list {
 
 struct task_files { /* of one task; `arena` has all texts and lists */
     const struct pipeline *pipeline;
-    const char *working;        /* absolute */
-    const char *const *fetched; /* by index into pipeline->inputs: where the file from its URL is, or NULL; may be NULL */
+    const char *working; /* absolute */
+    const char *const
+        *fetched; /* by index into pipeline->inputs: where the file from its URL is, or NULL; may be NULL */
     struct arena *arena;
 };
 

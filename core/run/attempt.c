@@ -482,6 +482,8 @@ static void attempt_done(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     attempt_leave_slot(attempt);
+    if (attempt->outcome.verdict == VERDICT_OK)
+        cached_keep(attempt);
     decide(engine, attempt->task, &attempt->outcome);
     attempt_forget(engine, attempt);
 }

@@ -150,6 +150,7 @@ static bool next_round(void *context)
     engine_finish_when_done(engine);
     if (journal_unflushed(engine->journal) > 0 && !engine->journal_stuck)
         engine_flush(engine, false);
+    cached_flush(engine);
     if (journal_unsynced(engine->journal) && engine->sync_timer == NULL)
         engine->sync_timer = loop_timer(engine->loop, SYNC_MS, sync_now, engine);
     return !engine->finished;
@@ -400,6 +401,7 @@ static void walk(struct engine *engine)
 {
     prepare_backends(engine);
     walk_begin(engine);
+    cached_begin(engine);
     keeper_table_set_folder(engine->table, engine->folder.path);
     record_run(engine);
     engine_flush(engine, true);

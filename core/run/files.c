@@ -184,15 +184,22 @@ static bool prepare_input(struct attempt *attempt, const struct stage *stage)
            task_files_configs(&files, stage, &attempt->in.configs, &attempt->files_error);
 }
 
-static void link_of_output(struct attempt *attempt)
+/* Relative, so that a working folder may be moved: both lie in it. */
+void files_link_output(const struct engine *engine, struct arena *arena, uint32_t task, struct staging_out *out)
 {
-    struct engine *engine = attempt->engine;
-    attempt->out.link = arena_path(attempt->arena, attempt->folder, "output");
-    /* Relative, so that a working folder may be moved: both lie in it. */
-    cleanup(text_clear) struct text target = TEXT_INIT;
-    text_append(&target, attempt->member != NONE ? "../../" : "../");
-    text_append(&target, attempt->attempt_folder + strlen(engine->folder.working) + 1);
-    attempt->out.link_target = arena_copy(attempt->arena, text_bytes(&target), target.length);
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    cleanup(text_clear) struct text link = TEXT_INIT, target = TEXT_INIT;
+    text_format(&link, "%s/%s/", engine->folder.working, pipeline_text(engine->pipeline, stage->name));
+    if (member != NONE) {
+        stage_member_name(engine->pipeline, stage, member, &link);
+        text_append_character(&link, '/');
+    }
+    text_append(&link, "output");
+    text_append(&target, member != NONE ? "../../" : "../");
+    text_append(&target, out->attempt + strlen(engine->folder.working) + 1);
+    out->link = arena_copy(arena, text_bytes(&link), link.length);
+    out->link_target = arena_copy(arena, text_bytes(&target), target.length);
 }
 
 bool files_prepare(struct attempt *attempt)
@@ -218,7 +225,7 @@ bool files_prepare(struct attempt *attempt)
         list_outputs(attempt, stage);
         attempt->out.pipeline = engine->pipeline;
         attempt->out.attempt = attempt->attempt_folder;
-        link_of_output(attempt);
+        files_link_output(engine, attempt->arena, attempt->task, &attempt->out);
     }
     return true;
 }
@@ -267,7 +274,12 @@ static void look_work(void *context)
 {
     struct attempt *attempt = context;
     attempt->files_verdict = VERDICT_OK;
-    staging_look(&attempt->out, &attempt->files_verdict, &attempt->files_reason);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (!staging_look(&attempt->out, &attempt->files_verdict, &attempt->files_reason) ||
+        cached_digest_outputs(attempt, &error))
+        return;
+    attempt->files_verdict = VERDICT_OUTPUT_MISSING;
+    text_append(&attempt->files_reason, error.message);
 }
 
 static void look_done(void *context)

@@ -25,12 +25,16 @@
  *                host: where, when it is not the run's own machine
  *     ended      {job, exit? | signal?, evidence:[{witness, exit?, signal?, host?, reason?, ... true for each cause}],
  *                 started_at, finished_at}
- *     publish    {job, files:[{tag, path, bytes}]} before; published {job} after; both before the verdict
+ *     key        {stage, member?, key, refused?, fields:[{name, value, path?}]}      what decides a task's results, before
+ *                it runs (cache/identity.h); refused: why a result that is known was not taken
+ *     text       {sha256, content}      what a configuration or script of a key says, once; without what sounds secret
+ *     publish    {job, files:[{tag, path, bytes, sha256?}]} before; published {job} after; both before the verdict
  *     verdict    {job, stage, member?, attempt, verdict, reason, cpu_ms, peak_memory,
  *                 retry?: {at, reason, memory?, time_limit_ms?}}
- *     state      {stage, member?, state}        for tasks that end without a verdict: skipped, cancelled, cached
+ *     state      {stage, member?, state, reason?}      for tasks that end without a verdict: skipped, cancelled, cached
+ *                (with key, made_by: the run, made_in: its attempt)
  *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked
- *     end        {state, verdicts:{VERDICT: n}, succeeded, failed, cancelled, skipped}      the run is over; a run that
+ *     end        {state, verdicts:{VERDICT: n}, succeeded, failed, cancelled, skipped, cached}      the run is over; a run that
  *                its engine left or lost has no `end`, and its lease is free or its holder dead
  * Readers ignore members and kinds they do not know.
  */

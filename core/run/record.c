@@ -210,6 +210,8 @@ void record_publish(struct attempt *attempt)
         text_append_json(text, output->tag);
         member_text(text, "path", output->published);
         member_unsigned(text, "bytes", output->bytes);
+        if (output->sha256[0] != '\0')
+            member_text(text, "sha256", output->sha256);
         text_append_character(text, '}');
     }
     text_append_character(text, ']');
@@ -230,6 +232,60 @@ void record_state(struct engine *engine, uint32_t task, enum task_state state, c
     text_append(text, state == TASK_CANCELLED ? ",\"state\":\"cancelled\"" : ",\"state\":\"skipped\"");
     if (reason != NULL)
         member_text(text, "reason", reason);
+    journal_end(engine->journal);
+}
+
+void record_cached(struct engine *engine, uint32_t task, const struct cache_result *result)
+{
+    struct text *text = journal_begin(engine->journal, "state");
+    append_task(engine, text, task);
+    text_append(text, ",\"state\":\"cached\",\"reason\":\"made by run ");
+    text_append(text, result->run);
+    text_append_character(text, '"');
+    member_text(text, "key", result->key);
+    member_text(text, "made_by", result->run);
+    member_unsigned(text, "made_in", result->attempt);
+    journal_end(engine->journal);
+}
+
+void record_key(struct engine *engine, uint32_t task, const struct identity *identity, const char *refused)
+{
+    struct text *text = journal_begin(engine->journal, "key");
+    append_task(engine, text, task);
+    member_text(text, "key", identity->key);
+    if (refused != NULL)
+        member_text(text, "refused", refused);
+    text_append(text, ",\"fields\":[");
+    for (size_t i = 0; i < identity->count; i++) {
+        const struct identity_field *field = &identity->fields[i];
+        text_append(text, i > 0 ? ",{\"name\":" : "{\"name\":");
+        text_append_json(text, field->name);
+        member_text(text, "value", field->value);
+        if (field->path != NULL)
+            member_text(text, "path", field->path);
+        text_append_character(text, '}');
+    }
+    text_append_character(text, ']');
+    journal_end(engine->journal);
+}
+
+/* Lines that sound like a secret are left out, whoever wrote one there. */
+void record_text(struct engine *engine, const char *sha256, const char *content)
+{
+    cleanup(text_clear) struct text shown = TEXT_INIT;
+    for (const char *line = content; *line != '\0';) {
+        size_t length = strcspn(line, "\n"), whole = length + (line[length] == '\n');
+        size_t name = strcspn(line, ":=\n");
+        cleanup(memory_free) char *word = memory_copy_bytes(line, name);
+        if (name < length && name_sounds_secret(word))
+            text_format(&shown, "%s: (not shown)\n", word);
+        else
+            text_append_bytes(&shown, line, whole);
+        line += whole;
+    }
+    struct text *text = journal_begin(engine->journal, "text");
+    member_text(text, "sha256", sha256);
+    member_text(text, "content", text_bytes(&shown));
     journal_end(engine->journal);
 }
 
@@ -263,5 +319,6 @@ void record_end(struct engine *engine, const char *state)
     member_unsigned(text, "failed", engine->failed);
     member_unsigned(text, "cancelled", engine->cancelled);
     member_unsigned(text, "skipped", engine->skipped);
+    member_unsigned(text, "cached", engine->cached_tasks);
     journal_end(engine->journal);
 }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "plan/task_files.h"
@@ -38,7 +39,9 @@ struct staging_output {
     const char *suffix;    /* for the type check; ends with '/' for a folder */
     const char *name;      /* in the attempt's folder */
     const char *published; /* absolute: WORKING/data/TAG.SUFFIX or WORKING/data/TAG/MEMBER.SUFFIX */
-    uint64_t bytes;        /* filled by staging_look; of a folder: 0 */
+    uint64_t bytes;        /* filled by staging_look; of a folder: 0, or of all in it once it has a digest */
+    int64_t modified_ns;   /* as struct cache_output has it, with the digest */
+    char sha256[DIGEST_TEXT]; /* "": nobody has asked for it */
 };
 
 struct staging_out {

@@ -30,6 +30,8 @@ static bool may_go(struct engine *engine, uint32_t task)
 {
     uint32_t number = plan_task_stage(engine->plan, task);
     uint32_t image = engine->plan->stages[number].image;
+    if (cached_look(engine, task) != CACHED_RUN)
+        return false;
     if (image != NONE && engine->images[image].state != IMAGE_READY) {
         task_heap_push(&engine->images[image].waiting, walk_item(engine, task));
         submit_prepare_image(engine, image);
@@ -206,7 +208,7 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
     uint32_t count = 0;
     uint64_t room = BATCH_ELSEWHERE;
     *backend = NONE;
-    while (count < room && engine->ready.count > 0) {
+    while (count < room && engine->ready.count > 0 && !cached_slice_is_over(engine)) {
         uint64_t item = task_heap_pop(&engine->ready);
         uint32_t task = (uint32_t)item;
         uint32_t wanted = engine->plan->stages[plan_task_stage(engine->plan, task)].backend;
@@ -214,13 +216,13 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
             task_heap_push(aside, item);
             continue;
         }
-        if (!may_go(engine, task))
-            continue;
         uint64_t free = *backend == NONE ? room_of(engine, wanted) : room;
         if (free == 0) {
             task_heap_push(&engine->backends[wanted].waiting, item);
             continue;
         }
+        if (!may_go(engine, task))
+            continue;
         uint64_t most = engine->backends[wanted].elsewhere ? BATCH_ELSEWHERE : BATCH;
         if (*backend == NONE)
             room = free < most ? free : most;
@@ -234,7 +236,8 @@ void submit_ready(struct engine *engine)
 {
     uint32_t tasks[BATCH_ELSEWHERE], backend;
     struct task_heap aside = {.items = NULL};
-    while (engine->stop == STOP_NOT && !engine->journal_stuck && (engine->ready.count > 0 || aside.count > 0)) {
+    cached_slice(engine);
+    while (engine->stop == STOP_NOT && !engine->journal_stuck && !cached_slice_is_over(engine) && (engine->ready.count > 0 || aside.count > 0)) {
         while (aside.count > 0)
             task_heap_push(&engine->ready, task_heap_pop(&aside));
         uint32_t count = collect(engine, tasks, &backend, &aside);

@@ -186,11 +186,10 @@ void walk_release_limit(struct engine *engine, uint32_t task)
         task_heap_push(&engine->ready, task_heap_pop(&limit->waiting));
 }
 
-void walk_succeeded(struct engine *engine, uint32_t task)
+static void task_is_done(struct engine *engine, uint32_t task)
 {
     uint32_t number = plan_task_stage(engine->plan, task);
     engine->tasks[task].state = TASK_SUCCEEDED;
-    engine->succeeded++;
     engine->left--;
     bool whole = --engine->stages[number].tasks_left == 0;
     for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
@@ -205,6 +204,18 @@ void walk_succeeded(struct engine *engine, uint32_t task)
             stage_ready(engine, dependent);
         }
     }
+}
+
+void walk_succeeded(struct engine *engine, uint32_t task)
+{
+    engine->succeeded++;
+    task_is_done(engine, task);
+}
+
+void walk_cached(struct engine *engine, uint32_t task)
+{
+    engine->cached_tasks++;
+    task_is_done(engine, task);
 }
 
 void walk_settle(struct engine *engine, uint32_t task, enum task_state state, const char *reason)

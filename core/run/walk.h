@@ -18,6 +18,7 @@
  *     folders.c    the working and the output folder, before the start
  *     left_running.c     … and what an earlier run left running in it
  *     results.c    the final results, at the end of the run
+ *     cached.c     results that are there already, and remembering new ones
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
  *     fetch.c      inputs that come from a URL
@@ -31,6 +32,7 @@
 #define DESCPIPE_RUN_WALK_H
 
 #include "base/list.h"
+#include "cache/identity.h"
 #include "io/pool.h"
 #include "io/process.h"
 #include "run/engine.h"
@@ -246,7 +248,8 @@ struct engine {
     uint32_t running;        /* attempts in progress */
     uint32_t retrying;       /* tasks that wait for their next attempt */
     uint64_t serial;         /* of submissions */
-    uint64_t verdicts[VERDICTS], succeeded, failed, cancelled, skipped;
+    uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
+    struct cached *cached; /* NULL: nothing is remembered */
     enum engine_stop stop;
     unsigned cancels; /* how often it was asked */
     bool plan_done, walking, finished, journal_stuck, lease_lost;
@@ -283,6 +286,7 @@ const char *const *walk_copy_words(struct arena *arena, const char *const *words
 void walk_ready(struct engine *engine, uint32_t task);
 void walk_release_limit(struct engine *engine, uint32_t task);
 void walk_succeeded(struct engine *engine, uint32_t task);
+void walk_cached(struct engine *engine, uint32_t task); /* as good as succeeded */
 void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict);
 /* A task that ends without a verdict of its own. */
 void walk_settle(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
@@ -386,6 +390,23 @@ void files_leave(struct attempt *attempt);
 bool files_check_selection(struct engine *engine, struct error *error);
 struct task_files files_of(const struct engine *engine, struct arena *arena); /* to ask for a task's files with */
 
+/* WORKING/STAGE[/MEMBER]/output, to lead to out->attempt. */
+void files_link_output(const struct engine *engine, struct arena *arena, uint32_t task, struct staging_out *out);
+
+/* cached.c */
+enum cached_answer {
+    CACHED_RUN = 0, /* nothing is known, or it does not hold */
+    CACHED_DONE,    /* it is settled */
+    CACHED_LATER    /* it will be ready again when more is known */
+};
+void cached_begin(struct engine *engine);
+enum cached_answer cached_look(struct engine *engine, uint32_t task);
+void cached_slice(struct engine *engine);         /* looks of this round begin */
+bool cached_slice_is_over(struct engine *engine); /* enough for one round; another one comes at once */
+bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
+void cached_keep(struct attempt *attempt);                                /* it has succeeded */
+void cached_flush(struct engine *engine);
+
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */
 void results_place(struct engine *engine, void (*done)(struct engine *engine));
@@ -410,6 +431,9 @@ void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, cons
                     const struct record_retry *retry);
 void record_publish(struct attempt *attempt);
 void record_published(struct attempt *attempt);
+void record_cached(struct engine *engine, uint32_t task, const struct cache_result *result);
+void record_key(struct engine *engine, uint32_t task, const struct identity *identity, const char *refused);
+void record_text(struct engine *engine, const char *sha256, const char *text);
 void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void record_request(struct engine *engine, const char *what, const char *by);
 void record_end(struct engine *engine, const char *state);

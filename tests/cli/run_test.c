@@ -441,7 +441,7 @@ START_TEST(a_dead_engine_is_told_of_and_exits_70)
         {SIGKILL, "descpipe: error: the engine was killed (signal 9), by somebody or for want of memory\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct going going = start_waiting("");
+        struct going going = start_waiting("--no-cache");
         read_until(&going, "waiting: started");
         cleanup(result_clear) struct result status = with_plugins("status --json");
         json_t *json = json_loads(text_bytes(&status.out), 0, NULL);

@@ -95,7 +95,7 @@ shear: {image: "joe/shear:1.0", command: [/bin/sh, -c, "echo measured"]}
         self.assertEqual([image["manifest_digest"] for image in listed], [seen["Digest"]])
         self.assertEqual(listed[0]["reference"].split("@")[0], "%s/%s" % (registry.host, name))
         self.descpipe("pull", self.pipeline, "--backend", backend)
-        self.descpipe("run", self.pipeline, "--backend", backend)
+        self.descpipe("run", self.pipeline, "--no-cache", "--backend", backend)
         self.assert_no_secret_on_disk()
         return seen["Digest"]
 

@@ -34,7 +34,7 @@ a:
 END
 }
 # shellcheck disable=SC2086 # a list of words
-run() { "$program" run --runtime "$runtime" $options pipeline.yaml >run.log 2>&1; }
+run() { "$program" run --no-cache --runtime "$runtime" $options pipeline.yaml >run.log 2>&1; }
 good() {
     run || { cat run.log; failed "the run of '$1' failed"; }
     [ "$(cat out/said.txt)" = "yes image" ] || failed "'$1': the image's variables did not reach the stage: $(cat out/said.txt)"
@@ -99,7 +99,7 @@ if [ "$runtime" = singularity ]; then
     good "a cut file in the cache"
     printf x | dd of="$sif" bs=1 seek=100000 conv=notrunc 2>/dev/null
     # shellcheck disable=SC2086
-    "$program" run --runtime singularity -o runtime.verify=true $options pipeline.yaml >run.log 2>&1 || { cat run.log; failed "other bytes in the cache were not noticed"; }
+    "$program" run --no-cache --runtime singularity -o runtime.verify=true $options pipeline.yaml >run.log 2>&1 || { cat run.log; failed "other bytes in the cache were not noticed"; }
     digest=$(sed -n 's/^payload-digest sha256://p' "$(dirname "$sif")/description")
     [ "$(sha256sum "$sif" | cut -d' ' -f1)" = "$digest" ] || failed "the cached file is not what its description says"
 fi

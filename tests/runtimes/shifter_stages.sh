@@ -33,7 +33,7 @@ $2
 END
 }
 echo "1 2 3" >table.txt
-run() { "$program" run --runtime shifter pipeline.yaml >run.log 2>&1; }
+run() { "$program" run --no-cache --runtime shifter pipeline.yaml >run.log 2>&1; }
 refused() { # TEXT
     if run; then failed "was not refused: $1"; fi
     grep -qF -- "$1" run.log || { cat run.log; failed "did not say: $1"; }

@@ -32,6 +32,7 @@ struct run_setup {
     const char *scheduler, *runtime;
     const char *const *only, *const *from, *const *until;
     bool keep_going;
+    bool cached; /* results that are there already are taken; else every stage runs */
     int64_t time_limit_ms, grace_ms;
     enum on_interrupt on_interrupt;
     const char *working;   /* NULL: base/work */
@@ -126,6 +127,7 @@ static inline void start_run(const struct run_setup *setup, struct run_front *fr
         .policy_folder = "/nonexistent",
         .version = "0.0.0",
         .keep_going = setup->keep_going,
+        .no_cache = !setup->cached,
         .on_interrupt = setup->on_interrupt,
         .time_limit_ms = setup->time_limit_ms,
         .grace_ms = setup->grace_ms > 0 ? setup->grace_ms : 300,

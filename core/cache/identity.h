@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What decides a task's results, as named values, and the key made of them.
+ *
+ *     image · command · directory · network · gpus · environment NAME · secret NAME (which, never its value)
+ *     mount TARGET · script · program NAME (of a stage on the bare machine) · module NAME · config NAME · input NAME
+ *     output NAME
+ *
+ * The value of a file is the SHA-256 of its content. What does not change results is not here: who runs it, where, with
+ * how much memory and for how long, which scheduler and which runtime. Ranks and threads reach a stage in its command
+ * and environment. Two tasks with equal keys have equal results, whatever they are called.
+ */
+#ifndef DESCPIPE_CACHE_IDENTITY_H
+#define DESCPIPE_CACHE_IDENTITY_H
+
+#include "cache/store.h"
+#include "plan/plan.h"
+#include "plan/task_files.h"
+
+struct identity_field {
+    const char *name, *value;
+    const char *path; /* the file it is the content of, or NULL */
+    const char *text; /* what is to be shown instead of a digest, or NULL */
+    bool is_folder;
+    struct file_stamp stamp; /* of a file, once it is known */
+};
+
+struct identity {
+    struct arena *arena;
+    struct identity_field *fields; /* sorted by name once the key is made */
+    size_t count, capacity;
+    char key[DIGEST_TEXT];
+    const char *unknown; /* the first file whose content is not known yet, or NULL */
+};
+
+/* The values of a task, in `arena`; a file's only as far as the store knows it. False: what it reads cannot be said. */
+bool identity_find(struct identity *identity, const struct plan *plan, uint32_t task, const struct task_files *files,
+                   struct cache_store *store, struct error *error);
+/* With every file known: sorts the fields and makes the key. */
+void identity_make_key(struct identity *identity, struct digest *digest);
+/* False: one of its files is not the one it was. */
+bool identity_still_holds(const struct identity *identity);
+
+/* True when the image is known well enough: it has a digest, or needs none. */
+bool identity_knows_image(const struct plan *plan, uint32_t stage);
+
+#endif

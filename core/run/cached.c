@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tasks whose results are there already: found before they would be submitted, remembered after they succeeded.
+ *
+ *     cached_look → its files are read (helper thread, those nobody has read before) → key → nothing known: run it
+ *                 → known: its outputs are looked at (or put back, helper thread) → cached; else run it
+ *
+ * How it works: a look is a few calls of stat, so it is taken on the loop, for SLICE_MS at most in one round. Whatever
+ * reads or places bytes goes to a helper thread; the task comes back to the ready ones after that and is looked at
+ * again, with all known. What a task was found to be decided by is journalled when it is going to run, for `why`; its
+ * files are looked at once more when it has succeeded, and what it made of files that changed meanwhile is not
+ * remembered.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/table.h"
+#include "cache/file_digest.h"
+#include "run/walk.h"
+
+#define SLICE_MS 50
+#define EXAMINED_LIMIT 64 /* tasks whose outputs are looked at on helper threads: each has an arena of its own */
+#define LOOKS_LIMIT 100   /* of a task whose files change again and again */
+#define SHOWN_BYTES 16384 /* of a configuration: a longer one is only named by its digest */
+
+struct cached_task { /* of a task that is going to run */
+    struct arena *arena;
+    struct identity identity;
+};
+
+struct cached {
+    struct cache_store *store;
+    struct digest *digest;
+    struct arena *spare;        /* for the next look, or NULL */
+    struct cached_task **tasks; /* NULL: not looked at, or over */
+    uint8_t *looks;
+    struct table *readings;   /* by path: files that a helper thread reads */
+    struct task_heap waiting; /* for a turn at being examined */
+    unsigned examined;
+    struct table *told; /* digests whose text is in the journal */
+    int64_t slice_until_ms;
+    bool stuck; /* it cannot be written, and that was said */
+};
+
+struct reading { /* of one file, for however many tasks that want it */
+    struct engine *engine;
+    char *path;
+    struct task_heap waiting;
+    bool failed;
+};
+
+struct look {
+    struct engine *engine;
+    uint32_t task;
+    struct arena *arena;
+    struct identity identity;
+    struct cache_result result;
+    struct staging_out out;
+    bool good; /* its outputs are there */
+    struct text reason;
+};
+
+static bool is_never_cached(const struct engine *engine, uint32_t task)
+{
+    const struct stage *stage = &engine->pipeline->stages.items[plan_task_stage(engine->plan, task)];
+    return stage->extras != NULL && stage->extras->never_cached;
+}
+
+void cached_begin(struct engine *engine)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (engine->pipeline->cache == CACHE_OFF)
+        return;
+    cleanup(cache_store_free) struct cache_store *store = cache_store_open(engine->folder.descpipe, true, &error);
+    if (store == NULL) {
+        log_warning("%s; this run does not know what earlier ones did", error.message);
+        return;
+    }
+    struct cached *cached = memory_allocate(sizeof *cached);
+    *cached =
+        (struct cached){.store = steal(&store), .digest = digest_new(), .readings = table_new(), .told = table_new()};
+    cached->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *cached->tasks);
+    cached->looks = memory_allocate((size_t)engine->plan->tasks_count + 1);
+    engine->cached = cached;
+}
+
+void cached_flush(struct engine *engine)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (engine->cached == NULL || engine->lease_lost)
+        return;
+    bool flushed = cache_store_flush(engine->cached->store, &error);
+    if (!flushed && !engine->cached->stuck)
+        log_warning("%s; what this run does is not remembered for the next one", error.message);
+    engine->cached->stuck = !flushed;
+}
+
+void cached_slice(struct engine *engine)
+{
+    if (engine->cached != NULL)
+        engine->cached->slice_until_ms = clock_monotonic_ms() + SLICE_MS;
+}
+
+static void come_again(void *context)
+{
+    (void)context; /* the round that this wakes goes on with what is ready */
+}
+
+bool cached_slice_is_over(struct engine *engine)
+{
+    if (engine->cached == NULL || clock_monotonic_ms() < engine->cached->slice_until_ms)
+        return false;
+    loop_post(engine->loop, come_again, engine);
+    return true;
+}
+
+/* Looking at what is known. */
+
+static const struct cache_output *find_output(const struct cache_result *result, const char *name)
+{
+    for (size_t i = 0; i < result->outputs_count; i++)
+        if (text_equal(result->outputs[i].name, name))
+            return &result->outputs[i];
+    return NULL;
+}
+
+/* Where its outputs are wanted, and where the attempt that made them has them. */
+static void list_outputs(struct look *look)
+{
+    const struct engine *engine = look->engine;
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, look->task, &number, &member);
+    const struct task_files files = files_of(engine, look->arena);
+    struct staging_output *outputs = arena_allocate(look->arena, (stage->outputs.count + 1) * sizeof *outputs);
+    for (uint32_t i = 0; i < stage->outputs.count; i++) {
+        const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
+        outputs[i] = (struct staging_output){.tag = pipeline_text(engine->pipeline, file->tag),
+                                             .suffix = pipeline_text(engine->pipeline, file->suffix),
+                                             .name = task_files_name(&files, file),
+                                             .published = task_files_data_path(&files, stage, member, file)};
+    }
+    look->out =
+        (struct staging_out){.pipeline = engine->pipeline, .outputs = outputs, .outputs_count = stage->outputs.count};
+    if (look->result.folder == NULL)
+        return;
+    cleanup(memory_free) char *attempt = path_join(engine->folder.descpipe, look->result.folder);
+    look->out.attempt = arena_copy(look->arena, attempt, strlen(attempt));
+    files_link_output(engine, look->arena, look->task, &look->out);
+}
+
+static bool is_as_recorded(const char *path, const struct cache_output *recorded)
+{
+    uint64_t bytes;
+    int64_t modified_ns;
+    return file_digest_look(path, &bytes, &modified_ns, NULL) && bytes == recorded->bytes &&
+           modified_ns == recorded->modified_ns;
+}
+
+static bool has_content(const char *path, const struct cache_output *recorded)
+{
+    char sha256[DIGEST_TEXT];
+    return file_digest(NULL, path, false, sha256, NULL) && text_equal(sha256, recorded->sha256);
+}
+
+static bool looks_at_content(const struct look *look)
+{
+    return look->engine->pipeline->cache == CACHE_FULL;
+}
+
+/* On the loop, with as little as one call of lstat for each output. False: it takes more to know. */
+static bool glance(const struct look *look)
+{
+    if (looks_at_content(look) && look->out.outputs_count > 0)
+        return false;
+    for (size_t i = 0; i < look->out.outputs_count; i++) {
+        const struct staging_output *output = &look->out.outputs[i];
+        const struct cache_output *recorded = find_output(&look->result, output->name);
+        if (recorded == NULL || task_file_is_folder(output->suffix) || !is_as_recorded(output->published, recorded))
+            return false;
+    }
+    return true;
+}
+
+/* What follows runs on a helper thread, as far as work(). */
+
+static bool is_sound(const struct look *look, const char *path, const struct cache_output *recorded)
+{
+    return is_as_recorded(path, recorded) && (!looks_at_content(look) || has_content(path, recorded));
+}
+
+/* Puts back what is not where it belongs but still in the folder of the attempt that made it. */
+static bool examine(struct look *look)
+{
+    size_t to_place = 0;
+    for (size_t i = 0; i < look->out.outputs_count; i++) {
+        const struct staging_output output = look->out.outputs[i];
+        const struct cache_output *recorded = find_output(&look->result, output.name);
+        if (recorded != NULL && is_sound(look, output.published, recorded))
+            continue;
+        cleanup(memory_free) char *made = look->out.attempt != NULL ? path_join(look->out.attempt, output.name) : NULL;
+        if (recorded == NULL || made == NULL || !is_sound(look, made, recorded)) {
+            text_format(&look->reason, "its output '%s' is %s", output.name,
+                        file_exists(output.published) ? "not what it made" : "gone");
+            return false;
+        }
+        look->out.outputs[to_place++] = output;
+    }
+    look->out.outputs_count = to_place;
+    enum verdict verdict;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (to_place == 0 || staging_publish(&look->out, &verdict, &error))
+        return true;
+    text_format(&look->reason, "its outputs cannot be put back: %s", error.message);
+    return false;
+}
+
+static void work(void *context)
+{
+    struct look *look = context;
+    look->good = examine(look);
+}
+
+static void read_work(void *context)
+{
+    struct reading *reading = context;
+    char sha256[DIGEST_TEXT];
+    reading->failed = !file_digest(reading->engine->cached->store, reading->path, false, sha256, NULL);
+}
+
+/* From here on it is the loop again: what was found. */
+
+static void take_result(struct look *look)
+{
+    record_cached(look->engine, look->task, &look->result);
+    walk_cached(look->engine, look->task);
+}
+
+static void look_clear(struct look *look)
+{
+    struct cached *cached = look->engine->cached;
+    text_clear(&look->reason);
+    if (look->arena == NULL)
+        return;
+    if (cached->spare != NULL) {
+        arena_free(look->arena);
+        return;
+    }
+    arena_reset(look->arena);
+    cached->spare = look->arena;
+}
+
+/* The text behind a digest, once in a journal: a configuration or a script. */
+static void tell_text(struct engine *engine, const struct identity_field *field)
+{
+    bool is_config = text_starts_with(field->name, "config ");
+    if ((!is_config && field->text == NULL) || table_get(engine->cached->told, field->value) != NULL)
+        return;
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    if (field->text != NULL && strlen(field->text) <= SHOWN_BYTES)
+        text_append(&text, field->text);
+    else if (is_config && field->stamp.bytes <= SHOWN_BYTES)
+        file_read(field->path, SHOWN_BYTES, &text, NULL);
+    if (text.length == 0 || memchr(text.bytes, '\0', text.length) != NULL || !text_is_utf8(text.bytes, text.length))
+        return;
+    table_put(engine->cached->told, field->value, engine);
+    record_text(engine, field->value, text_bytes(&text));
+}
+
+/* It is going to run; the arena with what decides its results is kept until it has. */
+static enum cached_answer run_it(struct look *look, const char *refused)
+{
+    struct engine *engine = look->engine;
+    for (size_t i = 0; i < look->identity.count; i++)
+        tell_text(engine, &look->identity.fields[i]);
+    record_key(engine, look->task, &look->identity, refused);
+    struct cached_task *kept = memory_allocate(sizeof *kept);
+    *kept = (struct cached_task){.arena = steal(&look->arena), .identity = look->identity};
+    engine->cached->tasks[look->task] = kept;
+    return CACHED_RUN;
+}
+
+static void wake(struct engine *engine, struct task_heap *waiting, size_t most)
+{
+    for (; waiting->count > 0 && most > 0; most--)
+        task_heap_push(&engine->ready, task_heap_pop(waiting));
+}
+
+static void worked(void *context)
+{
+    struct look *look = context;
+    struct engine *engine = look->engine;
+    struct cached *cached = engine->cached;
+    cached->examined--;
+    wake(engine, &cached->waiting, cached->examined == 0 ? SIZE_MAX : 1);
+    bool wanted = engine->tasks[look->task].state == TASK_READY && engine->stop == STOP_NOT;
+    if (wanted && look->good)
+        take_result(look);
+    else if (wanted)
+        run_it(look, text_bytes(&look->reason));
+    if (wanted && !look->good)
+        task_heap_push(&engine->ready, walk_item(engine, look->task));
+    look_clear(look);
+    memory_free(look);
+}
+
+static enum cached_answer begin_work(struct look *look)
+{
+    struct cached *cached = look->engine->cached;
+    if (cached->examined >= EXAMINED_LIMIT) {
+        task_heap_push(&cached->waiting, walk_item(look->engine, look->task));
+        return CACHED_LATER;
+    }
+    struct look *examined = memory_allocate(sizeof *examined);
+    *examined = *look;
+    look->arena = NULL;
+    cached->examined++;
+    pool_run(engine_pool(look->engine), work, worked, examined);
+    return CACHED_LATER;
+}
+
+static void read_ended(void *context)
+{
+    struct reading *reading = context;
+    struct engine *engine = reading->engine;
+    for (size_t i = 0; reading->failed && i < reading->waiting.count; i++)
+        engine->cached->looks[(uint32_t)reading->waiting.items[i]] =
+            LOOKS_LIMIT; /* bringing it in says what is wrong */
+    wake(engine, &reading->waiting, SIZE_MAX);
+    table_remove(engine->cached->readings, reading->path);
+    memory_free(reading->waiting.items);
+    memory_free(reading->path);
+    memory_free(reading);
+}
+
+static struct reading *begin_reading(struct engine *engine, const char *path)
+{
+    struct reading *reading = table_get(engine->cached->readings, path);
+    if (reading != NULL)
+        return reading;
+    reading = memory_allocate(sizeof *reading);
+    *reading = (struct reading){.engine = engine, .path = memory_copy_text(path)};
+    table_put(engine->cached->readings, path, reading);
+    pool_run(engine_pool(engine), read_work, read_ended, reading);
+    return reading;
+}
+
+/* Comes back when the last of its files was read: helper threads take them in this order. */
+static enum cached_answer read_files(struct look *look)
+{
+    struct engine *engine = look->engine;
+    struct reading *last = NULL;
+    engine->cached->looks[look->task]++;
+    for (size_t i = 0; i < look->identity.count; i++)
+        if (look->identity.fields[i].value == NULL)
+            last = begin_reading(engine, look->identity.fields[i].path);
+    task_heap_push(&last->waiting, walk_item(engine, look->task));
+    return CACHED_LATER;
+}
+
+static enum cached_answer look_at(struct look *look)
+{
+    struct engine *engine = look->engine;
+    struct cached *cached = engine->cached;
+    const struct task_files files = files_of(engine, look->arena);
+    if (!identity_find(&look->identity, engine->plan, look->task, &files, cached->store, NULL))
+        return CACHED_RUN; /* preparing its files says why */
+    if (look->identity.unknown != NULL)
+        return read_files(look);
+    identity_make_key(&look->identity, cached->digest);
+    if (engine->request->no_cache || is_never_cached(engine, look->task))
+        return run_it(look,
+                      engine->request->no_cache ? "--no-cache was said" : "the pipeline says that it always runs");
+    if (!cache_store_result(cached->store, look->identity.key, look->arena, &look->result))
+        return run_it(look, NULL);
+    list_outputs(look);
+    if (!glance(look))
+        return begin_work(look);
+    take_result(look);
+    return CACHED_DONE;
+}
+
+enum cached_answer cached_look(struct engine *engine, uint32_t task)
+{
+    struct cached *cached = engine->cached;
+    if (cached == NULL || cached->tasks[task] != NULL || cached->looks[task] >= LOOKS_LIMIT ||
+        !identity_knows_image(engine->plan, plan_task_stage(engine->plan, task)))
+        return CACHED_RUN;
+    struct look look = {
+        .engine = engine, .task = task, .arena = cached->spare != NULL ? steal(&cached->spare) : arena_new()};
+    enum cached_answer answer = look_at(&look);
+    look_clear(&look);
+    return answer;
+}
+
+/* Remembering. */
+
+bool cached_digest_outputs(struct attempt *attempt, struct error *error)
+{
+    if (attempt->engine->cached == NULL)
+        return true;
+    for (size_t i = 0; i < attempt->out.outputs_count; i++) {
+        struct staging_output *output = &attempt->out.outputs[i];
+        cleanup(memory_free) char *path = path_join(attempt->out.attempt, output->name);
+        if (!file_digest_look(path, &output->bytes, &output->modified_ns, error) ||
+            !file_digest(attempt->engine->cached->store, path, true, output->sha256, error))
+            return false;
+    }
+    return true;
+}
+
+static void forget(struct engine *engine, uint32_t task)
+{
+    struct cached_task *kept = steal(&engine->cached->tasks[task]);
+    if (kept != NULL)
+        arena_free(kept->arena);
+    memory_free(kept);
+}
+
+static void keep_result(struct attempt *attempt, const struct cached_task *kept)
+{
+    const struct engine *engine = attempt->engine;
+    struct cache_output *outputs = arena_allocate(kept->arena, (attempt->out.outputs_count + 1) * sizeof *outputs);
+    for (size_t i = 0; i < attempt->out.outputs_count; i++) {
+        const struct staging_output *output = &attempt->out.outputs[i];
+        outputs[i] =
+            (struct cache_output){.name = output->name, .bytes = output->bytes, .modified_ns = output->modified_ns};
+        memcpy(outputs[i].sha256, output->sha256, DIGEST_TEXT);
+    }
+    struct cache_result result = {
+        .run = engine->folder.id,
+        .stage = attempt->stage_name,
+        .member = attempt->member_name,
+        .attempt = attempt->number,
+        .folder = attempt->out.outputs_count > 0 ? attempt->attempt_folder + strlen(engine->folder.descpipe) + 1 : NULL,
+        .outputs = outputs,
+        .outputs_count = attempt->out.outputs_count};
+    memcpy(result.key, kept->identity.key, DIGEST_TEXT);
+    cache_store_keep_result(engine->cached->store, &result);
+}
+
+void cached_keep(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    const struct cached_task *kept = engine->cached != NULL ? engine->cached->tasks[attempt->task] : NULL;
+    if (kept == NULL)
+        return;
+    if (!identity_still_holds(&kept->identity))
+        log_warning("a file that '%s' read was changed while it ran: its results are not remembered", attempt->name);
+    else
+        keep_result(attempt, kept);
+    forget(engine, attempt->task);
+}
