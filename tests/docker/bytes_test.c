@@ -118,6 +118,34 @@ START_TEST(trusts_no_broken_answer)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    bool good;
+    uint64_t cpu_ms, memory;
+} uses[] = {
+    {"{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":2500000000}},"
+     "\"memory_stats\":{\"usage\":5000,\"max_usage\":9000,\"stats\":{\"total_inactive_file\":1000,\"inactive_file\":7}}}",
+     true, 2500, 4000},
+    {"{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":1}},\"memory_stats\":{\"usage\":5000,\"stats\":{\"inactive_file\":7}}}",
+     true, 0, 4993},
+    {"{\"memory_stats\":{\"usage\":5,\"stats\":{\"inactive_file\":7}}}", true, 0, 0},
+    {"{\"cpu_stats\":[],\"memory_stats\":{\"usage\":\"5\"}}", true, 0, 0}, /* as of a container that has ended */
+    {"{\"cpu_stats\":{}", false, 0, 0},
+    {"[]", false, 0, 0},
+};
+
+START_TEST(what_was_used_is_without_cached_files)
+{
+    struct usage_facts facts;
+    bool good = answer_read_usage(uses[_i].text, strlen(uses[_i].text), &facts);
+    ck_assert_int_eq(good, uses[_i].good);
+    if (good) {
+        ck_assert_uint_eq(facts.cpu_ms, uses[_i].cpu_ms);
+        ck_assert_uint_eq(facts.memory, uses[_i].memory);
+    }
+}
+END_TEST
+
 START_TEST(tells_image_stores_apart)
 {
     static const char own[] =
@@ -363,6 +391,7 @@ int main(void)
     ADD_TABLE(reads_times, times);
     tcase_add_test(tests, an_end_is_never_before_its_start);
     ADD_TABLE(trusts_no_broken_answer, bad_containers);
+    ADD_TABLE(what_was_used_is_without_cached_files, uses);
     tcase_add_test(tests, tells_image_stores_apart);
     ADD_TABLE(makes_dockers_words_readable, starts);
     tcase_add_test(tests, reads_frames_in_pieces_of_any_size);

@@ -78,6 +78,27 @@ START_TEST(a_daemon_that_restarts_is_no_failure_of_the_stage)
 }
 END_TEST
 
+/* The Engine tells once a second, later where it is busy: a stage that ended too early is tried with more time. */
+START_TEST(what_a_container_used_is_told)
+{
+    for (int seconds = 5; seconds <= 40; seconds *= 2) {
+        struct job job;
+        cleanup(answer_free) struct answer answer;
+        cleanup(memory_free) char *script =
+            memory_format("x=$(head -c 16777216 /dev/zero | tr '\\0' x); sleep %d; :", seconds);
+        job_make(&job, (const char *const[]){"sh", "-c", script, NULL});
+        start(&job);
+        observe(&job, &answer);
+        ck_assert_int_eq(answer.ending.exit_code, 0);
+        release(&job);
+        if (answer.ending.peak_memory >= 16777216 && answer.ending.cpu_ms > 0) {
+            return;
+        }
+    }
+    ck_abort_msg("a container that held 16 MiB for 40 seconds was said to have used less, or no processor");
+}
+END_TEST
+
 START_TEST(finds_what_an_earlier_process_started)
 {
     struct job first, second;
@@ -198,6 +219,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_daemon_that_restarts_is_no_failure_of_the_stage);
+    tcase_add_test(tests, what_a_container_used_is_told);
     tcase_add_test(tests, finds_what_an_earlier_process_started);
     tcase_add_test(tests, keeps_failed_containers_when_told_to);
     tcase_add_test(tests, the_command_form_runs_with_the_client);

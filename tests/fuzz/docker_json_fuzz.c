@@ -73,11 +73,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct engine_info info;
     struct image_facts image;
     struct container_facts container;
+    struct usage_facts usage;
     struct fetch_line line;
     struct address address;
     char id[ANSWER_ID], words[ANSWER_WORDS];
     const char *hint = NULL;
-    switch (data[0] % 12) {
+    switch (data[0] % 13) {
     case 0:
         require(!answer_read_version(text, length, &version) || version.api > 0);
         break;
@@ -128,6 +129,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else {
             require(hint != NULL && words[0] != '\0');
         }
+        break;
+    case 11:
+        answer_read_usage(text, length, &usage);
         break;
     default:
         words_read_start(text, words, &hint);

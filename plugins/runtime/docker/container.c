@@ -119,13 +119,16 @@ static void read_exit(const struct container_facts *facts, struct descpipe_endin
     }
 }
 
-void container_answer_ending(struct docker *docker, struct descpipe_call *call, const struct container_facts *facts)
+void container_answer_ending(struct docker *docker, struct descpipe_call *call, const struct container_facts *facts,
+                             struct usage_facts used)
 {
     char name[HOST_NAME] = "", reason[ANSWER_WORDS];
     struct descpipe_ending ending = {
         .size = sizeof(ending),
         .started_at_ms = facts->started_at_ms,
         .finished_at_ms = facts->finished_at_ms,
+        .peak_memory = used.memory,
+        .cpu_ms = used.cpu_ms,
         .witness = "docker inspect",
         .host = machine_name(docker, name),
         .reason = facts->error[0] != '\0' ? facts->error : NULL,
@@ -167,7 +170,7 @@ static void inspected(void *context, const struct docker_reply *reply)
     } else if (facts.alive) {
         docker->host->call->succeed(operation->call);
     } else {
-        container_answer_ending(docker, operation->call, &facts);
+        container_answer_ending(docker, operation->call, &facts, usage_most(NULL));
     }
     free_operation(operation);
 }

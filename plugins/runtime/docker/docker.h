@@ -22,6 +22,7 @@ struct exchange; /* request.c */
 struct fetch;    /* prepare.c */
 struct watch;    /* watch.c */
 struct follow;   /* logs.c */
+struct usage;    /* usage.c */
 
 struct docker {
     const struct descpipe_host *host;
@@ -169,8 +170,9 @@ void docker_release(void *self, struct descpipe_call *call, const struct descpip
 const char *container_name(const struct descpipe_container *container);
 /* "/containers/NAME" and what follows, escaped; the caller frees it. NULL: no memory. */
 char *container_path(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Evidence of a container that is not alive any more. */
-void container_answer_ending(struct docker *docker, struct descpipe_call *call, const struct container_facts *facts);
+/* Evidence of a container that is not alive any more; `used` is what was seen of its use, zero where nothing was. */
+void container_answer_ending(struct docker *docker, struct descpipe_call *call, const struct container_facts *facts,
+                             struct usage_facts used);
 void container_answer_lost(struct docker *docker, struct descpipe_call *call, const char *name);
 void answer_image(struct docker *docker, struct descpipe_call *call, const struct image_facts *facts); /* identify.c */
 
@@ -181,6 +183,12 @@ struct watch *watch_register(struct docker *docker, const char *id, const char *
 void watch_drop(struct docker *docker, struct watch *watch);
 void watch_drop_named(struct docker *docker, const char *name);
 void docker_drop_watches(struct docker *docker);
+
+/* usage.c: what a container has used so far, as far as the Engine told it. NULL when there is no memory, which is fine for
+ * the others. */
+struct usage *usage_watch(struct docker *docker, const char *name);
+struct usage_facts usage_most(const struct usage *usage);
+void usage_drop(struct usage *usage);
 
 /* command.c: what the client itself needs from our environment, "NAME=value". */
 bool client_environment(struct docker *docker, struct texts *environment);

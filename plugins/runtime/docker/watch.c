@@ -24,6 +24,7 @@ struct watch {
     char *id, *token;
     struct exchange *exchange;
     struct descpipe_timer *timer;
+    struct usage *usage;        /* from `observe` on */
     struct descpipe_call *call; /* of `observe`, NULL before it came */
     void (*registered)(void *context, const struct docker_reply *failure);
     void *context;
@@ -43,6 +44,7 @@ static int64_t now_ms(void)
 
 static void free_watch(struct watch *watch)
 {
+    usage_drop(watch->usage);
     free(watch->id);
     free(watch->token);
     free(watch);
@@ -212,7 +214,7 @@ static void inspected(void *context, const struct docker_reply *reply)
     if (gone) {
         container_answer_lost(docker, call, watch->id);
     } else {
-        container_answer_ending(docker, call, &facts);
+        container_answer_ending(docker, call, &facts, usage_most(watch->usage));
     }
     free_watch(watch);
 }
@@ -320,6 +322,7 @@ void docker_observe(void *self, struct descpipe_call *call, const struct descpip
         return;
     }
     watch->call = call;
+    watch->usage = usage_watch(docker, watch->id);
     docker->host->call->on_cancel(call, observe_cancelled, watch);
     if (!known || watch->ended) {
         look(watch);

@@ -10,7 +10,7 @@
 #include "engine/bytes.h"
 #include "engine/json.h"
 
-enum { FIRST_YEAR = 1970, LAST_YEAR = 9999, LIST_LIMIT = 1000000 };
+enum { FIRST_YEAR = 1970, LAST_YEAR = 9999, LIST_LIMIT = 1000000, NANOSECONDS_PER_MS = 1000000 };
 
 json_t *json_object_of(const char *text, size_t length)
 {
@@ -229,6 +229,25 @@ bool answer_read_container(const char *text, size_t length, struct container_fac
     }
     json_decref(root);
     return done;
+}
+
+bool answer_read_usage(const char *text, size_t length, struct usage_facts *facts)
+{
+    json_t *root = json_object_of(text, length);
+    if (root == NULL) {
+        return false;
+    }
+    const json_t *memory = json_object_get(root, "memory_stats"), *details = json_object_get(memory, "stats");
+    const json_t *cpu = json_object_get(json_object_get(root, "cpu_stats"), "cpu_usage");
+    uint64_t used = json_read_count(memory, "usage");
+    uint64_t cached = json_read_count(details, "total_inactive_file"); /* cgroup v1; v2 has the other name */
+    if (cached == 0) {
+        cached = json_read_count(details, "inactive_file");
+    }
+    facts->cpu_ms = json_read_count(cpu, "total_usage") / NANOSECONDS_PER_MS;
+    facts->memory = used > cached ? used - cached : 0;
+    json_decref(root);
+    return true;
 }
 
 bool answer_read_list(const char *text, size_t length,

@@ -68,6 +68,13 @@ struct container_facts {
 };
 bool answer_read_container(const char *text, size_t length, struct container_facts *facts);
 
+/* One line of GET /containers/NAME/stats */
+struct usage_facts {
+    uint64_t cpu_ms; /* user and system together, since the start */
+    uint64_t memory; /* bytes at this moment, without files that are only cached */
+};
+bool answer_read_usage(const char *text, size_t length, struct usage_facts *facts);
+
 /* GET /containers/json: `found` is called for each that has our label. False too when the list is no list. */
 struct listed_container {
     const char *id, *token;
