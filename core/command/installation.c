@@ -164,10 +164,19 @@ static void credential_for_plugin(void *context, const struct descpipe_image *im
     registries_credential(installation->registries, image, purpose, got, plugin);
 }
 
+static void job_changed(void *context, const struct descpipe_change *change)
+{
+    const struct installation *installation = context;
+    if (installation->changed != NULL)
+        installation->changed(installation->changed_context, change);
+}
+
 void installation_open_registries(struct installation *installation)
 {
-    const struct plugin_callbacks callbacks = {
-        .context = installation, .credential = credential_for_plugin, .secret = secret_for_plugin};
+    const struct plugin_callbacks callbacks = {.context = installation,
+                                               .credential = credential_for_plugin,
+                                               .secret = secret_for_plugin,
+                                               .changed = job_changed};
     installation->registries = registries_new(installation->host, installation->catalogue, installation->layers);
     plugin_host_set_callbacks(installation->host, &callbacks);
 }

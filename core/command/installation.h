@@ -23,6 +23,9 @@ struct installation {
     struct registries *registries;          /* installation_open_registries */
     LIST(struct descpipe_secret *) secrets; /* given to plugins */
     struct words plugin_dirs;               /* absolute */
+    /* What schedulers say of jobs, for who submits one; NULL: nobody wants it. Borrowed. */
+    void (*changed)(void *context, const struct descpipe_change *change);
+    void *changed_context;
 };
 void installation_clear(struct installation *installation);
 static inline void installation_clear_at(struct installation *place)

@@ -94,6 +94,10 @@ sum:
   memory: 200MiB
   script: 'cat "\$DESC_INPUT"/doubled/* | wc -l >"\$DESC_OUTPUT/total.txt"'
 END
+# The site first: what the scheduler's test mode and a node say.
+"$program" check --site --node-wait 120 pipeline.yaml >log 2>&1 || { cat log >&2; failed "this site does not suit the pipeline"; }
+grep -q '^ok .*sees the working folder' log || { cat log >&2; failed "no node was asked"; }
+[ "$runtime" = host ] || grep -q "^ok .* on a node: " log || { cat log >&2; failed "the runtime was not looked for on a node"; }
 "$program" run pipeline.yaml >log 2>&1 || { cat log >&2; failed "the run failed"; }
 [ "$(tr -d ' ' <out/total.txt)" = 30 ] || failed "the sum is '$(cat out/total.txt)'"
 run=$(basename "$(echo work/.descpipe/runs/*)")

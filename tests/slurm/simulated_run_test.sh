@@ -93,4 +93,28 @@ status=0
 [ "$status" = 2 ] || failed "word: an unknown option ended with $status"
 grep -q "'partition'" log || failed "word: nothing hints at 'partition'"
 [ -z "$(count_of sbatch)" ] || failed "word: something was submitted"
+# check --site asks the test mode and one node, and leaves nothing behind.
+simulate site
+pipeline site 2
+"$program" check --site site.yaml >log 2>&1 || failed "site: a site that takes the pipeline ended with $?"
+grep -q "^ok .*sees the working folder" log || failed "site: no node was asked"
+[ ! -e site-work ] || failed "site: something was left behind"
+
+# A node that is not free is not known, which is no difference; the job is taken back.
+simulate busy queue-ms=600000
+pipeline busy 2
+"$program" check --site --node-wait 1 busy.yaml >log 2>&1 || failed "busy: a site whose nodes are busy ended with $?"
+grep -q "^not known .*no node was free" log || failed "busy: nothing says that no node was free"
+[ "$(count_of scancel)" = 1 ] || failed "busy: the job was not taken back"
+
+# What differs is exit status 1, and no job asks further.
+simulate differs allowed-minutes=30
+pipeline differs 2 "minutes: 45"
+status=0
+"$program" check --site --json differs.yaml >log 2>&1 || status=$?
+[ "$status" = 1 ] || failed "differs: a site that differs ended with $status"
+python3 -c 'import json
+found = [one for one in json.load(open("log"))["site"] if one["state"] == "differs"]
+assert len(found) == 1 and "gives at most 30" in found[0]["message"], found' || failed "differs: the number is not told"
+[ -z "$(count_of accepted)" ] || failed "differs: a job was submitted"
 echo "simulated_run_test: passed"

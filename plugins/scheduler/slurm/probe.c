@@ -13,6 +13,7 @@ enum { LIMIT_MS = 60000 };
 struct probing {
     struct slurm *slurm;
     struct descpipe_call *call;
+    const struct descpipe_job *job; /* of queue_estimate */
     struct limits_question *question;
     struct tool *tool;
     bool stopped;
@@ -164,32 +165,69 @@ static void tested(void *context, const struct tool_answer *answer)
     free(probing);
 }
 
+static void test(struct probing *probing)
+{
+    struct slurm *self = probing->slurm;
+    struct wishes wishes = {0};
+    char message[REQUEST_MESSAGE];
+    struct tool_request request = {
+        .kind = TOOL_ACT, .cost = 1, .timeout_ms = LIMIT_MS, .done = tested, .context = probing};
+    slurm_wishes(self, probing->job, &wishes);
+    if (!request_allows_extra(wishes.extra, message) || !request_fits(&self->limits, &wishes, probing->job, message)) {
+        self->host->call->fail(probing->call, DESCPIPE_FAILED_REFUSED, message, NULL);
+        free(probing);
+        return;
+    }
+    arguments_add(&request.arguments, "sbatch");
+    arguments_add(&request.arguments, "--test-only");
+    slurm_add_clusters(self, &request.arguments);
+    request_add(&request.arguments, &wishes, probing->job);
+    arguments_add(&request.arguments, "--wrap=:");
+    probing->tool = tool_start(&self->tools, &request);
+    if (probing->tool == NULL) {
+        self->host->call->fail(probing->call, DESCPIPE_FAILED_LATER, "not enough memory to ask SLURM", NULL);
+        free(probing);
+    }
+}
+
+static void limits_known_for_test(void *context, const struct answer *failure)
+{
+    struct probing *probing = context;
+    probing->question = NULL;
+    if (!probing->stopped && failure == NULL) {
+        test(probing);
+        return;
+    }
+    if (probing->stopped) {
+        probing->slurm->host->call->fail(probing->call, DESCPIPE_FAILED_CANCELLED, "stopped while it asked SLURM",
+                                         NULL);
+    } else {
+        slurm_fail(probing->slurm, probing->call, "scontrol", failure, false);
+    }
+    free(probing);
+}
+
+/* What `sbatch --test-only` does not look at is looked at first: limits of accounts and qualities of service. */
 void slurm_queue_estimate(void *context, struct descpipe_call *call, const struct descpipe_job *job)
 {
     struct slurm *self = context;
-    struct wishes wishes = {0};
-    char message[REQUEST_MESSAGE];
-    struct tool_request request = {.kind = TOOL_ACT, .cost = 1, .timeout_ms = LIMIT_MS, .done = tested};
-    slurm_wishes(self, job, &wishes);
-    if (job->resources == NULL || !request_allows_extra(wishes.extra, message)) {
-        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, job->resources != NULL ? message : "no resources", NULL);
+    if (job->resources == NULL) {
+        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, "no resources", NULL);
         return;
     }
     struct probing *probing = begin(self, call);
     if (probing == NULL) {
         return;
     }
-    request.context = probing;
-    arguments_add(&request.arguments, "sbatch");
-    arguments_add(&request.arguments, "--test-only");
-    slurm_add_clusters(self, &request.arguments);
-    request_add(&request.arguments, &wishes, job);
-    arguments_add(&request.arguments, "--wrap=:");
-    probing->tool = tool_start(&self->tools, &request);
-    if (probing->tool == NULL) {
-        self->host->call->fail(call, DESCPIPE_FAILED_LATER, "not enough memory to ask SLURM", NULL);
-        free(probing);
+    probing->job = job;
+    self->host->call->on_cancel(call, stopped, probing);
+    if (self->limits_known) {
+        test(probing);
         return;
     }
-    self->host->call->on_cancel(call, stopped, probing);
+    probing->question = slurm_ask_limits(self, limits_known_for_test, probing);
+    if (probing->question == NULL) {
+        self->host->call->fail(call, DESCPIPE_FAILED_LATER, "not enough memory to ask SLURM", NULL);
+        free(probing);
+    }
 }
