@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Sourced by the tests of this folder: a temporary folder, images without a registry, the tools, an ordinary user.
-#   $runtime   the runtime under test        $program   the descpipe to test
+# Sourced by tests of runtimes: a temporary folder, images without a registry, the tools, an ordinary user.
+#   $runtime   the runtime under test, or several        $program   the descpipe to test
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # given by the test that sources this
 
 tests=$(cd "$(dirname "$0")" && pwd -P)
-# shellcheck disable=SC2034 # for the tests
 source_folder=$(cd "$tests/../.." && pwd -P)
 name=$(basename "$0" .sh)
 
@@ -51,7 +50,7 @@ finish() {
     trap - EXIT
     for server in $servers; do kill "$server" 2>/dev/null || true; done
     # Containers of a test that failed, and the process that keeps the ordinary user's namespace.
-    if [ "$runtime" = podman ] && [ -d "$folder/root" ]; then
+    if [ -d "$folder/root/containers/storage" ]; then
         as_caller -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
         [ ! -d "$folder/user" ] || as_ordinary -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
         for pause in "$folder"/*/run/libpod/tmp/pause.pid; do
@@ -84,7 +83,7 @@ make_images() {
     printf 'root:x:0:0:root:/root:/bin/sh\n' >"$folder/images/layer/etc/passwd"
     printf 'root:x:0:\n' >"$folder/images/layer/etc/group"
     tar --owner=0 --group=0 -C "$folder/images/layer" -cf "$folder/images/layer.tar" .
-    python3 "$tests/make_image.py" "$folder/images"
+    python3 "$source_folder/tests/runtimes/make_image.py" "$folder/images"
     rm -rf "$folder/images/layer"
     chmod -R a+rX "$folder/images"
 }
@@ -116,8 +115,14 @@ EOF
 
 make_tools() {
     mkdir -p "$folder/bin"
-    case $runtime in
-    singularity) "$tests/apptainer.sh" install "$folder/bin" || exit $? ;;
+    for each in $runtime; do make_tool "$each"; done
+    need bwrap
+    make_account "$folder/root" overlay
+}
+
+make_tool() {
+    case $1 in
+    singularity) "$source_folder/tests/runtimes/apptainer.sh" install "$folder/bin" || exit $? ;;
     podman) need podman runc catatonit newuidmap ;;
     charliecloud) need ch-run ch-convert ch-image ;;
     docker)
@@ -127,8 +132,6 @@ make_tools() {
         chmod 666 "$folder/engine/docker.sock"
         ;;
     esac
-    need bwrap
-    make_account "$folder/root" overlay
 }
 
 # sh SCRIPT ARGUMENT... as this user, or as an ordinary one who exists only in a mount namespace of its own.
