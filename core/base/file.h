@@ -61,5 +61,7 @@ bool file_place_at(struct file_at from, struct file_at to, unsigned placing, con
 /* A name nobody else has, for a file or folder that will be renamed: ".descpipe-0123456789abcdef.tmp". */
 #define FILE_TEMPORARY_NAME 32
 void file_temporary_name(char name[FILE_TEMPORARY_NAME]);
+/* Removes what somebody who was killed left under such names in this folder; a missing folder is fine. */
+void folder_remove_temporaries(const char *path);
 
 #endif

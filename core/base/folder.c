@@ -401,3 +401,18 @@ bool folder_place(const char *from, const char *to, unsigned how, enum folder_li
     folder_remove(temporary, NULL);
     return false;
 }
+
+void folder_remove_temporaries(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strlen(entry->d_name) != strlen(".descpipe-0123456789abcdef.tmp") ||
+            !text_starts_with(entry->d_name, ".descpipe-") || !text_ends_with(entry->d_name, ".tmp"))
+            continue;
+        cleanup(memory_free) char *left = path_join(path, entry->d_name);
+        folder_remove(left, NULL); /* what stays hurts nobody */
+    }
+    closedir(folder);
+}

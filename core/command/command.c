@@ -56,9 +56,10 @@ static const struct argument_option global_options[] = {
 };
 
 static const struct command *const commands[] = {
-    &command_run,    &command_check,   &command_plan,   &command_status, &command_runs,   &command_logs,
-    &command_cancel, &command_images,  &command_pull,   &command_push,   &command_build,  &command_login,
-    &command_logout, &command_plugins, &command_doctor, &command_config, &command_schema, &command_completion,
+    &command_run,    &command_check,  &command_plan,   &command_status,     &command_runs,
+    &command_logs,   &command_cancel, &command_resume, &command_images,     &command_pull,
+    &command_push,   &command_build,  &command_login,  &command_logout,     &command_plugins,
+    &command_doctor, &command_config, &command_schema, &command_completion,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], STATUS_PIPE = 128 + SIGPIPE };
 
@@ -267,6 +268,40 @@ static int run_command(const struct command *parent, const struct command *comma
     return command_finish(invocation, command->run(invocation));
 }
 
+void command_clear(struct invocation *invocation)
+{
+    if (invocation->command != NULL && invocation->command->clear != NULL)
+        invocation->command->clear(invocation->values);
+    memory_free(invocation->values);
+    words_clear(&invocation->words);
+    words_clear(&invocation->globals.plugin_dirs);
+    output_clear(&invocation->output);
+}
+
+bool command_read_again(const struct command *command, const char *const *arguments, struct invocation *invocation,
+                        struct error *error)
+{
+    int count = 0, at = 0;
+    while (arguments[count] != NULL)
+        count++;
+    invocation->command = command;
+    invocation->values = memory_allocate(command->values_size + 1);
+    invocation->arguments = arguments;
+    const struct argument_table tables[] = {{global_options, &invocation->globals},
+                                            {command->options, invocation->values},
+                                            {command->pipeline_options, invocation->values}};
+    const struct arguments before = {.tables = tables, .tables_count = 1, .until_word = true};
+    const struct arguments behind = {.tables = tables, .tables_count = 3, .words = &invocation->words};
+    char **words = (char **)(uintptr_t)arguments; /* only read */
+    if (!arguments_parse(&before, count, words, &at, error))
+        return false;
+    if (at == count || strcmp(arguments[at], command->name) != 0)
+        return error_set(error, ERROR_INPUT, "it was not begun by 'descpipe %s'", command->name);
+    at++;
+    return arguments_parse(&behind, count, words, &at, error) &&
+           arguments_check_words(command->positionals, &invocation->words, command->name, error);
+}
+
 /* Options before the command's name. false: *status is the program's. */
 static bool parse_before(int argc, char **argv, int *at, struct invocation *invocation, int *status)
 {
@@ -352,12 +387,8 @@ int command_main(int argc, char **argv)
         return status;
     struct invocation invocation = {0};
     output_open(&invocation.output, STDOUT_FILENO);
+    invocation.arguments = (const char *const *)argv + (argc > 0);
     status = dispatch(argc, argv, &invocation);
-    if (invocation.command != NULL && invocation.command->clear != NULL)
-        invocation.command->clear(invocation.values);
-    memory_free(invocation.values);
-    words_clear(&invocation.words);
-    words_clear(&invocation.globals.plugin_dirs);
-    output_clear(&invocation.output);
+    command_clear(&invocation);
     return status;
 }

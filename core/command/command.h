@@ -22,11 +22,12 @@ struct command_globals {
 struct invocation {
     const struct command *command;
     struct command_globals globals;
-    void *values;             /* the command's own struct, zeroed and then filled */
-    struct words words;       /* what is no option, checked against the command's positionals */
-    struct output output;     /* standard output */
-    struct terminal terminal; /* what standard output is */
-    bool json;                /* --json was given */
+    void *values;                 /* the command's own struct, zeroed and then filled */
+    struct words words;           /* what is no option, checked against the command's positionals */
+    struct output output;         /* standard output */
+    struct terminal terminal;     /* what standard output is */
+    bool json;                    /* --json was given */
+    const char *const *arguments; /* all of the command line behind the program's name; ends with NULL */
 };
 
 struct command {
@@ -46,6 +47,15 @@ struct command {
 
 /* The whole program. */
 int command_main(int argc, char **argv);
+
+/* Reads an earlier call of `command` again, as `arguments` had it; what it said wrongly is an error. */
+bool command_read_again(const struct command *command, const char *const *arguments, struct invocation *invocation,
+                        struct error *error);
+void command_clear(struct invocation *invocation);
+static inline void command_clear_at(struct invocation *place)
+{
+    command_clear(place);
+}
 
 /* Every top-level command, for completion and help. */
 const struct command *command_table(void);
@@ -67,7 +77,7 @@ const char *command_word(const struct invocation *invocation, size_t number);
 int command_refuse(struct invocation *invocation, struct problems *problems, const struct error *error);
 
 extern const struct command command_run, command_check, command_plan, command_status, command_runs, command_logs,
-    command_cancel, command_images, command_pull, command_push, command_build, command_login, command_logout,
-    command_plugins, command_doctor, command_config, command_schema, command_completion;
+    command_cancel, command_resume, command_images, command_pull, command_push, command_build, command_login,
+    command_logout, command_plugins, command_doctor, command_config, command_schema, command_completion;
 
 #endif

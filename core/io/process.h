@@ -94,6 +94,8 @@ char *process_find(const char *name);
 /* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when it is gone. Together with
  * the pid it names a process for good. */
 uint64_t process_start_time(pid_t pid);
+/* It has not ended; one that nobody has reaped yet has. */
+bool process_lives(pid_t pid, uint64_t start_time);
 /* Waits until this process, which need not be a child, has ended, at most until clock_monotonic_ms() is deadline_ms.
  * False: it lives still. */
 bool process_await_end(pid_t pid, uint64_t start_time, int64_t deadline_ms);

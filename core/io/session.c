@@ -62,16 +62,16 @@ uint64_t process_start_time(pid_t pid)
     return read_stat(pid, &line) ? line.start_time : 0;
 }
 
-static bool has_ended(pid_t pid, uint64_t start_time)
+bool process_lives(pid_t pid, uint64_t start_time)
 {
     struct stat_line line;
-    return !read_stat(pid, &line) || line.start_time != start_time || line.state == 'Z' || line.state == 'X';
+    return read_stat(pid, &line) && line.start_time == start_time && line.state != 'Z' && line.state != 'X';
 }
 
 bool process_await_end(pid_t pid, uint64_t start_time, int64_t deadline_ms)
 {
     cleanup(descriptor_close) int handle = (int)syscall(SYS_pidfd_open, pid, 0);
-    while (!has_ended(pid, start_time)) { /* looked at behind the handle: it is that process's */
+    while (process_lives(pid, start_time)) { /* looked at behind the handle: it is that process's */
         int64_t left_ms = deadline_ms - clock_monotonic_ms();
         if (left_ms <= 0)
             return false;
@@ -108,7 +108,8 @@ size_t process_signal_session(pid_t session, int signal)
     const struct dirent *entry;
     while ((entry = readdir(processes)) != NULL) {
         uint64_t pid;
-        if (text_to_unsigned(entry->d_name, &pid) && pid <= INT_MAX && process_signal_member((pid_t)pid, session, signal))
+        if (text_to_unsigned(entry->d_name, &pid) && pid <= INT_MAX &&
+            process_signal_member((pid_t)pid, session, signal))
             count++;
     }
     closedir(processes);

@@ -211,10 +211,18 @@ void status_print_stages(const struct run_view *view, const struct status_style 
 static void print_left_over(const struct run_view *view, struct text *out)
 {
     uint32_t running = view->counts[TASK_RUNNING];
-    if (!view->abandoned || running == 0)
+    if (!view->abandoned)
         return;
-    text_format(out, "no descpipe follows it any more; %u task%s %s on: 'descpipe cancel ", running,
+    if (running == 0) {
+        text_append(out, "'descpipe resume ");
+        text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
+        text_append(out, "' goes on with it\n");
+        return;
+    }
+    text_format(out, "no descpipe follows it any more; %u task%s %s on: 'descpipe resume ", running,
                 running == 1 ? "" : "s", running == 1 ? "goes" : "go");
+    text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
+    text_append(out, "' goes on with the run, 'descpipe cancel ");
     text_append_shell_word(out, view->run != NULL ? view->run : view->folder);
     text_append(out, running == 1 ? "' ends it" : "' ends them");
     if (!run_view_is_here(view) && view->host != NULL) {

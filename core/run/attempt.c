@@ -144,7 +144,10 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
         return false;
     struct attempt *attempt = attempt_make(engine, task, ended, scheduler);
     attempt->gpus = walk_copy_words(attempt->arena, placement->gpus);
-    attempt_begin(attempt);
+    if (engine->tasks[task].resumed)
+        resume_attempt(attempt);
+    else
+        attempt_begin(attempt);
     return true;
 }
 
@@ -238,6 +241,11 @@ static void end_soon(void *context)
     attempt_ended(context);
 }
 
+void attempt_ended_soon(struct attempt *attempt)
+{
+    loop_post(attempt->engine->loop, end_soon, attempt);
+}
+
 /* Comes back from the loop: the scheduler must not hear of an end while it is still starting it. */
 void attempt_not_started(struct attempt *attempt, uint32_t flags, const char *reason)
 {
@@ -280,7 +288,7 @@ static void kill_now(void *context)
 {
     struct attempt *attempt = context;
     attempt->kill = NULL;
-    if (attempt->process != NULL || attempt->lingering != NULL)
+    if (command_lives(attempt))
         command_stop(attempt, SIGKILL);
 }
 
@@ -295,7 +303,7 @@ void attempt_end_by_us(struct attempt *attempt, uint32_t flag, int64_t grace_ms)
         attempt_run(attempt); /* which sees that it is stopped */
         return;
     }
-    if (attempt->process != NULL || attempt->lingering != NULL) {
+    if (command_lives(attempt)) {
         if (at_once)
             loop_timer_stop(steal(&attempt->kill)); /* no grace any more */
         command_stop(attempt, at_once ? SIGKILL : SIGTERM);
@@ -411,7 +419,7 @@ static void retry_now(void *context)
     memory_free(wait);
 }
 
-static void retry_later(struct engine *engine, uint32_t task, int64_t delay_ms)
+void attempt_retry_later(struct engine *engine, uint32_t task, int64_t delay_ms)
 {
     struct retry_wait *wait = memory_allocate(sizeof *wait);
     *wait = (struct retry_wait){.engine = engine, .task = task};
@@ -439,8 +447,11 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     struct record_retry retry = {.at_ms = 0};
     int64_t delay = 0;
     bool again = retries != NULL && may_retry(engine, task, retries, outcome);
-    if (again) {
-        delay = backoff(retries, state->attempts);
+    /* What was lost with its engine is no fault of its own. */
+    bool lost_before = state->resumed && outcome->verdict == VERDICT_LOST && engine->stop == STOP_NOT;
+    state->resumed = false;
+    if (again || lost_before) {
+        delay = again ? backoff(retries, state->attempts) : 0;
         retry = (struct record_retry){.at_ms = clock_wall_ms() + delay, .reason = verdict_name(outcome->verdict)};
         if (outcome->verdict == VERDICT_OOM)
             state->out_of_memory++;
@@ -452,8 +463,8 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     }
     record_verdict(engine, task, state->attempts, outcome, &retry);
     walk_release_limit(engine, task);
-    if (again) {
-        retry_later(engine, task, delay);
+    if (again || lost_before) {
+        attempt_retry_later(engine, task, delay);
         return;
     }
     engine->verdicts[outcome->verdict]++;
@@ -497,6 +508,22 @@ void attempt_take_back(struct attempt *attempt, const char *reason)
     attempt_leave_slot(attempt);
     walk_release_limit(engine, attempt->task);
     walk_settle(engine, attempt->task, TASK_SKIPPED, reason);
+    attempt_forget(engine, attempt);
+    scheduler_ended(scheduler, job);
+}
+
+void attempt_undo(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    void (*scheduler_ended)(void *, uint64_t) = attempt->scheduler_ended;
+    void *scheduler = attempt->scheduler;
+    uint64_t job = attempt->job;
+    uint32_t task = attempt->task;
+    attempt_leave_slot(attempt);
+    walk_release_limit(engine, task);
+    engine->tasks[task].attempts--;
+    engine->tasks[task].resumed = false;
+    walk_ready(engine, task);
     attempt_forget(engine, attempt);
     scheduler_ended(scheduler, job);
 }

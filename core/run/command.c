@@ -22,7 +22,7 @@
 #define ROOM_BYTES (64 * 1024) /* less than this is none */
 
 /* A stage that failed while the disk has no room: most programs only say that they failed. */
-static void look_at_disk(struct attempt *attempt)
+void command_look_at_disk(struct attempt *attempt)
 {
     struct statvfs disk;
     const char *working = attempt->engine->folder.working;
@@ -58,7 +58,7 @@ static void process_ended(void *context, const struct process_end *end)
                                            .witness = "wait"};
     attempt->endings[attempt->endings_count++] = ending; /* all its texts are constants */
     if (!exited || end->exit_code != 0)
-        look_at_disk(attempt);
+        command_look_at_disk(attempt);
     look_at_memory(attempt, end);
     if (attempt->stopped != 0)
         attempt->endings[attempt->endings_count++] =
@@ -143,12 +143,24 @@ static void time_is_up(void *context)
 
 void command_time_limit(struct attempt *attempt)
 {
-    if (attempt->time_limit_ms > 0)
-        attempt->limit = loop_timer(attempt->engine->loop, attempt->time_limit_ms, time_is_up, attempt);
+    if (attempt->time_limit_ms <= 0)
+        return;
+    int64_t used_ms = attempt->resumed ? clock_wall_ms() - attempt->started_ms : 0;
+    int64_t left_ms = used_ms > 0 ? attempt->time_limit_ms - used_ms : attempt->time_limit_ms;
+    attempt->limit = loop_timer(attempt->engine->loop, left_ms > 0 ? left_ms : 0, time_is_up, attempt);
+}
+
+bool command_lives(const struct attempt *attempt)
+{
+    return attempt->process != NULL || attempt->lingering != NULL || attempt->adopted;
 }
 
 void command_stop(struct attempt *attempt, int signal)
 {
+    if (attempt->adopted) {
+        adopt_signal(attempt, signal);
+        return;
+    }
     if (attempt->process != NULL)
         process_signal(attempt->process, signal);
     if (signal == SIGKILL)

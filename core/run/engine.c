@@ -302,11 +302,31 @@ static bool write_plan(struct engine *engine)
            (fsync(file) == 0 || error_system(&engine->error, "cannot sync '%s'", path));
 }
 
-static bool take_working_lease(struct engine *engine)
+/* For `resume`: the same words from the same folder lead to the same plan. */
+static bool write_request(struct engine *engine)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    cleanup(memory_free) char *here = path_real(".", &engine->error);
+    if (here == NULL)
+        return false;
+    text_append(&text, "{\"folder\":");
+    text_append_json(&text, here);
+    text_append(&text, ",\"arguments\":[");
+    for (size_t i = 0; engine->request->arguments[i] != NULL; i++) {
+        text_append(&text, i > 0 ? "," : "");
+        text_append_json(&text, engine->request->arguments[i]);
+    }
+    text_append(&text, "]}\n");
+    cleanup(memory_free) char *path = path_join(engine->folder.path, RUN_REQUEST_FILE);
+    return file_write(path, text_bytes(&text), text.length, 0600, &engine->error);
+}
+
+bool engine_take_working_lease(struct engine *engine)
 {
     cleanup(memory_free) char *descpipe = path_join(engine->pipeline->working, ".descpipe");
     cleanup(memory_free) char *subject = memory_format("the working folder '%s'", engine->pipeline->working);
-    const struct lease_request request = {.folder = descpipe, .subject = subject, .run = engine->folder.id};
+    const struct lease_request request = {
+        .folder = descpipe, .subject = subject, .run = engine->folder.id, .force = engine->request->take_over};
     engine->working_lease = lease_take(&request, 0, &engine->error);
     return engine->working_lease != NULL;
 }
@@ -329,14 +349,15 @@ static bool make_folder(struct engine *engine)
     if (!run_folder_prepare(engine->pipeline->working, &engine->error) ||
         !run_folder_make(engine->pipeline->working, &engine->folder, &engine->error))
         return false;
-    if (!take_working_lease(engine) || !left_running_none(engine->folder.descpipe, engine->folder.id, &engine->error)) {
+    if (!engine_take_working_lease(engine) ||
+        !left_running_none(engine->folder.descpipe, engine->folder.id, &engine->error)) {
         rmdir(engine->folder.path); /* nothing is in it yet */
         return false;
     }
     const struct lease_request request = {
         .folder = engine->folder.path, .subject = "the run", .run = engine->folder.id};
     engine->lease = lease_take(&request, 0, &engine->error);
-    if (engine->lease == NULL || !write_plan(engine))
+    if (engine->lease == NULL || !write_plan(engine) || (engine->request->arguments != NULL && !write_request(engine)))
         return false;
     engine->journal =
         journal_open(engine->folder.path, lease_epoch(engine->lease), engine->request->version, &engine->error);
@@ -386,15 +407,20 @@ static bool prepare(struct engine *engine)
     engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
     bool selection = files_check_selection(engine, &engine->error);
     memory_free(steal(&engine->folder.working));
-    return selection && make_folder(engine);
+    if (!selection)
+        return false;
+    return engine->request->resume != NULL ? resume_open(engine) : make_folder(engine);
 }
 
 static void inputs_are_there(struct engine *engine)
 {
     if (engine->error.message != NULL)
         stop_after_failure(engine);
-    else if (engine->stop == STOP_NOT)
-        walk_start(engine);
+    if (engine->stop != STOP_NOT)
+        return;
+    if (engine->resume != NULL)
+        resume_walk(engine);
+    walk_start(engine);
 }
 
 static void walk(struct engine *engine)
@@ -403,7 +429,9 @@ static void walk(struct engine *engine)
     walk_begin(engine);
     cached_begin(engine);
     keeper_table_set_folder(engine->table, engine->folder.path);
-    record_run(engine);
+    record_keeper(engine);
+    if (engine->resume == NULL || !resume_is_named(engine))
+        record_run(engine);
     engine_flush(engine, true);
     add_to_index(engine);
     tell_front(engine, RUN_FOLDER, 0, engine->folder.path);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The words for what witnesses say. */
+/* The words for what witnesses say, and back. */
 #include "run/evidence.h"
+
+#include <jansson.h>
+#include <string.h>
 
 #include "run/record_members.h"
 
+/* By bit. */
+static const char *const flags[] = {"exited",         "signalled", "out_of_memory", "timed_out",   "node_failed",
+                                    "preempted",      "cancelled", "image",         "not_started", "stage_in",
+                                    "output_missing", "disk",      "lost"};
+
 static void append_ending(struct text *text, const struct descpipe_ending *ending)
 {
-    static const char *const flags[] = {"exited",         "signalled", "out_of_memory", "timed_out",   "node_failed",
-                                        "preempted",      "cancelled", "image",         "not_started", "stage_in",
-                                        "output_missing", "disk",      "lost"};
     text_append(text, "{\"witness\":");
     text_append_json(text, ending->witness != NULL ? ending->witness : "");
     if (ending->flags & DESCPIPE_ENDED_EXITED)
@@ -45,4 +50,47 @@ void evidence_append(struct text *text, const struct descpipe_ending *endings, s
         append_ending(text, &endings[i]);
     }
     text_append_character(text, ']');
+}
+
+static const char *copy_word(struct arena *arena, const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    return value != NULL ? arena_copy(arena, value, strlen(value)) : NULL;
+}
+
+static uint64_t positive(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void read_ending(const json_t *from, struct arena *arena, struct descpipe_ending *ending)
+{
+    const json_t *exit_code = json_object_get(from, "exit"), *signal = json_object_get(from, "signal");
+    *ending = (struct descpipe_ending){.size = sizeof *ending,
+                                       .witness = copy_word(arena, from, "witness"),
+                                       .host = copy_word(arena, from, "host"),
+                                       .reason = copy_word(arena, from, "reason"),
+                                       .peak_memory = positive(from, "peak_memory"),
+                                       .cpu_ms = positive(from, "cpu_ms")};
+    for (unsigned bit = 2; bit < sizeof flags / sizeof *flags; bit++)
+        if (json_is_true(json_object_get(from, flags[bit])))
+            ending->flags |= 1u << bit;
+    if (json_is_integer(exit_code)) {
+        ending->flags |= DESCPIPE_ENDED_EXITED;
+        ending->exit_code = (int32_t)(json_integer_value(exit_code) & 0xFFFF);
+    } else if (json_is_integer(signal)) {
+        ending->flags |= DESCPIPE_ENDED_SIGNALLED;
+        ending->signal = (int32_t)(json_integer_value(signal) & 0xFF);
+    }
+}
+
+size_t evidence_read(const char *evidence, struct arena *arena, struct descpipe_ending *endings, size_t limit)
+{
+    json_t *all = json_loads(evidence, 0, NULL);
+    size_t count = json_array_size(all) < limit ? json_array_size(all) : limit;
+    for (size_t i = 0; i < count; i++)
+        read_ending(json_array_get(all, i), arena, &endings[i]);
+    json_decref(all);
+    return count;
 }

@@ -12,5 +12,7 @@
 /* `,"exit":N` or `,"signal":N` of the first witness, and `,"evidence":[...]` of all. A whitelist: what a runtime's raw
  * answer holds besides is never written. */
 void evidence_append(struct text *text, const struct descpipe_ending *endings, size_t count);
+/* Back again: from the array to at most `limit` endings, whose texts are in the arena. */
+size_t evidence_read(const char *evidence, struct arena *arena, struct descpipe_ending *endings, size_t limit);
 
 #endif

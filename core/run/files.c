@@ -64,15 +64,23 @@ static void list_outputs(struct attempt *attempt, const struct stage *stage)
     attempt->out.outputs_count = stage->outputs.count;
 }
 
-/* attempts/NNN/NAME, and what WORKING/STAGE/output shall say to point to it. */
+/* attempts/NNN/NAME. */
+static const char *output_path(struct attempt *attempt)
+{
+    cleanup(memory_free) char *path = memory_format("%s/attempts/%03u/%s", attempt->engine->folder.path,
+                                                    attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
+    return arena_copy(attempt->arena, path, strlen(path));
+}
+
 static bool make_output_folder(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    cleanup(memory_free) char *parent =
-        memory_format("%s/attempts/%03u", engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER);
-    attempt->attempt_folder = arena_path(attempt->arena, parent, attempt->name);
+    attempt->attempt_folder = output_path(attempt);
+    cleanup(memory_free) char *parent = path_folder(attempt->attempt_folder);
     errno = 0;
     bool made = mkdir(attempt->attempt_folder, 0777) == 0;
+    if (!made && errno == EEXIST && engine->resume != NULL) /* meant, and never begun: it is empty */
+        made = rmdir(attempt->attempt_folder) == 0 && mkdir(attempt->attempt_folder, 0777) == 0;
     if (!made && errno == ENOENT)
         made = folder_make(parent, 0777, &attempt->files_error) && mkdir(attempt->attempt_folder, 0777) == 0;
     if (!made && attempt->files_error.message == NULL)
@@ -97,8 +105,11 @@ static bool make_empty(struct attempt *attempt, const char *path, mode_t mode)
 
 static const char *empty_path(const struct attempt *attempt, enum empty_folder which)
 {
+    uint64_t epoch = lease_epoch(attempt->engine->lease); /* a stage of an engine before may still stand in its own */
     cleanup(memory_free) char *path =
-        memory_format("%s/attempts/%s-%u", attempt->engine->folder.path, empty_names[which], attempt->slot);
+        epoch == 1 ? memory_format("%s/attempts/%s-%u", attempt->engine->folder.path, empty_names[which], attempt->slot)
+                   : memory_format("%s/attempts/%s-%llu.%u", attempt->engine->folder.path, empty_names[which],
+                                   (unsigned long long)epoch, attempt->slot);
     return arena_copy(attempt->arena, path, strlen(path));
 }
 
@@ -202,17 +213,39 @@ void files_link_output(const struct engine *engine, struct arena *arena, uint32_
     out->link_target = arena_copy(arena, text_bytes(&target), target.length);
 }
 
+static void name_folder(struct attempt *attempt, const struct stage *stage)
+{
+    attempt->has_outputs = stage->outputs.count > 0;
+    if (stage->inputs.count == 0 && stage->configs.count == 0 && stage->outputs.count == 0 && stage->extras == NULL)
+        return;
+    const char *folder = arena_path(attempt->arena, attempt->engine->folder.working, attempt->stage_name);
+    attempt->folder = attempt->member_name != NULL ? arena_path(attempt->arena, folder, attempt->member_name) : folder;
+}
+
+static void fill_out(struct attempt *attempt, const struct stage *stage)
+{
+    list_outputs(attempt, stage);
+    attempt->out.pipeline = attempt->engine->pipeline;
+    attempt->out.attempt = attempt->attempt_folder;
+    files_link_output(attempt->engine, attempt->arena, attempt->task, &attempt->out);
+}
+
+void files_adopt(struct attempt *attempt)
+{
+    const struct stage *stage = &attempt->engine->pipeline->stages.items[attempt->stage];
+    name_folder(attempt, stage);
+    if (!attempt->has_outputs)
+        return;
+    attempt->attempt_folder = output_path(attempt);
+    fill_out(attempt, stage);
+}
+
 bool files_prepare(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     const struct stage *stage = &engine->pipeline->stages.items[attempt->stage];
     const struct walk_backend *backend = &engine->backends[engine->plan->stages[attempt->stage].backend];
-    attempt->has_outputs = stage->outputs.count > 0;
-    if (stage->inputs.count > 0 || stage->configs.count > 0 || stage->outputs.count > 0 || stage->extras != NULL) {
-        const char *folder = arena_path(attempt->arena, engine->folder.working, attempt->stage_name);
-        attempt->folder =
-            attempt->member_name != NULL ? arena_path(attempt->arena, folder, attempt->member_name) : folder;
-    }
+    name_folder(attempt, stage);
     if (!prepare_input(attempt, stage))
         return false;
     if (!attempt->has_outputs && !backend->isolated) {
@@ -221,12 +254,8 @@ bool files_prepare(struct attempt *attempt)
     }
     if (!make_output_folder(attempt))
         return false;
-    if (attempt->has_outputs) {
-        list_outputs(attempt, stage);
-        attempt->out.pipeline = engine->pipeline;
-        attempt->out.attempt = attempt->attempt_folder;
-        files_link_output(engine, attempt->arena, attempt->task, &attempt->out);
-    }
+    if (attempt->has_outputs)
+        fill_out(attempt, stage);
     return true;
 }
 

@@ -23,6 +23,9 @@ enum on_interrupt {
 /* Everything a run needs to know; borrowed until run_start has returned. */
 struct run_request {
     const char *pipeline;            /* the file, as the user wrote it */
+    const char *resume;              /* the folder of the run to go on with, absolute; NULL: a new run */
+    bool take_over;                  /* with `resume`: also from a machine that gives no sign of life */
+    const char *const *arguments;    /* the command line, kept for `resume`; ends with NULL; or NULL */
     struct pipeline_changes changes; /* working and output: from the layers when NULL here */
     struct plan_choices choices;
     struct config_search config;

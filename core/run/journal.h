@@ -12,6 +12,7 @@
  *
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
  *     writer     {previous, host, boot, pids, pid, version}
+ *     keeper     {pid, start}                   who keeps what this writer starts; start time in clock ticks
  *     run        {run, pipeline, name, user, host, working, backend, options,
  *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}
@@ -21,7 +22,8 @@
  *     submitted  {submission, job, native}      after it: the system's name for it; none where the host starts stages
  *     queued     {job, reason}                  what a scheduler says a job waits for; rare
  *     blind      {reason?}                      a scheduler or runtime cannot ask its system; without reason: it can again
- *     started    {job, pid?, session_start?, native?, host?}    the pid is its session too; start time in clock ticks;
+ *     adopted    {job}                          begun under an earlier writer; this one follows it
+ *     started    {job, pid?, session_start?, native?, host?, started_at?}    the pid is its session too; start time in clock ticks;
  *                host: where, when it is not the run's own machine
  *     ended      {job, exit? | signal?, evidence:[{witness, exit?, signal?, host?, reason?, ... true for each cause}],
  *                 started_at, finished_at}

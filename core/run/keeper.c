@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,10 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "io/process.h"
+
+#define NOTES_LIMIT ((size_t)4 * 1024 * 1024)
+#define ROOM_LOOK_MS 500
 
 struct keeper_table *keeper_table_new(struct error *error)
 {
@@ -92,63 +97,131 @@ static uint64_t job_without_pid(struct keeper_table *table)
     return 0;
 }
 
-static void note(int log, struct keeper_table *table, const siginfo_t *what)
+/* What is to be written to keeper.log, and how much of it is: a full disk must not cost a word of it. */
+struct notes {
+    struct keeper_table *table;
+    int log; /* -1: not open yet */
+    struct text text;
+    size_t written;
+};
+
+static void note_end(struct notes *notes, const siginfo_t *what)
 {
-    cleanup(text_clear) struct text line = TEXT_INIT;
-    uint64_t job = job_of(table, what->si_pid);
-    uint64_t guess = job == 0 ? job_without_pid(table) : 0;
-    text_append(&line, "{\"at\":");
-    text_append_signed(&line, clock_wall_ms());
-    text_append(&line, ",\"pid\":");
-    text_append_signed(&line, what->si_pid);
+    struct text *line = &notes->text;
+    uint64_t job = job_of(notes->table, what->si_pid);
+    uint64_t guess = job == 0 ? job_without_pid(notes->table) : 0;
+    text_append(line, "{\"at\":");
+    text_append_signed(line, clock_wall_ms());
+    text_append(line, ",\"pid\":");
+    text_append_signed(line, what->si_pid);
     if (job != 0) {
-        text_append(&line, ",\"job\":");
-        text_append_unsigned(&line, job);
+        text_append(line, ",\"job\":");
+        text_append_unsigned(line, job);
     } else if (guess != 0) {
-        text_append(&line, ",\"perhaps_job\":");
-        text_append_unsigned(&line, guess);
+        text_append(line, ",\"perhaps_job\":");
+        text_append_unsigned(line, guess);
     }
-    text_append(&line, what->si_code == CLD_EXITED ? ",\"exit\":" : ",\"signal\":");
-    text_append_signed(&line, what->si_status);
-    text_append(&line, "}\n");
-    if (log >= 0)
-        descriptor_write(log, line.bytes, line.length, NULL);
+    text_append(line, what->si_code == CLD_EXITED ? ",\"exit\":" : ",\"signal\":");
+    text_append_signed(line, what->si_status);
+    text_append(line, "}\n");
 }
 
-static int open_log(struct keeper_table *table)
+/* Once, when the engine has gone: which processes are which jobs. Whoever resumes the run waits for this line, since
+ * the journal may lack the last of them. */
+static void note_running(struct notes *notes)
 {
-    if (atomic_load(&table->has_folder) == 0)
-        return -1;
-    cleanup(memory_free) char *path = path_join(table->folder, KEEPER_LOG);
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct text *line = &notes->text;
+    bool first = true;
+    text_append(line, "{\"at\":");
+    text_append_signed(line, clock_wall_ms());
+    text_append(line, ",\"keeper\":");
+    text_append_signed(line, getpid());
+    text_append(line, ",\"running\":[");
+    for (int i = 0; i < KEEPER_SLOTS; i++) {
+        uint64_t job = atomic_load(&notes->table->slots[i].job);
+        pid_t pid = atomic_load(&notes->table->slots[i].pid);
+        if (job == 0)
+            continue;
+        text_append(line, first ? "{\"job\":" : ",{\"job\":");
+        first = false;
+        text_append_unsigned(line, job);
+        text_append(line, ",\"pid\":");
+        text_append_signed(line, pid);
+        text_append(line, ",\"start\":");
+        text_append_unsigned(line, pid > 0 ? process_start_time(pid) : 0);
+        text_append_character(line, '}');
+    }
+    text_append(line, "]}\n");
+}
+
+static bool open_log(struct notes *notes)
+{
+    if (notes->log >= 0 || atomic_load(&notes->table->has_folder) == 0)
+        return notes->log >= 0;
+    cleanup(memory_free) char *path = path_join(notes->table->folder, KEEPER_LOG);
+    notes->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return notes->log >= 0;
+}
+
+/* False: there is no room now, but there may be later. */
+static bool write_notes(struct notes *notes)
+{
+    struct text *text = &notes->text;
+    while (text->length > notes->written) {
+        ssize_t got =
+            open_log(notes) ? write(notes->log, text->bytes + notes->written, text->length - notes->written) : -1;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && (errno == ENOSPC || errno == EDQUOT) && text->length < NOTES_LIMIT)
+            return false;
+        notes->written = got < 0 ? text->length : notes->written + (size_t)got; /* nowhere to write: let it go */
+    }
+    text_reset(text);
+    notes->written = 0;
+    return true;
+}
+
+static bool has_children(void)
+{
+    siginfo_t what;
+    return waitid(P_ALL, 0, &what, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 void keeper_run(struct keeper_table *table, pid_t engine, void (*ended)(void *context, int exit_code, int signal),
                 void *context)
 {
-    bool engine_lives = true;
-    int log = -1;
+    bool engine_lives = true, has_room = true;
+    struct notes notes = {.table = table, .log = -1};
     for (;;) {
         siginfo_t what = {.si_pid = 0};
-        if (waitid(P_ALL, 0, &what, WEXITED) != 0) {
+        if (waitid(P_ALL, 0, &what, WEXITED | (has_room ? 0 : WNOHANG)) != 0) {
             if (errno == EINTR)
                 continue;
-            break; /* ECHILD: nobody is left */
+            if (has_room)
+                break; /* ECHILD: nobody is left, and all is told */
+        }
+        if (what.si_pid == 0) {
+            poll(NULL, 0, ROOM_LOOK_MS);
+            has_room = write_notes(&notes);
+            continue;
         }
         if (what.si_pid == engine) {
             bool exited = what.si_code == CLD_EXITED;
             engine_lives = false;
+            if (has_children())
+                note_running(&notes);
+            has_room = write_notes(&notes);
             ended(context, exited ? what.si_status : -1, exited ? 0 : what.si_status);
             continue;
         }
         /* While the engine lives these are what stages left behind: of no interest. */
         if (engine_lives)
             continue;
-        if (log < 0)
-            log = open_log(table);
-        note(log, table, &what);
+        note_end(&notes, &what);
+        has_room = write_notes(&notes);
     }
-    descriptor_close(log);
+    descriptor_close(notes.log);
+    text_clear(&notes.text);
 }
 
 static void ignore_signals(void)

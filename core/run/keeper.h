@@ -5,9 +5,11 @@
  *     front (what the user started) ─► keeper (own session, child subreaper) ─► engine ─► stages
  *
  * How it works: while the engine lives the keeper only reaps what stages left behind. When the engine has died, its
- * children, running or zombie, fall to the keeper, which writes how each ended to keeper.log until it has none left.
- * Which job a pid is stands in a table that engine and keeper share: the job before the spawn, the pid after it. A slot
- * without a pid can only be the one spawn that the engine died in.
+ * children, running or zombie, fall to the keeper, which writes to keeper.log first which process is which job, then
+ * how each ended, until it has none left. What a full disk does not take is kept until it does. {at, keeper,
+ * running:[{job, pid, start}]}      once, when the engine has gone; pid 0: not known {at, pid, job? | perhaps_job?,
+ * exit | signal}  for each end after that Which job a pid is stands in a table that engine and keeper share: the job
+ * before the spawn, the pid after it. A slot without a pid can only be the one spawn that the engine died in.
  */
 #ifndef DESCPIPE_RUN_KEEPER_H
 #define DESCPIPE_RUN_KEEPER_H

@@ -133,8 +133,7 @@ static enum lease_state judge(const struct lease_holder *holder)
     if (same_host && !same_boot && holder->machine.boot[0] != '\0')
         return LEASE_DEAD;
     if (same_boot && text_equal(here.pids, holder->machine.pids)) {
-        uint64_t start = process_start_time((pid_t)holder->pid);
-        return start != 0 && start == holder->start_time ? LEASE_HELD : LEASE_DEAD;
+        return process_lives((pid_t)holder->pid, holder->start_time) ? LEASE_HELD : LEASE_DEAD;
     }
     return holder->silent_ms > LEASE_STALE_MS ? LEASE_SILENT : LEASE_HELD;
 }

@@ -50,8 +50,7 @@ static void lefts_clear_at(struct lefts *lefts)
     list_clear(lefts);
 }
 
-/* The newest run but `own`; ids sort by time. */
-static char *find_earlier(const char *descpipe, const char *own)
+char *left_running_newest(const char *descpipe, const char *own)
 {
     cleanup(memory_free) char *runs = path_join(descpipe, "runs");
     char newest[RUN_ID_LENGTH + 1] = "";
@@ -203,12 +202,12 @@ static bool refuse(const struct lefts *lefts, const char *descpipe, const char *
     size_t working = strlen(descpipe) - strlen("/.descpipe");
     error_set(error, ERROR_SYSTEM, "the working folder '%.*s' is in use by what run %s left running: %s", (int)working,
               descpipe, run, text_bytes(&names));
-    return error_hint(error, "'descpipe cancel %s' ends it; or use another working folder", run);
+    return error_hint(error, "'descpipe resume %s' goes on with it, 'descpipe cancel %s' ends it", run, run);
 }
 
 bool left_running_none(const char *descpipe, const char *own, struct error *error)
 {
-    cleanup(memory_free) char *folder = find_earlier(descpipe, own);
+    cleanup(memory_free) char *folder = left_running_newest(descpipe, own);
     if (folder == NULL || has_ended(folder))
         return true;
     cleanup(lefts_clear) struct lefts lefts = {0};

@@ -17,4 +17,7 @@
  * one nothing is left: they were looked at when it began. */
 bool left_running_none(const char *descpipe, const char *own, struct error *error);
 
+/* The folder of the newest run in `descpipe` but `own`, or NULL; ids sort by time. The caller owns it. */
+char *left_running_newest(const char *descpipe, const char *own);
+
 #endif

@@ -7,6 +7,9 @@
  * then is the container let go. A runtime that cannot be asked is asked again: that its service is away says nothing of
  * the stage. The journal says so meanwhile (`blind`), once for all attempts of a backend.
  *
+ * A container that an engine before this one began is looked for by its token. One that runs or has ended is followed
+ * from there, its whole output once more; one that was made and never started is let go, and the attempt begins anew.
+ *
  * Only a user who asks a second time ends that: all calls of the attempt are cancelled, and when they have ended (the
  * host sees to that) it has the verdict LOST, unless its end had been seen before.
  */
@@ -250,6 +253,73 @@ static void running(struct attempt *attempt, const char *native_id)
 
 static void look_for_it(void *context);
 
+static void undone(void *context, const struct call_result *result)
+{
+    struct attempt *attempt = context;
+    attempt->call = NULL;
+    if (is_given_up(attempt))
+        return;
+    if (!result->ok) { /* perhaps it has started meanwhile */
+        ask_again(attempt, look_for_it);
+        return;
+    }
+    attempt_close_logs(attempt);
+    attempt_undo(attempt);
+}
+
+/* One that does not run: has it ever? */
+static void looked_at(void *context, const struct call_result *result)
+{
+    struct attempt *attempt = context;
+    attempt->call = NULL;
+    if (is_given_up(attempt))
+        return;
+    if (!result->ok && result->failure != DESCPIPE_FAILED_NOT_FOUND) {
+        see(attempt, result->message);
+        ask_again(attempt, look_for_it);
+        return;
+    }
+    see(attempt, NULL);
+    bool never = result->ok && result->ending != NULL && (result->ending->flags & DESCPIPE_ENDED_NOT_STARTED) != 0;
+    if (never)
+        remember(attempt, runtime_release(runtime_of(attempt), &attempt->container,
+                                          (struct call_options){.done = undone, .context = attempt}));
+    else
+        running(attempt, attempt->container.native_id);
+}
+
+static void adopt(struct attempt *attempt, const struct descpipe_found *found)
+{
+    if (found->running) {
+        running(attempt, found->native_id);
+        return;
+    }
+    attempt->container = (struct descpipe_container){
+        .size = sizeof attempt->container,
+        .token = attempt->token,
+        .native_id = arena_copy(attempt->arena, found->native_id, strlen(found->native_id))};
+    remember(attempt, runtime_inspect(runtime_of(attempt), &attempt->container,
+                                      (struct call_options){.done = looked_at, .context = attempt}));
+}
+
+/* Nothing of it is there. What had been started was removed by somebody; else it was never begun. */
+static void not_there(struct attempt *attempt)
+{
+    attempt_close_logs(attempt);
+    if (attempt->resumed && attempt->seen_running) {
+        const struct descpipe_ending lost = {.size = sizeof lost,
+                                             .flags = DESCPIPE_ENDED_LOST,
+                                             .witness = "runtime",
+                                             .reason = "its container is not there any more"};
+        attempt_add_ending(attempt, &lost);
+        attempt_ended_soon(attempt);
+    } else if (attempt->resumed && attempt->stopped == 0) {
+        attempt_undo(attempt);
+    } else {
+        attempt_not_started(attempt, attempt->stopped, "its start got no answer, and it is not there");
+    }
+}
+
 /* Its start got no clear answer: is it there? */
 static void found(void *context, const struct call_result *result)
 {
@@ -265,11 +335,10 @@ static void found(void *context, const struct call_result *result)
     see(attempt, NULL);
     for (size_t i = 0; i < result->found_count; i++)
         if (text_equal(result->found[i]->token, attempt->token)) {
-            running(attempt, result->found[i]->native_id);
+            adopt(attempt, result->found[i]);
             return;
         }
-    attempt_close_logs(attempt);
-    attempt_not_started(attempt, attempt->stopped, "its start got no answer, and it is not there");
+    not_there(attempt);
 }
 
 static void look_for_it(void *context)
@@ -316,6 +385,33 @@ void managed_start(struct attempt *attempt)
     remember(attempt, runtime_start(runtime_of(attempt), stage,
                                     (struct call_options){
                                         .deadline_ms = START_DEADLINE_MS, .done = started, .context = attempt}));
+}
+
+static const char *token_of(struct attempt *attempt)
+{
+    cleanup(memory_free) char *token =
+        memory_format("%s-%llu", attempt->engine->folder.id, (unsigned long long)attempt->job);
+    return arena_copy(attempt->arena, token, strlen(token));
+}
+
+void managed_adopt(struct attempt *attempt)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    attempt->token = token_of(attempt);
+    if (attempt_open_logs(attempt, &error))
+        look_for_it(attempt);
+    else
+        attempt_not_started(attempt, 0, error.message);
+}
+
+void managed_forget(struct attempt *attempt, const char *native_id)
+{
+    attempt->token = token_of(attempt);
+    attempt->observed = true;
+    attempt->container =
+        (struct descpipe_container){.size = sizeof attempt->container, .token = attempt->token, .native_id = native_id};
+    remember(attempt, runtime_release(runtime_of(attempt), &attempt->container,
+                                      (struct call_options){.done = released, .context = attempt}));
 }
 
 /* A wish outlives its attempt when nobody answers it: it has all its inputs with it. */

@@ -140,14 +140,33 @@ void record_submitted(struct engine *engine, uint64_t serial, uint64_t job, cons
     journal_end(engine->journal);
 }
 
+void record_keeper(struct engine *engine)
+{
+    pid_t keeper = atomic_load(&engine->table->keeper);
+    struct text *text = journal_begin(engine->journal, "keeper");
+    member_signed(text, "pid", keeper);
+    member_unsigned(text, "start", process_start_time(keeper));
+    journal_end(engine->journal);
+}
+
+void record_adopted(struct attempt *attempt)
+{
+    struct text *text = journal_begin(attempt->engine->journal, "adopted");
+    member_unsigned(text, "job", attempt->job);
+    journal_end(attempt->engine->journal);
+}
+
 void record_started(struct attempt *attempt, const char *native, const char *host)
 {
     struct text *text = journal_begin(attempt->engine->journal, "started");
     member_unsigned(text, "job", attempt->job);
     if (attempt->session > 0) {
         member_signed(text, "pid", attempt->session);
-        member_unsigned(text, "session_start", process_started(attempt->process));
+        member_unsigned(text, "session_start",
+                        attempt->adopted ? attempt->session_start : process_started(attempt->process));
     }
+    if (attempt->resumed)
+        member_signed(text, "started_at", attempt->started_ms);
     if (native != NULL)
         member_text(text, "native", native);
     if (host != NULL)

@@ -4,6 +4,7 @@
  * Where a run lives: WORKING/.descpipe/runs/ID, how it is named, laid out and found again.
  *
  *     plan.json  journal.jsonl  keeper.log  lease  cancel (somebody asks to cancel)
+ *     request.json (the command line that began it, for `resume`; it may hold what nobody else shall read: mode 0600)
  *     logs/NNN/STAGE[.MEMBER].ATTEMPT.{out,err}    NNN: the stage's number / 256
  *     attempts/NNN/STAGE[.MEMBER].ATTEMPT/         the private output folder
  *     attempts/none-N  attempts/empty[-N]          empty, for stages that declare no outputs; no inputs or configs
@@ -22,6 +23,7 @@
  * room for 24 and a serial. */
 #define RUN_ID_LENGTH 22
 #define RUN_CANCEL_FILE "cancel"
+#define RUN_REQUEST_FILE "request.json"
 #define RUN_STAGES_PER_FOLDER 256
 
 struct run_folder {

@@ -18,8 +18,7 @@
 static bool is_running_session(const struct engine *engine, pid_t session)
 {
     for (size_t i = 0; i < engine->attempts.count; i++)
-        if ((engine->attempts.items[i]->process != NULL || engine->attempts.items[i]->lingering != NULL) &&
-            engine->attempts.items[i]->session == session)
+        if (command_lives(engine->attempts.items[i]) && engine->attempts.items[i]->session == session)
             return true;
     return false;
 }

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "run/walk.h"
 
-#define BATCH 256            /* jobs of one submission: well below the journal's line limit */
+#define BATCH SUBMIT_BATCH   /* jobs of one submission: well below the journal's line limit */
 #define BATCH_ELSEWHERE 2048 /* a submission is dear there; as far below it as names of usual length allow */
 #define LATER_MS 1000
 #define LATER_LIMIT_MS 60000
@@ -162,7 +162,9 @@ static void submission_send(struct submission *submission)
                      (struct call_options){.done = submitted, .context = submission});
 }
 
-static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count)
+/* Of tasks whose attempts have been counted. */
+static struct submission *make_submission(struct engine *engine, uint32_t backend, const uint32_t *tasks,
+                                          uint32_t count)
 {
     struct submission *submission = memory_allocate(sizeof *submission);
     *submission =
@@ -172,17 +174,24 @@ static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t
     const struct descpipe_job **jobs = arena_allocate(submission->arena, (count + 1) * sizeof *jobs);
     for (uint32_t i = 0; i < count; i++) {
         engine->tasks[tasks[i]].state = TASK_SUBMITTED;
-        engine->tasks[tasks[i]].attempts++;
         jobs[i] = submit_fill_job(engine, submission->arena, tasks[i]);
     }
-    struct text *text = record_intent_begin(engine, submission->serial);
-    for (uint32_t i = 0; i < count; i++)
-        record_intent_job(engine, text, tasks[i], i == 0);
-    record_intent_end(engine, text);
     char *token = arena_allocate(submission->arena, RUN_ID_LENGTH + 24);
     snprintf(token, RUN_ID_LENGTH + 24, "%s-%llu", engine->folder.id, (unsigned long long)submission->serial);
     submission->submission = (struct descpipe_submission){
         .size = sizeof submission->submission, .count = count, .token = token, .run = engine->folder.id, .jobs = jobs};
+    return submission;
+}
+
+static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        engine->tasks[tasks[i]].attempts++;
+    struct submission *submission = make_submission(engine, backend, tasks, count);
+    struct text *text = record_intent_begin(engine, submission->serial);
+    for (uint32_t i = 0; i < count; i++)
+        record_intent_job(engine, text, tasks[i], i == 0);
+    record_intent_end(engine, text);
     if (engine_flush(engine, false)) {
         submission_send(submission);
         return;
@@ -193,6 +202,30 @@ static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t
         walk_ready(engine, tasks[i]);
     }
     submission_free(submission);
+}
+
+static void nobody_to_tell(void *scheduler, uint64_t job)
+{
+    (void)scheduler;
+    (void)job;
+}
+
+/* They run already: what their scheduler does not give a place is followed without one. */
+static void resumed_submitted(void *context, const struct call_result *result)
+{
+    struct submission *submission = context;
+    struct engine *engine = submission->backend->engine;
+    const struct descpipe_placement placement = {.size = sizeof placement};
+    for (uint32_t i = 0; !result->ok && i < submission->submission.count; i++)
+        attempt_start(engine, submission->submission.jobs[i]->job, &placement, nobody_to_tell, NULL);
+    submission_free(submission);
+}
+
+void submit_resumed(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count)
+{
+    struct submission *submission = make_submission(engine, backend, tasks, count);
+    scheduler_submit(engine->plan->backends[backend].scheduler, &submission->submission,
+                     (struct call_options){.done = resumed_submitted, .context = submission});
 }
 
 static uint64_t room_of(struct engine *engine, uint32_t backend)

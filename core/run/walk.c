@@ -149,7 +149,8 @@ static void stage_ready(struct engine *engine, uint32_t number)
 {
     uint32_t first = engine->plan->stages[number].first_task;
     for (uint32_t i = 0; i < stage_tasks(engine, number); i++)
-        walk_ready(engine, first + i);
+        if (engine->tasks[first + i].state == TASK_PLANNED) /* of a resumed run some are further */
+            walk_ready(engine, first + i);
 }
 
 void walk_begin(struct engine *engine)
@@ -186,11 +187,25 @@ void walk_release_limit(struct engine *engine, uint32_t task)
         task_heap_push(&engine->ready, task_heap_pop(&limit->waiting));
 }
 
+void walk_done_before(struct engine *engine, uint32_t task)
+{
+    engine->tasks[task].attempt_slot = NONE;
+    engine->tasks[task].state = TASK_SUCCEEDED;
+    engine->succeeded++;
+    engine->left--;
+    engine->verdicts[VERDICT_OK]++;
+}
+
 static void task_is_done(struct engine *engine, uint32_t task)
 {
-    uint32_t number = plan_task_stage(engine->plan, task);
     engine->tasks[task].state = TASK_SUCCEEDED;
     engine->left--;
+    walk_open_dependents(engine, task);
+}
+
+void walk_open_dependents(struct engine *engine, uint32_t task)
+{
+    uint32_t number = plan_task_stage(engine->plan, task);
     bool whole = --engine->stages[number].tasks_left == 0;
     for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
         uint32_t dependent = engine->dependents[i];

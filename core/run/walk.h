@@ -21,6 +21,8 @@
  *     cached.c     results that are there already, and remembering new ones
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
+ *     resume.c     going on with a run whose engine has gone
+ *     adopt.c      … and its processes, which a keeper has
  *     fetch.c      inputs that come from a URL
  *     stray.c      processes that stages leave behind
  *
@@ -70,6 +72,7 @@ struct task {
     uint8_t out_of_memory; /* retries for these reasons, which raise what it asks for */
     uint8_t timed_out;
     bool holds_limit;
+    bool resumed; /* its attempt was begun by an engine before this one */
 };
 
 struct walk_stage {
@@ -153,7 +156,12 @@ struct attempt {
     int64_t patience_until_ms; /* its scheduler says that it is over, its job has not said so yet */
     int keeper_slot;
     struct process *process;
-    pid_t session;                /* 0: none */
+    pid_t session;          /* 0: none */
+    uint64_t session_start; /* of an adopted process */
+    pid_t keeper;           /* likewise: who will say how it ended */
+    uint64_t keeper_start;
+    bool resumed;                 /* begun by an engine before this one */
+    bool adopted;                 /* COMMAND: it is followed through its keeper */
     struct loop_timer *lingering; /* its process has ended, others of its session use their grace */
     struct plugin_call *call;
     struct plugin_call *logs_call;
@@ -255,6 +263,8 @@ struct engine {
     bool plan_done, walking, finished, journal_stuck, lease_lost;
     unsigned beats, stray_looks;
     struct memory_watch memory;
+    struct resume *resume;     /* NULL: the run began with this engine */
+    struct adoption *adoption; /* NULL: nothing to follow through a keeper */
 };
 
 /* engine.c */
@@ -262,6 +272,7 @@ struct engine {
  */
 bool engine_flush(struct engine *engine, bool sync);
 void engine_finish_when_done(struct engine *engine);
+bool engine_take_working_lease(struct engine *engine);
 struct pool *engine_pool(struct engine *engine);
 
 /* walk.c */
@@ -287,6 +298,9 @@ void walk_ready(struct engine *engine, uint32_t task);
 void walk_release_limit(struct engine *engine, uint32_t task);
 void walk_succeeded(struct engine *engine, uint32_t task);
 void walk_cached(struct engine *engine, uint32_t task); /* as good as succeeded */
+/* A task that had succeeded before this engine: first all of them, then what each of them makes ready. */
+void walk_done_before(struct engine *engine, uint32_t task);
+void walk_open_dependents(struct engine *engine, uint32_t task);
 void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict);
 /* A task that ends without a verdict of its own. */
 void walk_settle(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
@@ -299,6 +313,10 @@ void submit_changed(void *context, const struct descpipe_change *change);
 void submit_blind(void *context, const char *message);
 void submit_room_again(struct engine *engine, uint32_t backend);
 void submit_prepare_image(struct engine *engine, uint32_t image);
+/* Tasks whose attempts an engine before this one began: their scheduler gives them their place, nothing is announced.
+ * At most SUBMIT_BATCH. */
+#define SUBMIT_BATCH 256
+void submit_resumed(struct engine *engine, uint32_t backend, const uint32_t *tasks, uint32_t count);
 struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena, uint32_t task);
 
 /* attempt.c */
@@ -323,6 +341,10 @@ void attempt_run(struct attempt *attempt); /* its files are in place */
 void attempt_take_back(struct attempt *attempt, const char *reason);
 /* A task that never got as far as an attempt: verdict from one ending. */
 void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending);
+/* It was never begun: its task is as ready as before. */
+void attempt_undo(struct attempt *attempt);
+void attempt_ended_soon(struct attempt *attempt); /* comes back from the loop */
+void attempt_retry_later(struct engine *engine, uint32_t task, int64_t delay_ms);
 bool attempt_open_logs(struct attempt *attempt, struct error *error);
 void attempt_close_logs(struct attempt *attempt);
 
@@ -349,11 +371,16 @@ const struct descpipe_stage *command_stage(struct attempt *attempt); /* what the
 void command_time_limit(struct attempt *attempt);
 void command_start(struct attempt *attempt);
 void command_stop(struct attempt *attempt, int signal);
+bool command_lives(const struct attempt *attempt); /* it, or others of its session */
+/* What explains the end of a process that did not end well. */
+void command_look_at_disk(struct attempt *attempt);
 
 /* managed.c */
 void managed_start(struct attempt *attempt);
 void managed_stop(struct attempt *attempt, int64_t grace_ms);
-void managed_give_up(struct attempt *attempt); /* ends it soon, whatever its runtime does */
+void managed_adopt(struct attempt *attempt); /* of an engine before this one; found by its token */
+void managed_forget(struct attempt *attempt, const char *native_id); /* all is known of it: released, then ended */
+void managed_give_up(struct attempt *attempt);                       /* ends it soon, whatever its runtime does */
 
 /* secrets.c: "NAME=value" for the names a launch left open, in the attempt's arena with `prefix` before each name. NULL
  * with an error when one cannot be had. */
@@ -381,6 +408,7 @@ void secret_commands_stop(struct engine *engine);
 /* files.c */
 /* Which files, and the attempt's output folder. False: attempt->files_error and files_verdict say why. */
 bool files_prepare(struct attempt *attempt);
+void files_adopt(struct attempt *attempt);    /* the same of an attempt that is under way: makes nothing */
 void files_bring_in(struct attempt *attempt); /* → attempt_run or attempt_not_started */
 void files_publish(struct attempt *attempt);  /* → attempt_published */
 void attempt_published(struct attempt *attempt);
@@ -419,6 +447,8 @@ void record_intent_job(struct engine *engine, struct text *text, uint32_t task, 
 void record_intent_end(struct engine *engine, struct text *text);
 void record_queued(struct engine *engine, uint64_t job, const char *reason);
 void record_submitted(struct engine *engine, uint64_t serial, uint64_t job, const char *native);
+void record_keeper(struct engine *engine);
+void record_adopted(struct attempt *attempt);
 void record_started(struct attempt *attempt, const char *native, const char *host); /* NULL: none; this machine */
 void record_ended(struct attempt *attempt);
 struct record_retry {
@@ -449,6 +479,19 @@ void stop_after_failure(struct engine *engine);
 void stop_message(void *context, unsigned events);
 void stop_signal(void *context, int signal, int sender_pid);
 void stop_check_file(struct engine *engine);
+
+/* resume.c */
+/* The run's folder, its leases, what it had done, and the journal once more. */
+bool resume_open(struct engine *engine);
+bool resume_is_named(const struct engine *engine); /* its journal has a record `run` */
+void resume_walk(struct engine *engine); /* before walk_start: what is done is done, what may go on is looked for */
+void resume_attempt(struct attempt *attempt); /* instead of attempt_begin */
+
+/* adopt.c */
+struct keeper_log;
+/* False: nobody has it and nobody knows how it ended. */
+bool adopt_process(struct attempt *attempt, struct keeper_log *log);
+void adopt_signal(struct attempt *attempt, int signal);
 
 /* stray.c: processes that a stage left behind. `session` 0: of every session that no running stage has. */
 size_t stray_end(struct engine *engine, pid_t session);

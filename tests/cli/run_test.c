@@ -347,14 +347,16 @@ START_TEST(a_terminate_signal_leaves_what_runs)
     read_until(&going, "waiting: started");
     kill(going.pid, SIGTERM);
     ck_assert_msg(end_of(&going) == 7, "%s", text_bytes(&going.text));
-    ck_assert_has(&going.text, "descpipe: told to leave: stages that run go on, and how they end is recorded in '");
+    ck_assert_has(&going.text, "descpipe: told to leave: stages that run go on; 'descpipe resume ");
     ck_assert_has(&going.text, "1 succeeded, 1 running\n");
-    const char *quote = strstr(text_bytes(&going.text), "recorded in '") + strlen("recorded in '");
-    cleanup(memory_free) char *folder = memory_copy_bytes(quote, strcspn(quote, "'"));
+    cleanup(result_clear) struct result described = with_plugins("status --json");
+    json_t *json = json_loads(text_bytes(&described.out), 0, NULL);
+    cleanup(memory_free) char *folder = memory_copy_text(json_string_value(json_object_get(json, "folder")));
+    json_decref(json);
     text_clear(&going.text);
     cleanup(result_clear) struct result status = with_plugins("status");
     ck_assert_has(&status.out, ": stopped after ");
-    ck_assert_has(&status.out, "\nno descpipe follows it any more; 1 task goes on: 'descpipe cancel ");
+    ck_assert_has(&status.out, "\nno descpipe follows it any more; 1 task goes on: 'descpipe resume ");
     ck_assert_has(&status.out, "' ends it\n");
     cleanup(memory_free) char *gate = path_join(program_folder, "gate");
     int open_gate = open(gate, O_WRONLY | O_CLOEXEC); /* it waits there still: this opens at once */
@@ -381,7 +383,7 @@ START_TEST(a_quit_signal_leaves_with_a_word)
     read_until(&going, "waiting: started");
     kill(going.pid, SIGQUIT);
     ck_assert_int_eq(end_of(&going), 131);
-    ck_assert_has(&going.text, "descpipe: left; stages that run go on: 'descpipe status ");
+    ck_assert_has(&going.text, "descpipe: left; stages that run go on: 'descpipe resume ");
     text_clear(&going.text);
     /* The engine goes when it sees that: until then the request is for it, afterwards the stage is ended here. */
     cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
@@ -405,7 +407,7 @@ START_TEST(cancel_ends_what_a_stopped_run_left)
     ck_assert_int_eq(second.status, 6);
     ck_assert_has(&second.err, "' is in use by what run ");
     ck_assert_has(&second.err, " left running: waiting (process ");
-    ck_assert_has(&second.err, "\ndescpipe: hint: 'descpipe cancel ");
+    ck_assert_has(&second.err, "\ndescpipe: hint: 'descpipe resume ");
     cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");
     ck_assert_msg(cancel.status == 0, "%s", text_bytes(&cancel.err));
     ck_assert_has(&cancel.err, " was stopped already; what it had left running was ended: waiting\n");
@@ -449,7 +451,7 @@ START_TEST(a_dead_engine_is_told_of_and_exits_70)
         json_decref(json);
         ck_assert_msg(end_of(&going) == 70, "%s", text_bytes(&going.text));
         ck_assert_has(&going.text, cases[i].message);
-        ck_assert_has(&going.text, "descpipe: hint: stages that run go on: 'descpipe status ");
+        ck_assert_has(&going.text, "descpipe: hint: stages that run go on: 'descpipe resume ");
         ck_assert_has(&going.text, "1 succeeded, 1 running\n");
         text_clear(&going.text);
         cleanup(result_clear) struct result cancel = with_plugins("cancel p.yaml");

@@ -55,9 +55,9 @@ START_TEST(each_record_comes_before_the_act_it_announces)
     write_pipeline("first, second", TWO_STAGES);
     char *folder = NULL;
     ck_assert_int_eq(run_all(&(struct run_setup){.scheduler = "sequential"}, &folder), 0);
-    static const char *const kinds[] = {"writer",  "run",       "key",     "intent", "started", "ended",
-                                        "publish", "published", "verdict", "key",    "intent",  "started",
-                                        "ended",   "publish",   "published", "verdict", "end"};
+    static const char *const kinds[] = {"writer",  "keeper",  "run",       "key",     "intent", "started",
+                                        "ended",   "publish", "published", "verdict", "key",    "intent",
+                                        "started", "ended",   "publish",   "published", "verdict", "end"};
     struct journal_reader *reader = journal_reader_open(folder, NULL);
     struct journal_record record;
     size_t next = 0;
