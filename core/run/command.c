@@ -124,8 +124,10 @@ static void process_reaped(void *context, const struct process_end *end)
 {
     struct attempt *attempt = context;
     attempt->process = NULL;
-    attempt->endings[0].cpu_ms = end->cpu_ms > 0 ? (uint64_t)end->cpu_ms : 0;
-    attempt->endings[0].peak_memory = end->peak_memory;
+    if (attempt->removal == NULL) { /* else its work was done by a service, and this is what the client used */
+        attempt->endings[0].cpu_ms = end->cpu_ms > 0 ? (uint64_t)end->cpu_ms : 0;
+        attempt->endings[0].peak_memory = end->peak_memory;
+    }
     attempt->endings[0].started_at_ms = attempt->started_ms;
     if (attempt->kill != NULL)
         linger(attempt);

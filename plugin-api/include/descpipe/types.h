@@ -187,7 +187,8 @@ struct descpipe_form {
     const struct descpipe_mount *const *mounts; /* POD */
     /* COMMAND: an argv that removes what argv leaves behind when it is killed (a container that a service keeps), or NULL:
      * nothing. It runs, where and as `setup` does, after an argv that was killed or did not end within its grace, and
-     * once more by whoever finds a run whose engine died. Status 0: nothing is left, also when nothing was there. */
+     * once more by whoever finds a run whose engine died. Status 0: nothing is left, also when nothing was there. With it,
+     * processor time and memory of argv are not taken for the stage's. */
     const char *const *removal;
 };
 
