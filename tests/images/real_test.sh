@@ -5,7 +5,7 @@
 #   real_test.sh DESCPIPE DOCKER_DAEMON_SCRIPT
 set -eu
 descpipe=$1 daemon=$(realpath "$2")
-for tool in docker-registry htpasswd busybox bwrap buildah podman runc skopeo; do
+for tool in docker docker-registry htpasswd busybox bwrap buildah podman runc skopeo; do
     command -v "$tool" >/dev/null && continue
     echo "images/real: there is no $tool on this machine"
     [ -z "${CI:-}" ] || exit 1
@@ -175,6 +175,44 @@ says "tomography: pushed to $host/joe/desc-pipe-tomography:1.0 as sha256:"
 blobs=$(grep -c 'PUT /v2/.*/blobs/uploads' "$top/registry/log" || true)
 does 0 "$descpipe" push p.yaml
 [ "$(grep -c 'PUT /v2/.*/blobs/uploads' "$top/registry/log" || true)" = "$blobs" ] || fail "the second push sent layers again"
+
+step="docker's own client has our login, and we have its"
+client() { DOCKER_HOST="$socket" docker "$@"; }
+does 0 client pull -q "$host/joe/desc-pipe-counts:1.0"
+does 0 "$descpipe" logout "$host"
+does 1 client pull -q "$host/joe/desc-pipe-counts:1.0"
+does 0 client login --username joe --password-stdin "$host" <word
+does 0 "$descpipe" push p.yaml
+does 0 client logout "$host"
+does 4 "$descpipe" push p.yaml
+step="and both by a credential helper"
+mkdir bin
+cat >bin/docker-credential-sky <<'END'
+#!/bin/sh
+case $1 in
+store) cat >"$0.kept" ;;
+get) read -r host; grep -sF "\"$host\"" "$0.kept" || { echo "credentials not found in native keychain"; exit 1; } ;;
+erase) rm -f "$0.kept" ;;
+esac
+END
+chmod +x bin/docker-credential-sky
+path=$PATH
+PATH=$top/bin:$PATH
+echo '{"credsStore": "sky"}' >"$HOME/.docker/config.json"
+does 0 "$descpipe" login "$host" --username joe --password-stdin <word
+says "docker-credential-sky"
+[ -s bin/docker-credential-sky.kept ] || fail "the helper got nothing"
+! grep -qF -e blue-sky -e "$(printf 'joe:blue-sky-42' | base64)" "$HOME/.docker/config.json" || fail "the secret is in the file"
+does 0 client pull -q "$host/joe/desc-pipe-counts:1.0"
+does 0 "$descpipe" push p.yaml
+does 0 "$descpipe" logout "$host"
+[ ! -e bin/docker-credential-sky.kept ] || fail "the helper still has it"
+does 0 client login --username joe --password-stdin "$host" <word
+does 0 "$descpipe" push p.yaml
+does 0 client logout "$host"
+PATH=$path
+rm "$HOME/.docker/config.json"
+does 0 "$descpipe" login "$host" --username joe --password-stdin <word
 
 step="images and the lock"
 does 0 "$descpipe" images p.yaml --lock
