@@ -31,7 +31,8 @@ struct plan_builder {
     struct table *images;          /* "backend reference" → index + 1 */
     size_t next_image, open_calls; /* identify */
     char *silent_host;             /* of a registry: it did not answer for one image */
-    size_t same_failures;          /* and for so many others */
+    size_t same_failures;          /* so many others failed as the first did */
+    struct text same_names;        /* some of them */
     bool asking;                   /* the loop that asks is on the stack */
     size_t next_scheduler;         /* to be asked what this machine has */
     void (*advance)(struct plan_builder *builder);

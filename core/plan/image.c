@@ -15,6 +15,8 @@
 #include "pipeline/image_name.h"
 #include "plan/lookup.h"
 
+enum { NAMES_SHOWN = 5 }; /* of images that failed as another did */
+
 static uint32_t pull_policy(const struct pipeline *pipeline, const struct stage *stage)
 {
     const char *word = stage->extras && stage->extras->pull ? pipeline_text(pipeline, stage->extras->pull) : "missing";
@@ -186,14 +188,40 @@ static bool is_silent_host(struct plan_builder *builder, const struct plan_image
     return false;
 }
 
+/* What was told of the first image holds for this one, in the same words: no keys, a login that a host refuses. */
+static bool is_same_failure(const struct error *first, const struct error *error)
+{
+    static const char behind_name[] = "': ";
+    const char *one = first->kind == error->kind ? strstr(first->message, behind_name) : NULL;
+    const char *other = strstr(error->message, behind_name);
+    return one != NULL && other != NULL && text_equal(one, other);
+}
+
+static void count_same_failure(struct plan_builder *builder, const struct plan_image *image)
+{
+    if (builder->same_failures++ < NAMES_SHOWN)
+        text_format(&builder->same_names, "%s'%s'", builder->same_names.length > 0 ? ", " : "", image->reference);
+}
+
+/* "(likewise 'a:1', 'b:1' and 3 more)" */
+static void append_same_failures(struct plan_builder *builder)
+{
+    cleanup(memory_free) char *message = steal(&builder->error.message);
+    cleanup(text_clear) struct text more = TEXT_INIT;
+    if (builder->same_failures > NAMES_SHOWN)
+        text_format(&more, " and %zu more", builder->same_failures - NAMES_SHOWN);
+    builder->error.message =
+        memory_format("%s (likewise %s%s)", message, text_bytes(&builder->same_names), text_bytes(&more));
+}
+
 /* The first failure of plugins and network is the error that decides the exit status; all others stand beside it, those
- * of the same silent host as a number: a machine without a network says so once. */
+ * of the same silent host or the same cause in its line: a machine without a network says so once. */
 static void image_failed(struct plan_builder *builder, const struct plan_image *image, const struct lookup_end *end)
 {
     const struct error *error = end->error;
     struct place place = image_place(builder, image);
-    if (end->silent && is_silent_host(builder, image)) {
-        builder->same_failures++;
+    if ((end->silent && is_silent_host(builder, image)) || is_same_failure(&builder->error, error)) {
+        count_same_failure(builder, image);
         return;
     }
     if (error->kind == ERROR_INPUT || builder->error.kind != ERROR_NONE) {
@@ -245,11 +273,8 @@ static void ask_more(struct plan_builder *builder, void (*advance)(struct plan_b
     builder->asking = false;
     if (builder->open_calls > 0 || builder->next_image < plan->images_count)
         return;
-    if (builder->same_failures > 0 && builder->error.message) {
-        cleanup(memory_free) char *message = steal(&builder->error.message);
-        builder->error.message = memory_format("%s (%zu more image%s likewise)", message, builder->same_failures,
-                                               builder->same_failures == 1 ? "" : "s");
-    }
+    if (builder->same_failures > 0 && builder->error.message)
+        append_same_failures(builder);
     advance(builder); /* the builder may be gone after it */
 }
 

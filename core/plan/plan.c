@@ -72,6 +72,7 @@ static void finish(struct plan_builder *builder)
     list_clear(&builder->words);
     text_clear(&builder->tried);
     memory_free(builder->silent_host);
+    text_clear(&builder->same_names);
     memory_free(builder);
     done(context, plan, &error);
     error_clear(&error);

@@ -125,6 +125,22 @@ START_TEST(without_an_answer_that_is_needed_there_is_one_line_and_exit_4)
 }
 END_TEST
 
+START_TEST(what_fails_for_the_same_reason_is_told_once_with_its_names)
+{
+    program_file("p.yaml", "pipeline: {name: p, stages: [a, b, c]}\n" BACKEND
+                           "a: {image: \"joezuntz/a:1\", command: [/bin/true]}\n"
+                           "b: {image: \"joezuntz/b:1\", command: [/bin/true]}\n"
+                           "c: {image: \"joezuntz/c:1\", command: [/bin/true]}\n");
+    program_file("board/harbour/joezuntz_a_1", "fail login the keys have expired\n");
+    program_file("board/harbour/joezuntz_b_1", "fail login this repository is for others\n");
+    program_file("board/harbour/joezuntz_c_1", "fail login the keys have expired\n");
+    cleanup(result_clear) struct result result = program_run(PLUGINS "plan p.yaml");
+    ck_assert_int_eq(result.status, 4);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.err), "this repository is for others\n"));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&result.err), "the keys have expired (likewise 'joezuntz/"));
+}
+END_TEST
+
 START_TEST(a_missing_tag_is_told_with_the_nearest)
 {
     expect(PLUGINS "plan p.yaml", 4, "image 'joezuntz/stars:1.0': harbour.test has no such tag\n");
@@ -684,6 +700,7 @@ int main(void)
     tcase_add_test(cases, a_machine_that_has_its_images_asks_no_registry);
     tcase_add_test(cases, what_is_not_here_is_pinned_by_its_registry);
     tcase_add_test(cases, without_an_answer_that_is_needed_there_is_one_line_and_exit_4);
+    tcase_add_test(cases, what_fails_for_the_same_reason_is_told_once_with_its_names);
     tcase_add_test(cases, a_missing_tag_is_told_with_the_nearest);
     tcase_add_test(cases, pull_always_asks_the_registry_first_and_takes_what_it_has_now);
     tcase_add_test(cases, pull_never_never_asks_a_registry);

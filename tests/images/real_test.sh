@@ -243,7 +243,7 @@ step="and matters where an image is missing"
 rm -rf "$top/cache"
 does 4 "$descpipe" plan p.yaml --backend here
 says ", asked of its mirror '$host/joe/desc-pipe-"
-says "(1 more image likewise)"
+says "(likewise 'joe/desc-pipe-"
 [ "$(grep -c error said)" = 1 ] || { cat said; fail "more than one line"; }
 
 docker-registry serve "$top/registry/conf.yml" >"$top/registry/log2" 2>&1 &

@@ -13,7 +13,7 @@
 #include "registry/client/retry.h"
 
 enum { TRIES = 4, METADATA_TRIES = 2, PATIENCE_MS = 30000, TOTAL_MS = 30000 };
-enum { METADATA_CONNECT_MS = 1000, METADATA_TOTAL_MS = 3000, HEADERS = 4, LINES = 8 };
+enum { METADATA_CONNECT_MS = 1000, METADATA_TOTAL_MS = 10000, HEADERS = 4, LINES = 8 };
 
 struct asking {
     struct asking *next, **place;
