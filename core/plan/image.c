@@ -135,16 +135,29 @@ void plan_collect_images(struct plan_builder *builder)
     }
 }
 
-/* The registries of backends that name an image without a host. False: builder->error or problems say why. */
+/* True when the registry that the backend names serves this image: one without a host, or one whose host its plugin
+ * takes before all others. */
+static bool is_of_backend(struct plan_builder *builder, const struct plan_image *image,
+                          const struct plan_backend *backend)
+{
+    cleanup(memory_free) char *host = image_host(image->reference);
+    if (image->image.source != DESCPIPE_SOURCE_REGISTRY || !registries_has(builder->registries, backend->registry_name))
+        return false;
+    if (!host)
+        return true;
+    cleanup(error_clear) struct error told = ERROR_INIT; /* by the lookup */
+    const struct plugin_instance *instance = registries_for(builder->registries, image->reference, &told);
+    return instance && text_equal(registry_name(instance), backend->registry_name);
+}
+
+/* The registries of backends, with the options that they give there. False: builder->error or problems say why. */
 bool plan_open_registries(struct plan_builder *builder)
 {
     struct plan *plan = builder->plan;
     for (size_t i = 0; builder->registries && i < plan->images_count; i++) {
         const struct plan_image *image = &plan->images[i];
         struct plan_backend *backend = &plan->backends[image->backend];
-        cleanup(memory_free) char *host = image_host(image->reference);
-        if (image->image.source != DESCPIPE_SOURCE_REGISTRY || host || backend->registry ||
-            !registries_has(builder->registries, backend->registry_name))
+        if (backend->registry || !is_of_backend(builder, image, backend))
             continue;
         struct settings *settings =
             plan_choose_settings(builder, &builder->words.items[image->backend], "registry", backend->registry_name);

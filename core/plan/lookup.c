@@ -324,6 +324,15 @@ static void take_lock(struct lookup *lookup)
     image->locked = true;
 }
 
+/* Who serves a reference with a host. Of several instances of one plugin the backend's own, which has its options. */
+static struct plugin_instance *server_of(struct lookup *lookup, const char *reference)
+{
+    struct plugin_instance *own = lookup->request.backend->registry;
+    struct plugin_instance *instance = registries_for(lookup->request.registries, reference, &lookup->error);
+    bool same = instance != NULL && own != NULL && text_equal(registry_name(instance), registry_name(own));
+    return same && registry_accepts(own, reference) ? own : instance;
+}
+
 static void normalized(void *context, const struct call_result *result)
 {
     struct lookup *lookup = context;
@@ -341,7 +350,7 @@ static void normalized(void *context, const struct call_result *result)
     if (image->place == NULL) {
         image->place = memory_copy_text(image->name);
     } else {
-        image->registry = registries_for(lookup->request.registries, image->place, &lookup->error);
+        image->registry = server_of(lookup, image->place);
         if (lookup->error.kind != ERROR_NONE) {
             finish(lookup);
             return;
@@ -370,8 +379,7 @@ void lookup_start(const struct lookup_request *request)
     }
     if (image->image.source == DESCPIPE_SOURCE_REGISTRY && request->registries != NULL) {
         cleanup(memory_free) char *host = image_host(image->reference);
-        image->home = host == NULL ? request->backend->registry
-                                   : registries_for(request->registries, image->reference, &lookup->error);
+        image->home = host == NULL ? request->backend->registry : server_of(lookup, image->reference);
         if (lookup->error.kind != ERROR_NONE) {
             finish(lookup);
             return;

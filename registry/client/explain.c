@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "registry/client/retry.h"
+#include "registry/client/url.h"
 #include "registry/document.h"
 
 #define WORDS_LIMIT 300
@@ -118,6 +119,7 @@ void explain_answer(struct failure *failure, const struct access *access, const 
     case 404:
         failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "%s: '%s' has no such thing%s", what, access->server,
                     or_nothing(words));
+        failure_hint(failure, "it was never pushed there, or it was deleted since");
         return;
     case 429:
         explain_limit(failure, access, what, answer, now_ms);
@@ -129,17 +131,27 @@ void explain_answer(struct failure *failure, const struct access *access, const 
         failure_set(failure, DESCPIPE_FAILED_LATER, "%s: '%s' is not well: it answered %d%s", what, access->server,
                     answer->status, or_nothing(words));
         failure_hint(failure, "try again later");
-    } else
-        failure_set(failure, DESCPIPE_FAILED_REFUSED, "%s: '%s' answered %d%s", what, access->server, answer->status,
-                    or_nothing(words));
+        return;
+    }
+    failure_set(failure, DESCPIPE_FAILED_REFUSED, "%s: '%s' answered %d%s", what, access->server, answer->status,
+                or_nothing(words));
+    if (answer->status == 400 && url_is_plain(access->endpoint)) /* what servers say to http where they speak TLS */
+        failure_hint(failure, "it was asked by plain http; if it speaks https, say so with the registry's option "
+                              "`plain-http: false`, or name its certificate authority with `ca`");
 }
 
 static void explain_tls(struct failure *failure, const struct access *access, const char *what, const char *message)
 {
     failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: no trusted connection to '%s' (authorities of %s): %s", what,
                 access->server, access->ca_file != NULL ? access->ca_file : "this system", message);
-    failure_hint(failure, "name the registry's certificate authority (a PEM file) in the registry's options for '%s'",
-                 access->server);
+    if (strstr(message, "wrong version number") != NULL) /* OpenSSL's words for what is no TLS at all */
+        failure_hint(failure, "it may speak plain http: if the way to it is trusted, the registry's option "
+                              "`plain-http: true` allows that");
+    else
+        failure_hint(failure,
+                     "name its certificate authority (a PEM file) with the registry's option `ca`, or lay it at "
+                     "/etc/docker/certs.d/%s/ca.crt",
+                     access->server);
 }
 
 void explain_end(struct failure *failure, const struct access *access, const char *what,
