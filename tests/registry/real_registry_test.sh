@@ -254,10 +254,10 @@ pipeline "localhost:$tls/me/box:1.0"
 refused out.txt "$descpipe" pull p.yaml
 says out.txt "'localhost:$tls' answered 400"
 says out.txt "option \`plain-http: false\`"
-sed "s,registry: oci,registry: {use: oci, host: \"localhost:$tls\", ca: $top/ca.crt}," p.yaml >own.yaml
+sed "s#registry: oci#registry: {use: oci, host: \"localhost:$tls\", ca: $top/ca.crt}#" p.yaml >own.yaml
 refused out.txt "$descpipe" pull own.yaml # the options of the backend's own registry hold for a full name, too
 says out.txt "asked without a login"
-sed "s,localhost:$tls,127.0.0.1:$plain,; s,registry: oci,registry: {use: oci, host: \"127.0.0.1:$plain\", plain-http: false}," p.yaml >own.yaml
+sed "s#localhost:$tls#127.0.0.1:$plain#; s#registry: oci#registry: {use: oci, host: \"127.0.0.1:$plain\", plain-http: false}#" p.yaml >own.yaml
 refused out.txt "$descpipe" pull own.yaml
 says out.txt "option \`plain-http: true\`"
 set -- -o "registry.host=localhost:$tls" -o "registry.endpoint=https://localhost:$tls"
