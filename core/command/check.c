@@ -11,6 +11,7 @@ struct check_values {
 enum { NODE_WAIT_S = 60, SITE_DIFFERS_STATUS = 1 };
 
 static const struct argument_option options[] = {
+    PIPELINE_OPTION_DETACH(struct check_values),
     {.name = "json",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct check_values, json),

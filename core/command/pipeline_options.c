@@ -107,6 +107,7 @@ void pipeline_options_search(const struct pipeline_options *options, struct conf
 
 void pipeline_options_choices(const struct pipeline_options *options, struct plan_choices *choices)
 {
+    choices->detach = options->detach;
     choices->only = words_list(&options->only);
     choices->from = words_list(&options->from);
     choices->until = words_list(&options->until);

@@ -10,8 +10,15 @@
 
 struct pipeline_options { /* the first member of a command's values */
     const char *backend, *runtime, *registry, *working, *output, *jobs;
+    bool detach; /* of commands that have PIPELINE_OPTION_DETACH */
     struct words options, sets, inputs, only, from, until;
 };
+/* For the options of a command whose values begin with `struct pipeline_options pipeline`. */
+#define PIPELINE_OPTION_DETACH(values)                                                                                 \
+    {                                                                                                                  \
+        .name = "detach", .kind = ARGUMENT_FLAG, .offset = offsetof(values, pipeline.detach),                          \
+        .help = "hand the whole graph to the scheduler and end: its jobs do the rest by themselves"                    \
+    }
 extern const struct argument_option pipeline_options_table[];
 extern const struct argument_positional pipeline_positionals[]; /* PIPELINE */
 void pipeline_options_clear(void *values);

@@ -12,6 +12,7 @@ struct plan_values {
 };
 
 static const struct argument_option options[] = {
+    PIPELINE_OPTION_DETACH(struct plan_values),
     {.name = "json",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct plan_values, json),

@@ -24,6 +24,7 @@ static const struct argument_option options[] = {
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct run_values, no_cache),
      .help = "run every stage, also those whose results are there already"},
+    PIPELINE_OPTION_DETACH(struct run_values),
     {.name = "dry-run",
      .letter = 'n',
      .kind = ARGUMENT_FLAG,
@@ -63,6 +64,7 @@ bool run_request_fill(struct invocation *invocation, struct installation *instal
     request->version = DESCPIPE_VERSION;
     request->keep_going = values->keep_going;
     request->no_cache = values->no_cache;
+    request->detach = values->pipeline.detach;
     request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
                             : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE
                                                                         : ON_INTERRUPT_DEFAULT;
@@ -93,6 +95,7 @@ const struct command command_run = {
     .examples = "  descpipe run pipeline.yaml\n"
                 "  descpipe run pipeline.yaml --backend nersc -o scheduler.qos=debug\n"
                 "  descpipe run pipeline.yaml --set tomography.cpus=8 --until counts\n"
+                "  descpipe run pipeline.yaml --backend slurm --detach\n"
                 "  descpipe run pipeline.yaml --json | jq -r .event",
     .options = options,
     .pipeline_options = pipeline_options_table,

@@ -130,3 +130,36 @@ bool file_type_check(const struct pipeline *pipeline, const char *suffix, struct
     }
     return check_known(known, file.shown, &content, error);
 }
+
+/* Of the types whose files all begin with the same bytes; a zip may have anything in front. */
+static const struct {
+    const char *type, *bytes;
+    size_t length;
+} beginnings[] = {
+    {"FITS", "SIMPLE  =", 9}, {"HDF5", "\x89HDF\r\n\x1A\n", 8},
+    {"NPY", "\x93NUMPY", 6},  {"PNG", "\x89PNG\r\n\x1A\n", 8},
+    {"PDF", "%PDF-", 5},      {"gzip", "\x1F\x8B", 2},
+};
+
+bool file_type_magic(const struct pipeline *pipeline, const char *suffix, struct file_magic *magic)
+{
+    const struct file_type *own = find_own(pipeline, suffix);
+    if (own != NULL) {
+        *magic = (struct file_magic){.type = "what 'types' says of its suffix",
+                                     .bytes = own->magic,
+                                     .length = own->magic_length,
+                                     .offset = own->magic_offset};
+        return true;
+    }
+    const char *type = file_type_name(suffix);
+    if (type == NULL)
+        return false;
+    *magic = (struct file_magic){.type = type, .bytes = ""};
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strcmp(beginnings[i].type, type) == 0) {
+            magic->bytes = beginnings[i].bytes;
+            magic->length = beginnings[i].length;
+        }
+    magic->may_follow_block = strcmp(type, "HDF5") == 0;
+    return true;
+}

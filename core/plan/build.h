@@ -64,6 +64,8 @@ void plan_identify_images(struct plan_builder *builder, void (*advance)(struct p
 uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place);
 /* What a stage asks against what its backend can. */
 void plan_check_stage(struct plan_builder *builder, uint32_t number);
+/* detached.c: what a run that nobody watches cannot do, and what waits for `resume`. */
+void plan_check_detached(struct plan_builder *builder);
 /* here.c: asks the schedulers that start stages on this machine what it has, checks the stages that run here against it
  * (cpus, memory, gpus, mounts, secrets), and calls `advance`. */
 void plan_check_here(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));

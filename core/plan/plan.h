@@ -68,6 +68,7 @@ enum plan_extent {
 struct plan_choices { /* what the command line says beside the layers; NULL: not said */
     const char *const *only, *const *from, *const *until;
     enum plan_extent extent;
+    bool detach; /* the whole graph goes to the scheduler, and nobody watches */
 };
 
 /* What a plan is made from; all of it outlives the plan. */

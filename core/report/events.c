@@ -26,6 +26,7 @@ const char event_documentation[] =
     "  task-state        state, reason (queued, cached, skipped, cancelled)\n"
     "  blind             failure (cannot be asked; null: it answers again)\n"
     "  cancel-requested  by\n"
+    "  run-detached      scheduler: the run is its now, and these events end\n"
     "  run-ended         run, state, folder, wall_ms, counts {state: tasks}";
 
 static const char *const event_names[] = {
@@ -40,6 +41,7 @@ static const char *const event_names[] = {
     [RUN_EVENT_TASK_RETRY] = "task-retried",
     [RUN_EVENT_TASK_STATE] = "task-state",
     [RUN_EVENT_CANCEL] = "cancel-requested",
+    [RUN_EVENT_DETACHED] = "run-detached",
     [RUN_EVENT_ENDED] = "run-ended",
 };
 
@@ -163,6 +165,9 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
         break;
     case RUN_EVENT_CANCEL:
         json_text(out, "by", change->text);
+        break;
+    case RUN_EVENT_DETACHED:
+        json_text(out, "scheduler", change->text);
         break;
     case RUN_EVENT_ENDED:
         json_run_ended(view, out);
@@ -324,6 +329,10 @@ void event_append_plain(const struct run_view *view, const struct run_change *ch
             text_append(out, ", asked by ");
             text_append_printable(out, change->text, REASON_LIMIT);
         }
+        break;
+    case RUN_EVENT_DETACHED:
+        text_append(out, "run handed over to ");
+        text_append_printable(out, change->text != NULL ? change->text : "its scheduler", REASON_LIMIT);
         break;
     case RUN_EVENT_ENDED:
         text_append(out, "run ");

@@ -192,6 +192,8 @@ static void follow(struct follower *follower)
         inotify_add_watch(follower->inotify, journal, IN_MODIFY);
     for (;;) {
         run_view_read(view, 0, NULL, NULL);
+        if (view->detached)
+            run_view_look_alive(view); /* no journal tells of its jobs */
         const struct task_view *task = &view->tasks.items[follower->request->task];
         bool over = task_state_is_end(task->state) || view->end_state != NULL ||
                     (follower->request->attempt != 0 && task->attempt > follower->request->attempt);

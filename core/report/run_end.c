@@ -72,12 +72,29 @@ static void print_failures(const struct run_view *view, bool color, struct text 
         print_next(view, first, out);
 }
 
+static void print_handed_over(const struct run_view *view, struct text *out)
+{
+    const char *run = view->run != NULL ? view->run : view->folder;
+    size_t tasks = view->tasks.count;
+    text_format(out, "\n%zu task%s of run ", tasks, tasks == 1 ? "" : "s");
+    text_append_printable(out, run, REASON_LIMIT);
+    text_format(out, " %s handed over; nothing needs to go on here\n", tasks == 1 ? "was" : "were");
+    text_append(out, "how far it is: descpipe status ");
+    text_append_shell_word(out, run);
+    text_append(out, "\n");
+}
+
 void run_end_print(const struct run_view *view, const struct run_end_style *style, struct text *out)
 {
     const struct status_style status = {
         .width = style->terminal->width, .color = style->terminal->color, .rows = ROWS, .now_ms = style->now_ms};
     bool good = text_equal(view->end_state, "succeeded") &&
                 run_view_ended(view) == view->counts[TASK_SUCCEEDED] + view->counts[TASK_CACHED];
+    if (view->detached && view->end_state == NULL) {
+        if (!style->quiet)
+            print_handed_over(view, out);
+        return;
+    }
     if (!style->quiet) {
         text_append(out, "\n");
         status_print_stages(view, &status, out);

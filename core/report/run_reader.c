@@ -159,7 +159,7 @@ static void apply_writer(struct run_reader *reader, const struct members *record
         memory_free(steal(&view->end_state));
         view->finished_at_ms = 0;
     }
-    view->cancel_requested = false;
+    view->cancel_requested = view->detached = false;
 }
 
 static void apply_run(struct run_reader *reader, const struct members *record)
@@ -213,6 +213,7 @@ static void apply_intent(struct run_reader *reader, const struct members *record
         item->attempt = attempt > 0 && attempt < UINT32_MAX ? (uint32_t)attempt : item->attempt + 1;
         item->started_at_ms = item->finished_at_ms = item->submitted_at_ms = 0;
         item->verdict = item->reason = item->native = item->host = 0;
+        item->judged = false;
         item->exit_code = -1;
         item->signal = 0;
         item->cpu_ms = 0;
@@ -340,7 +341,7 @@ static void apply_ended(struct run_reader *reader, const struct members *record)
         keep_evidence(item, record);
 }
 
-static enum task_state verdict_state(const char *verdict)
+enum task_state run_reader_verdict_state(const char *verdict)
 {
     if (text_equal(verdict, "OK"))
         return TASK_SUCCEEDED;
@@ -362,7 +363,7 @@ static void apply_verdict(struct run_reader *reader, const struct members *recor
     struct task_view *item = &reader->view.tasks.items[task];
     int64_t job = members_number(record, "job");
     if (job > 0 && (uint64_t)job < item->job)
-        return; /* of an attempt before this one */
+        return;                                 /* of an attempt before this one */
     if (job > 0 && (uint64_t)job > item->job) { /* it came to nothing before anybody was asked: there is no image */
         item->job = (uint64_t)job;
         item->attempt = (uint32_t)members_number(record, "attempt");
@@ -382,7 +383,8 @@ static void apply_verdict(struct run_reader *reader, const struct members *recor
         reader->change.retry_at_ms = members_number(&retry, "at");
         return;
     }
-    run_reader_set_state(reader, task, verdict_state(verdict));
+    item->judged = true;
+    run_reader_set_state(reader, task, run_reader_verdict_state(verdict));
     reader->change.event = RUN_EVENT_TASK_ENDED;
 }
 
@@ -395,6 +397,7 @@ static void apply_state(struct run_reader *reader, const struct members *record)
     const char *reason = members_text(record, "reason");
     if (reason != NULL)
         reader->view.tasks.items[task].reason = intern(reader, reason);
+    reader->view.tasks.items[task].judged = true;
     run_reader_set_state(reader, task, state);
     reader->change.task = task;
     reader->change.event = RUN_EVENT_TASK_STATE;
@@ -440,6 +443,15 @@ static void apply_request(struct run_reader *reader, const struct members *recor
     reader->change.text = reader->view.cancel_by;
 }
 
+static void apply_detached(struct run_reader *reader, const struct members *record)
+{
+    int64_t serial = members_number(record, "submission");
+    reader->view.detached = serial > 0;
+    reader->last_submission = serial > 0 ? (uint64_t)serial : 0;
+    reader->change.event = RUN_EVENT_DETACHED;
+    reader->change.text = members_text(record, "scheduler");
+}
+
 static void apply_end(struct run_reader *reader, const struct members *record)
 {
     const char *state = members_text(record, "state");
@@ -456,7 +468,7 @@ static const struct {
     {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
     {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
     {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
-    {"fetch", apply_fetch},         {"blind", apply_blind},
+    {"detached", apply_detached},   {"fetch", apply_fetch},   {"blind", apply_blind},
 };
 
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record)

@@ -18,6 +18,7 @@ struct run_reader {
     void *context;
     struct run_change change; /* of the record being applied */
     struct arena *texts;      /* of that record */
+    uint64_t last_submission; /* of a run that was handed over: its last job's; 0: it was not */
 };
 
 static inline uint64_t run_reader_task_key(symbol stage, symbol member)
@@ -29,6 +30,13 @@ void run_reader_plan(struct run_reader *reader);
 void run_reader_set_state(struct run_reader *reader, uint32_t task, enum task_state state);
 /* Of a run that nobody writes: what its keeper saw, and what still runs. */
 void run_reader_outcomes(struct run_reader *reader);
+enum task_state run_reader_verdict_state(const char *verdict);
+/* Of a run that was handed over: what its jobs have written. With a free lease and the word of its last job it has
+ * ended. */
+void run_reader_jobs(struct run_reader *reader, bool lease_is_free);
+struct job_outcome;
+/* What the last job has written; false while it has not ended. */
+bool run_reader_last_job(const char *run_folder, uint64_t serial, struct job_outcome *last);
 /* Applies one record and tells reader->changed. */
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record);
 

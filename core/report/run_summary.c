@@ -11,8 +11,11 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "report/run_reader.h"
+#include "run/job_script.h"
 #include "run/journal.h"
 #include "run/lease.h"
+#include "run/run_folder.h"
 
 enum { FIRST_RECORDS = 10, END_BYTES = 65536 };
 
@@ -60,7 +63,14 @@ static bool read_first(const char *run_folder, struct run_summary *summary, stru
     return true;
 }
 
-/* The last line, when it is an `end` record. */
+static void read_last_job(const char *run_folder, const struct job_outcome *last, struct run_summary *summary)
+{
+    cleanup(memory_free) char *cancel = path_join(run_folder, RUN_CANCEL_FILE);
+    summary->state = memory_copy_text(last->done ? "succeeded" : file_exists(cancel) ? "cancelled" : "failed");
+    summary->finished_at_ms = last->finished_at_ms;
+}
+
+/* The last line, when it is an `end` record, or one that says where the end is to be found. */
 static void read_end(const char *run_folder, struct run_summary *summary)
 {
     cleanup(memory_free) char *path = path_join(run_folder, JOURNAL_FILE);
@@ -84,6 +94,11 @@ static void read_end(const char *run_folder, struct run_summary *summary)
         summary->state = member_text(json, "state");
         summary->finished_at_ms = json_integer_value(json_object_get(json, "at"));
     }
+    const char *kind = json_string_value(json_object_get(json, "kind"));
+    struct job_outcome last; /* of a run that was handed over */
+    if (text_equal(kind, "detached") &&
+        run_reader_last_job(run_folder, (uint64_t)json_integer_value(json_object_get(json, "submission")), &last))
+        read_last_job(run_folder, &last, summary);
     json_decref(json);
 }
 
@@ -97,7 +112,7 @@ bool run_summary_read(const char *run_folder, struct run_summary *summary, struc
         return true;
     enum lease_state state;
     struct lease_holder holder;
-    bool gone = lease_look(run_folder, &state, &holder, NULL) && state != LEASE_HELD;
+    bool gone = lease_look(run_folder, &state, &holder, NULL) && state != LEASE_HELD && state != LEASE_RUN;
     summary->state = memory_copy_text(gone ? "stopped" : "running");
     return true;
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "report/run_reader.h"
 #include "run/lease.h"
+#include "run/run_folder.h"
 
 enum { SHOWN_NAME_LIMIT = 300 };
 
@@ -64,6 +65,7 @@ void run_view_free(struct run_view *view)
     memory_free(view->boot);
     memory_free(view->pids);
     memory_free(view->end_state);
+    memory_free(view->end_reason);
     memory_free(view->cancel_by);
     memory_free(reader);
 }
@@ -196,11 +198,20 @@ const char *run_view_state(const struct run_view *view)
 
 void run_view_look_alive(struct run_view *view)
 {
+    struct run_reader *reader = (struct run_reader *)view;
     enum lease_state state;
     struct lease_holder holder;
-    view->abandoned = view->end_state == NULL && lease_look(view->folder, &state, &holder, NULL) && state != LEASE_HELD;
+    view->abandoned = false;
+    if (view->end_state != NULL || !lease_look(view->folder, &state, &holder, NULL))
+        return;
+    if (view->detached) {
+        run_reader_jobs(reader, state == LEASE_FREE);
+        cleanup(memory_free) char *cancel = path_join(view->folder, RUN_CANCEL_FILE);
+        view->cancel_requested = file_exists(cancel);
+    }
+    view->abandoned = view->end_state == NULL && state != LEASE_HELD && state != LEASE_RUN;
     if (view->abandoned)
-        run_reader_outcomes((struct run_reader *)view);
+        run_reader_outcomes(reader);
 }
 
 int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms)

@@ -56,6 +56,7 @@ struct task_view {
     int32_t exit_code; /* -1: not known or ended by a signal */
     int32_t signal;
     uint8_t state;  /* enum task_state */
+    bool judged;    /* by the journal, not by what its job says */
     symbol verdict; /* "OK", "OOM" ...; 0: none yet */
     symbol reason, host, native;
     int64_t submitted_at_ms, started_at_ms, finished_at_ms; /* of the last attempt; 0: not (yet) known */
@@ -63,7 +64,7 @@ struct task_view {
     uint64_t peak_memory;
     uint64_t session_start; /* with `session` it names the processes of a stage on the run's own machine */
     int32_t session;        /* 0: none known */
-    char *evidence; /* JSON array of the last end, or NULL; kept when asked for */
+    char *evidence;         /* JSON array of the last end, or NULL; kept when asked for */
 };
 
 struct stage_view {
@@ -83,10 +84,12 @@ struct run_view {
     uint32_t counts[TASK_STATES];
     char *run, *pipeline, *name, *user, *host, *backend, *version, *output; /* NULL until the journal says so */
     char *boot, *pids; /* which boot and process space `host` was in */
-    char *end_state; /* of the `end` record, or NULL while the run goes on */
+    char *end_state;   /* of the `end` record, or NULL while the run goes on */
     int64_t started_at_ms, finished_at_ms, last_at_ms;
     uint64_t records;
     uint32_t announced_tasks; /* as the `run` record says */
+    bool detached;            /* it was handed over to its scheduler, and nobody has taken it up again */
+    char *end_reason;         /* why a run failed of which no stage did, or NULL */
     bool cancel_requested;
     char *cancel_by;
     bool planned;   /* plan.json was read */
@@ -104,8 +107,9 @@ enum run_event {
     RUN_EVENT_TASK_ENDED, /* for good */
     RUN_EVENT_TASK_RETRY, /* ended, and will be tried again */
     RUN_EVENT_TASK_STATE, /* another state without a job: queued, cached, skipped, cancelled */
-    RUN_EVENT_BLIND, /* a runtime or scheduler cannot be asked, or (failure NULL) answers again */
+    RUN_EVENT_BLIND,      /* a runtime or scheduler cannot be asked, or (failure NULL) answers again */
     RUN_EVENT_CANCEL,
+    RUN_EVENT_DETACHED, /* handed over: this is the last that is written for now */
     RUN_EVENT_ENDED
 };
 struct run_change {
@@ -113,7 +117,8 @@ struct run_change {
     int64_t at_ms;
     uint64_t sequence;
     uint32_t task;       /* or TASK_NONE */
-    const char *text;    /* IMAGE: the reference; INPUT: its tag; TASK_RETRY: the reason; CANCEL: by whom; else NULL */
+    const char *text;    /* IMAGE: the reference; INPUT: its tag; TASK_RETRY: the reason; CANCEL: by whom; DETACHED: the
+                            scheduler; else NULL */
     const char *failure; /* IMAGE, INPUT: why it could not be had, or NULL; BLIND: what cannot be asked */
     const char *state;   /* INPUT: "started", "done", "kept", "failed" */
     const char *url;     /* INPUT: fit to be shown */

@@ -260,6 +260,12 @@ void status_print_headline(const struct run_view *view, const struct status_styl
     status_print_counts(view->counts, out);
     text_append(out, "\n");
     print_left_over(view, out);
+    if (view->end_reason != NULL) {
+        text_append_printable(out, view->end_reason, REASON_LIMIT);
+        text_append(out, "\n");
+    }
+    if (view->detached && view->end_state == NULL && !view->abandoned)
+        text_append(out, "its scheduler has it; what its jobs have written down so far is all that is known here\n");
 }
 
 void status_print(const struct run_view *view, const struct status_style *style, struct text *out)
@@ -363,6 +369,8 @@ void status_write_json(const struct run_view *view, struct output *output)
     text_append(out, "{\"run\":");
     text_append_json(out, view->run != NULL ? view->run : "");
     json_text(out, "state", run_view_state(view));
+    json_text(out, "reason", view->end_reason);
+    text_append(out, view->detached ? ",\"detached\":true" : ",\"detached\":false");
     json_text(out, "pipeline", view->name);
     json_text(out, "file", view->pipeline);
     json_text(out, "folder", view->folder);

@@ -120,6 +120,16 @@ struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)
     return attempt;
 }
 
+/* Of a run that is handed over the configuration is laid now, and the rest by the job, which knows when it is there. */
+static void bring_in(struct attempt *attempt)
+{
+    if (attempt->engine->detach != NULL) {
+        attempt->later_inputs = attempt->in.inputs;
+        attempt->in.inputs.count = 0;
+    }
+    files_bring_in(attempt);
+}
+
 void attempt_begin(struct attempt *attempt)
 {
     bool here = attempt->remote == NULL; /* elsewhere its job makes the scratch folder */
@@ -128,7 +138,7 @@ void attempt_begin(struct attempt *attempt)
                             attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
                             attempt->files_error.message);
     else if (attempt->has_inputs)
-        files_bring_in(attempt);
+        bring_in(attempt);
     else
         attempt_run(attempt);
 }
@@ -446,7 +456,7 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     state->verdict = (uint8_t)outcome->verdict;
     struct record_retry retry = {.at_ms = 0};
     int64_t delay = 0;
-    bool again = retries != NULL && may_retry(engine, task, retries, outcome);
+    bool again = retries != NULL && engine->detach == NULL && may_retry(engine, task, retries, outcome);
     /* What was lost with its engine is no fault of its own. */
     bool lost_before = state->resumed && outcome->verdict == VERDICT_LOST && engine->stop == STOP_NOT;
     state->resumed = false;
@@ -468,6 +478,11 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
         return;
     }
     engine->verdicts[outcome->verdict]++;
+    if (engine->detach != NULL) {
+        cleanup(memory_free) char *why =
+            memory_format("stage '%s': %s", pipeline_text(engine->pipeline, stage->name), text_bytes(&outcome->reason));
+        detach_fail(engine, why);
+    }
     if (outcome->verdict == VERDICT_OK)
         walk_succeeded(engine, task);
     else

@@ -121,6 +121,8 @@ static void end_of_run(struct engine *engine)
 
 void engine_finish_when_done(struct engine *engine)
 {
+    if (engine->detach != NULL)
+        return; /* which has an end of its own */
     uint32_t elsewhere = engine->leaves_remote ? remote_in_progress(engine) : 0;
     if (engine->walking && elsewhere > 0 && engine->running == elsewhere) {
         stop_leave(engine, "interrupt");
@@ -347,7 +349,7 @@ static void add_to_index(struct engine *engine)
 static bool make_folder(struct engine *engine)
 {
     if (!run_folder_prepare(engine->pipeline->working, &engine->error) ||
-        !run_folder_make(engine->pipeline->working, &engine->folder, &engine->error))
+        !run_folder_make(engine->pipeline->working, engine->pipeline->group_readable, &engine->folder, &engine->error))
         return false;
     if (!engine_take_working_lease(engine) ||
         !left_running_none(engine->folder.descpipe, engine->folder.id, &engine->error)) {
@@ -420,7 +422,10 @@ static void inputs_are_there(struct engine *engine)
         return;
     if (engine->resume != NULL)
         resume_walk(engine);
-    walk_start(engine);
+    if (engine->request->detach && engine->resume == NULL)
+        detach_start(engine);
+    else
+        walk_start(engine);
 }
 
 static void walk(struct engine *engine)
@@ -476,7 +481,7 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     lease_release(steal(&engine->lease));
     lease_release(steal(&engine->working_lease));
     tell_front(engine, RUN_END, status, "");
-    if (engine->stop == STOP_LEAVE)
+    if (engine->stop == STOP_LEAVE || engine->detach != NULL)
         return status; /* what runs belongs to the keeper: no plugin gets a chance to end it */
     plan_free(engine->plan);
     registries_free(engine->registries);

@@ -37,13 +37,9 @@ static void append_ending(struct text *text, const struct descpipe_ending *endin
     text_append_character(text, '}');
 }
 
-void evidence_append(struct text *text, const struct descpipe_ending *endings, size_t count)
+void evidence_append_list(struct text *text, const struct descpipe_ending *endings, size_t count)
 {
-    if (count > 0 && (endings[0].flags & DESCPIPE_ENDED_EXITED))
-        member_signed(text, "exit", endings[0].exit_code);
-    else if (count > 0 && (endings[0].flags & DESCPIPE_ENDED_SIGNALLED))
-        member_signed(text, "signal", endings[0].signal);
-    text_append(text, ",\"evidence\":[");
+    text_append_character(text, '[');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             text_append_character(text, ',');
@@ -93,4 +89,14 @@ size_t evidence_read(const char *evidence, struct arena *arena, struct descpipe_
         read_ending(json_array_get(all, i), arena, &endings[i]);
     json_decref(all);
     return count;
+}
+
+void evidence_append(struct text *text, const struct descpipe_ending *endings, size_t count)
+{
+    if (count > 0 && (endings[0].flags & DESCPIPE_ENDED_EXITED))
+        member_signed(text, "exit", endings[0].exit_code);
+    else if (count > 0 && (endings[0].flags & DESCPIPE_ENDED_SIGNALLED))
+        member_signed(text, "signal", endings[0].signal);
+    text_append(text, ",\"evidence\":");
+    evidence_append_list(text, endings, count);
 }

@@ -14,5 +14,7 @@
 void evidence_append(struct text *text, const struct descpipe_ending *endings, size_t count);
 /* Back again: from the array to at most `limit` endings, whose texts are in the arena. */
 size_t evidence_read(const char *evidence, struct arena *arena, struct descpipe_ending *endings, size_t limit);
+/* The list alone: `[...]`. */
+void evidence_append_list(struct text *text, const struct descpipe_ending *endings, size_t count);
 
 #endif

@@ -36,6 +36,7 @@ struct run_request {
     bool wants_problems;       /* problems come through front->problems too, one JSON object a line */
     bool keep_going;
     bool no_cache; /* everything runs, whatever is known of it */
+    bool detach; /* the whole graph goes to the scheduler; choices.detach as well */
     enum on_interrupt on_interrupt;
     int64_t time_limit_ms; /* of every stage, instead of its `minutes`: for tests; 0: none */
     int64_t grace_ms;      /* from SIGTERM to SIGKILL; 0: 10 s */

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "run/job_files.h"
+#include "run/run_folder.h"
 
 #define REMOVAL_AFTER_SECONDS "15"
 
@@ -51,28 +53,40 @@ static bool is_named(const struct job_script *script, const char *name)
     return false;
 }
 
+void job_script_print_saying(const char *outcome, struct text *text)
+{
+    text_append(text, "outcome=");
+    text_append_shell_word(text, outcome);
+    text_append(
+        text, "\numask 022\n"
+              "PATH=${PATH:-/usr/bin:/bin}\n"
+              "stopped= failed= reason= timed_out= finished= attempt=\n"
+              "now() { date +%s.%3N; }\n"
+              "say() { # PHASE: what is known so far, as a whole or not at all\n"
+              "    {\n"
+              "        echo \"phase=$1\"\n"
+              "        echo \"host=$(uname -n)\"\n"
+              "        echo \"started=$started\"\n"
+              "        [ \"$1\" != end ] || echo \"finished=$(now)\"\n"
+              "        [ \"$1\" != end ] || echo \"exit=$status\"\n"
+              "        [ -z \"$stopped\" ] || echo \"stopped=$stopped\"\n"
+              "        [ -z \"$attempt\" ] || echo \"attempt=$attempt\"\n"
+              "        [ -z \"$timed_out\" ] || echo \"timed_out=$timed_out\"\n"
+              "        [ -z \"$failed\" ] || echo \"failed=$failed\"\n"
+              "        [ -z \"$reason\" ] || printf 'reason=%s\\n' \"$(printf '%s' \"$reason\" | tr '\\n' ' ' | cut -b "
+              "1-500)\"\n"
+              "        [ -z \"$finished\" ] || echo done=yes\n"
+              "    } >\"$outcome.new\" && { sync \"$outcome.new\" 2>/dev/null || :; } && mv -f \"$outcome.new\" "
+              "\"$outcome\"\n"
+              "}\n");
+}
+
 static void print_head(const struct job_script *script, struct text *text)
 {
     text_append(text, "#!/bin/sh\n# Made by descpipe: runs one stage and says how it ended.\nscript=");
     text_append_shell_word(text, script->path);
-    text_append(text, "\noutcome=");
-    text_append_shell_word(text, script->outcome);
-    text_append(text,
-                "\numask 022\n"
-                "PATH=${PATH:-/usr/bin:/bin}\n"
-                "descpipe_gpus=${CUDA_VISIBLE_DEVICES-}\n"
-                "now() { date +%s.%3N; }\n"
-                "say() { # PHASE: what is known so far, as a whole or not at all\n"
-                "    {\n"
-                "        echo \"phase=$1\"\n"
-                "        echo \"host=$(uname -n)\"\n"
-                "        echo \"started=$started\"\n"
-                "        [ \"$1\" != end ] || echo \"finished=$(now)\"\n"
-                "        [ \"$1\" != end ] || echo \"exit=$status\"\n"
-                "        [ -z \"$stopped\" ] || echo \"stopped=$stopped\"\n"
-                "    } >\"$outcome.new\" && { sync \"$outcome.new\" 2>/dev/null || :; } && mv -f \"$outcome.new\" "
-                "\"$outcome\"\n"
-                "}\n");
+    text_append(text, "\ndescpipe_gpus=${CUDA_VISIBLE_DEVICES-}\n");
+    job_script_print_saying(script->outcome, text);
 }
 
 /* The shell's own variables cannot be unset, and `command` keeps that from ending the script. */
@@ -129,13 +143,48 @@ static void print_on_nodes(const char *const *words, struct text *text)
     text_append(text, "\nfi");
 }
 
+static void assign(struct text *text, const char *name, const char *value)
+{
+    text_append(text, name);
+    text_append_character(text, '=');
+    text_append_shell_word(text, value);
+    text_append_character(text, '\n');
+}
+
+/* Whatever happens from here on, the job ends by `finish STATUS`. */
+static void print_finish(const struct job_script *script, struct text *text)
+{
+    if (script->scratch != NULL)
+        assign(text, "scratch", script->scratch);
+    if (script->secrets != NULL)
+        assign(text, "secrets", script->secrets);
+    text_append(text, "finish() { # STATUS\n");
+    if (script->scratch != NULL)
+        text_append(text, "    rm -rf \"$scratch\"\n");
+    /* Who is told to end may be started again. */
+    if (script->secrets != NULL)
+        text_append(text, script->detached != NULL ? "    [ -n \"$stopped\" ] || rm -f \"$secrets\"\n"
+                                                   : "    rm -f \"$secrets\"\n");
+    if (script->detached != NULL) {
+        text_append(text, "    [ -s \"$log.$attempt.out\" ] || rm -f \"$log.$attempt.out\"\n"
+                          "    [ -s \"$log.$attempt.err\" ] || rm -f \"$log.$attempt.err\"\n");
+        if (script->detached->name != NULL)
+            text_append(text, "    case $1,$stopped,$timed_out,$failed in\n"
+                              "    0,* | *,?*,, | *,cancelled | *,skipped) ;;\n"
+                              "    *) printf '%s\\n' \"$name\" >\"$run/" RUN_FAILED_FILE "\" ;;\n"
+                              "    esac\n");
+    }
+    text_append(text, "    say end\n    exit \"$1\"\n}\n");
+}
+
 static void print_setup(const struct job_script *script, struct text *text)
 {
     if (script->setup == NULL)
         return;
     text_append(text, "say setup\n");
     print_on_nodes(script->setup, text);
-    text_append(text, " || {\n    status=$?\n    exit \"$status\"\n}\n");
+    text_append(text, " || {\n    status=$?\n    failed=image\n    reason='its node could not be made ready'\n"
+                      "    finish \"$status\"\n}\n");
 }
 
 /* What a service keeps for a stage that is deaf to its signal must go before the batch system ends this script by
@@ -162,21 +211,65 @@ static void print_scratch(const struct job_script *script, struct text *text)
 {
     if (script->scratch == NULL)
         return;
-    text_append(text, "scratch=");
-    text_append_shell_word(text, script->scratch);
-    text_append(text, "\nmkdir -m 700 \"$scratch\" || exit 1\n");
+    if (script->detached != NULL)
+        text_append(text, "rm -rf \"$scratch\"\n"); /* of its life before */
+    text_append(text, "mkdir -m 700 \"$scratch\" || {\n    failed=stage_in\n"
+                      "    reason=\"its scratch folder '$scratch' cannot be made\"\n    finish 1\n}\n");
 }
 
-static void print_end(const struct job_script *script, struct text *text)
+/* A job that its scheduler starts once more begins anew: its own logs, an empty output folder. What another life of it,
+ * on a node that is not quite dead, may still write goes with the folder that is moved away. */
+static void print_life(const struct job_detached *detached, struct text *text)
 {
-    if (script->scratch != NULL)
-        text_append(text, "rm -rf \"$scratch\"\n");
-    if (script->secrets != NULL) {
-        text_append(text, "rm -f ");
-        text_append_shell_word(text, script->secrets);
-        text_append_character(text, '\n');
-    }
-    text_append(text, "say end\nexit \"$status\"\n");
+    assign(text, "run", detached->run);
+    assign(text, "log", detached->log);
+    assign(text, "output", detached->output);
+    assign(text, "mark", detached->mark);
+    if (detached->name != NULL)
+        assign(text, "name", detached->name);
+    text_append(text, "LC_ALL=C\nexport LC_ALL\n"
+                      "attempt=$((${DESCPIPE_RESTART:-0} + 1))\n"
+                      "if [ \"$attempt\" -gt 1 ]; then\n"
+                      "    exec >>\"$log.$attempt.out\" 2>>\"$log.$attempt.err\"\n"
+                      "    [ ! -d \"$output\" ] || mv \"$output\" \"$output.before-$attempt\"\n"
+                      "    mkdir \"$output\"\n"
+                      "fi\n");
+    job_files_print_placing(text);
+    job_files_print_functions(text);
+    if (detached->in != NULL)
+        job_files_print_in(detached->in, text);
+    if (detached->out != NULL)
+        job_files_print_out(detached->out, text);
+}
+
+static void print_question(struct text *text, const char *file, const char *failure, const char *reason)
+{
+    text_format(text, "if [ -e \"$run/%s\" ]; then\n    failed=%s\n    reason='%s'\n    finish 1\nfi\n", file, failure,
+                reason);
+}
+
+static void print_begin(const struct job_detached *detached, struct text *text)
+{
+    print_question(text, RUN_CANCEL_FILE, "cancelled", "before it began");
+    print_question(text, RUN_FAILED_FILE, "skipped", "because another stage failed");
+    if (detached->in != NULL)
+        text_append(text, "say in\nbring_in || finish 1\n");
+}
+
+/* A job's time is counted from its allocation, a little before this script's. */
+#define CLOCK_SLACK_S 15
+
+static void print_results(const struct job_detached *detached, struct text *text)
+{
+    if (detached->time_limit_ms > 0)
+        text_format(text,
+                    "if [ -n \"$stopped\" ] && [ $(($(date +%%s) - ${started%%%%.*})) -ge %lld ]; then\n"
+                    "    timed_out=yes\nfi\n",
+                    (long long)(detached->time_limit_ms / 1000 - CLOCK_SLACK_S));
+    text_append(text, "[ \"$status\" -eq 0 ] || finish \"$status\"\n");
+    if (detached->out != NULL)
+        text_append(text, "say out\nif ! look_at_outputs || ! publish_outputs; then\n    finish 1\nfi\n");
+    text_append(text, "finished=yes\n");
 }
 
 bool job_script_print(const struct job_script *script, struct text *text, struct error *error)
@@ -186,7 +279,7 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
         return false;
     if (script->ranks_outside)
         text_append(text, "if [ \"${1-}\" = rank ]; then\n    stage\nfi\n");
-    text_append(text, "started=$(now)\nstatus=1\nstopped=\nheard=\nchild=\n");
+    text_append(text, "started=$(now)\nstatus=1\nheard=\nchild=\n");
     print_removal(script, text);
     text_append(text, "hear() {\n");
     if (script->removal != NULL)
@@ -194,6 +287,11 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
     text_append(text, "    stopped=$1\n    heard=yes\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null "
                       "|| :\n}\n"
                       "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
+    if (script->detached != NULL)
+        print_life(script->detached, text);
+    print_finish(script, text);
+    if (script->detached != NULL)
+        print_begin(script->detached, text);
     print_setup(script, text);
     print_scratch(script, text);
     text_append(text, "say run\n");
@@ -207,18 +305,39 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
                       /* A signal cuts `wait` short, and its status is then no status of the child, which may have
                        * ended meanwhile; so it is asked again. A shell that has told it once may say 127. */
                       "while [ -n \"$heard\" ]; do\n    heard=\n    again=0\n    wait \"$child\" || again=$?\n"
-                      "    [ \"$again\" -eq 127 ] || status=$again\ndone\n");
+                      "    [ \"$again\" -eq 127 ] || status=$again\ndone\n"
+                      "child=\n");
     print_end_of_removal(script, text);
-    print_end(script, text);
+    if (script->detached != NULL)
+        print_results(script->detached, text);
+    text_append(text, "finish \"$status\"\n");
     return true;
 }
 
 static void read_phase(const char *value, struct job_outcome *outcome)
 {
-    static const char *const names[] = {[JOB_PHASE_SETUP] = "setup", [JOB_PHASE_RUN] = "run", [JOB_PHASE_END] = "end"};
+    static const char *const names[] = {[JOB_PHASE_SETUP] = "setup",
+                                        [JOB_PHASE_IN] = "in",
+                                        [JOB_PHASE_RUN] = "run",
+                                        [JOB_PHASE_OUT] = "out",
+                                        [JOB_PHASE_END] = "end"};
     for (enum job_phase i = JOB_PHASE_SETUP; i <= JOB_PHASE_END; i++)
         if (strcmp(value, names[i]) == 0)
             outcome->phase = i;
+}
+
+static void read_failure(const char *value, struct job_outcome *outcome)
+{
+    static const char *const names[JOB_FAILURES] = {[JOB_FAILURE_NONE] = "",
+                                                    [JOB_FAILURE_IMAGE] = "image",
+                                                    [JOB_FAILURE_STAGE_IN] = "stage_in",
+                                                    [JOB_FAILURE_OUTPUT_MISSING] = "output_missing",
+                                                    [JOB_FAILURE_DISK] = "disk",
+                                                    [JOB_FAILURE_CANCELLED] = "cancelled",
+                                                    [JOB_FAILURE_SKIPPED] = "skipped"};
+    for (enum job_failure i = JOB_FAILURE_IMAGE; i < JOB_FAILURES; i++)
+        if (strcmp(value, names[i]) == 0)
+            outcome->failure = i;
 }
 
 #define SECONDS_LIMIT UINT64_C(100000000000)
@@ -252,6 +371,16 @@ static void read_line(const char *name, char *value, struct job_outcome *outcome
         outcome->exit_code = (int)number;
     else if (strcmp(name, "stopped") == 0)
         outcome->stopped = value[0] != '\0';
+    else if (strcmp(name, "attempt") == 0 && text_to_unsigned(value, &number) && number < UINT32_MAX)
+        outcome->attempt = (uint32_t)number;
+    else if (strcmp(name, "failed") == 0)
+        read_failure(value, outcome);
+    else if (strcmp(name, "reason") == 0 && strlen(value) < sizeof outcome->reason)
+        memcpy(outcome->reason, value, strlen(value) + 1);
+    else if (strcmp(name, "timed_out") == 0)
+        outcome->timed_out = true;
+    else if (strcmp(name, "done") == 0)
+        outcome->done = true;
 }
 
 void job_outcome_read(const char *path, struct job_outcome *outcome)
@@ -275,4 +404,40 @@ void job_outcome_read(const char *path, struct job_outcome *outcome)
     }
     if (outcome->phase == JOB_PHASE_END && outcome->exit_code < 0)
         outcome->phase = JOB_PHASE_NONE; /* cut: it will be read again */
+}
+
+void job_outcome_ending(const struct job_outcome *outcome, struct descpipe_ending *ending)
+{
+    static const uint32_t failures[JOB_FAILURES] = {
+        [JOB_FAILURE_IMAGE] = DESCPIPE_ENDED_IMAGE | DESCPIPE_ENDED_NOT_STARTED,
+        [JOB_FAILURE_STAGE_IN] = DESCPIPE_ENDED_STAGE_IN | DESCPIPE_ENDED_NOT_STARTED,
+        [JOB_FAILURE_OUTPUT_MISSING] = DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_OUTPUT_MISSING,
+        [JOB_FAILURE_DISK] = DESCPIPE_ENDED_DISK | DESCPIPE_ENDED_NOT_STARTED,
+        [JOB_FAILURE_CANCELLED] = DESCPIPE_ENDED_CANCELLED | DESCPIPE_ENDED_NOT_STARTED,
+        [JOB_FAILURE_SKIPPED] = DESCPIPE_ENDED_CANCELLED | DESCPIPE_ENDED_NOT_STARTED,
+    };
+    *ending = (struct descpipe_ending){.size = sizeof *ending,
+                                       .started_at_ms = outcome->started_at_ms,
+                                       .finished_at_ms = outcome->finished_at_ms,
+                                       .witness = "outcome file",
+                                       .host = outcome->host[0] != '\0' ? outcome->host : NULL,
+                                       .reason = outcome->reason[0] != '\0' ? outcome->reason : NULL};
+    if (outcome->phase != JOB_PHASE_END) {
+        ending->flags = DESCPIPE_ENDED_LOST;
+        if (outcome->phase == JOB_PHASE_SETUP)
+            ending->flags = DESCPIPE_ENDED_IMAGE | DESCPIPE_ENDED_NOT_STARTED;
+        ending->reason = outcome->phase == JOB_PHASE_NONE    ? "its job left no word"
+                         : outcome->phase == JOB_PHASE_SETUP ? "its node could not be made ready"
+                                                             : "its job was ended by force";
+        return;
+    }
+    ending->flags = outcome->failure != JOB_FAILURE_NONE ? failures[outcome->failure] : DESCPIPE_ENDED_EXITED;
+    if (outcome->failure == JOB_FAILURE_DISK && outcome->exit_code == 0)
+        ending->flags = DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_OUTPUT_MISSING | DESCPIPE_ENDED_DISK;
+    if (ending->flags & DESCPIPE_ENDED_EXITED)
+        ending->exit_code = outcome->exit_code;
+    if (outcome->timed_out)
+        ending->flags |= DESCPIPE_ENDED_TIMED_OUT;
+    if (outcome->failure == JOB_FAILURE_NONE && outcome->stopped && outcome->exit_code != 0)
+        ending->reason = "it was asked to end";
 }

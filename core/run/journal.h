@@ -36,6 +36,8 @@
  *     state      {stage, member?, state, reason?}      for tasks that end without a verdict: skipped, cancelled, cached
  *                (with key, made_by: the run, made_in: its attempt)
  *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked
+ *     detached   {scheduler, submission}        the run was handed over: nobody writes here until it is taken up again; its
+ *                jobs leave outcomes in submissions/N, and `submission` is that of the last one, which ends the run
  *     end        {state, verdicts:{VERDICT: n}, succeeded, failed, cancelled, skipped, cached}      the run is over; a run that
  *                its engine left or lost has no `end`, and its lease is free or its holder dead
  * Readers ignore members and kinds they do not know.

@@ -79,7 +79,7 @@ static bool parse_lease(const char *lines, struct lease_holder *holder)
         !line_value(lines, "host", holder->machine.host, sizeof holder->machine.host) ||
         !line_value(lines, "boot", holder->machine.boot, sizeof holder->machine.boot) ||
         !line_value(lines, "pids", holder->machine.pids, sizeof holder->machine.pids) ||
-        !line_value(lines, "run", holder->run, sizeof holder->run) || !line_number(lines, "pid", &pid) || pid == 0 ||
+        !line_value(lines, "run", holder->run, sizeof holder->run) || !line_number(lines, "pid", &pid) ||
         pid > INT32_MAX || !line_number(lines, "start", &holder->start_time) ||
         !line_number(lines, "epoch", &holder->epoch))
         return false;
@@ -127,6 +127,8 @@ static int64_t stat_ms(const struct stat *status)
 static enum lease_state judge(const struct lease_holder *holder)
 {
     struct machine here;
+    if (holder->pid == 0)
+        return LEASE_RUN;
     machine_read(&here);
     bool same_host = text_equal(here.host, holder->machine.host) && here.boot[0] != '\0';
     bool same_boot = same_host && text_equal(here.boot, holder->machine.boot);
@@ -181,6 +183,12 @@ static bool refuse(const struct lease_request *request, enum lease_state state, 
 {
     cleanup(text_clear) struct text silent = TEXT_INIT;
     clock_append_length(&silent, holder->silent_ms);
+    if (state == LEASE_RUN) {
+        error_set(error, ERROR_SYSTEM, "%s is in use by run %s, which was handed to a scheduler on '%s' %s ago",
+                  request->subject, holder->run, holder->machine.host, text_bytes(&silent));
+        return error_hint(error, "wait until it has ended ('descpipe status %s'), or end it: descpipe cancel %s",
+                          holder->run, holder->run);
+    }
     cleanup(text_clear) struct text user = TEXT_INIT;
     if (holder->run[0] != '\0')
         text_format(&user, "run %s (", holder->run);
@@ -249,7 +257,8 @@ static enum attempt try_take(const struct lease_request *request, struct lease_h
             result = REFUSED;
         else if (again == LEASE_FREE || holder.epoch >= self->epoch)
             result = AGAIN;
-        else if (again == LEASE_DEAD || (again == LEASE_SILENT && request->force))
+        else if (again == LEASE_DEAD || (again == LEASE_SILENT && request->force) ||
+                 (again == LEASE_RUN && text_equal(request->run, holder.run)))
             result = take_over(request->folder, lease->path, temporary, holder.epoch, now) ? TAKEN : AGAIN;
         else
             refuse(request, again, &holder, error);
@@ -287,6 +296,24 @@ uint64_t lease_epoch(const struct lease *lease)
 bool lease_touch(struct lease *lease)
 {
     return is_ours(lease) && utimensat(AT_FDCWD, lease->path, NULL, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool lease_hand_over(struct lease *lease, const char *run, struct error *error)
+{
+    cleanup(memory_free) char *folder = path_folder(lease->path);
+    cleanup(memory_free) char *temporary = NULL;
+    struct lease_holder holder = {.epoch = lease->epoch};
+    struct stat status;
+    machine_read(&holder.machine);
+    snprintf(holder.run, sizeof holder.run, "%s", run);
+    if (!is_ours(lease))
+        return error_set(error, ERROR_SYSTEM, "the lease '%s' was taken by somebody else", lease->path);
+    bool done = make_temporary(folder, &holder, &temporary, &status, error);
+    if (done && rename(temporary, lease->path) != 0)
+        done = error_system(error, "cannot hand over the lease '%s'", lease->path);
+    if (!done && temporary != NULL)
+        unlink(temporary);
+    return done;
 }
 
 void lease_forget(struct lease *lease)

@@ -26,12 +26,13 @@ enum lease_state {
     LEASE_FREE = 0, /* nobody has it */
     LEASE_HELD,     /* its holder lives, as far as can be seen from here */
     LEASE_DEAD,     /* its holder has surely ended */
-    LEASE_SILENT    /* its holder is out of our sight and gave no sign of life for LEASE_STALE_MS */
+    LEASE_SILENT,   /* its holder is out of our sight and gave no sign of life for LEASE_STALE_MS */
+    LEASE_RUN       /* the run itself has it, which goes on without us: lease_hand_over */
 };
 
 struct lease_holder {
     struct machine machine;
-    int64_t pid;
+    int64_t pid;         /* 0: the run itself */
     uint64_t start_time; /* process_start_time */
     uint64_t epoch;
     char run[32];      /* what it is about, or "" */
@@ -56,6 +57,9 @@ struct lease *lease_take(const struct lease_request *request, pid_t pid, struct 
 uint64_t lease_epoch(const struct lease *lease);
 /* A sign of life. False when the lease is somebody else's now: then nothing may be written any more. */
 bool lease_touch(struct lease *lease);
+/* From now on it belongs to its run and to no process: whoever works for that run (lease_request.run) may take it, and
+ * nobody else. What ends the run removes the file. */
+bool lease_hand_over(struct lease *lease, const char *run, struct error *error);
 void lease_release(struct lease *lease); /* removes the file if it is still ours; NULL is fine */
 /* Forgets it without touching the file: for the other half of a split process. */
 void lease_forget(struct lease *lease);

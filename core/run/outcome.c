@@ -107,6 +107,7 @@ static const struct launcher *launcher_that_failed(const struct outcome_case *ev
 struct seen { /* all witnesses together */
     uint32_t flags;
     bool ended;            /* somebody saw an exit or a signal */
+    bool spoiled;          /* … who also looked for the outputs: a success without them */
     int exit_code, signal; /* the first failure, else 0 */
     const char *words[32]; /* the reason of the first witness per flag bit */
 };
@@ -114,6 +115,9 @@ struct seen { /* all witnesses together */
 static void look(const struct descpipe_ending *ending, struct seen *seen)
 {
     seen->flags |= ending->flags;
+    const uint32_t both = DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_OUTPUT_MISSING;
+    if ((ending->flags & both) == both && ending->exit_code == 0)
+        seen->spoiled = true;
     bool failed_before = seen->exit_code != 0 || seen->signal != 0;
     if (ending->flags & (DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_SIGNALLED))
         seen->ended = true;
@@ -274,6 +278,10 @@ static void judge_end(const struct outcome_case *evidence, const struct seen *se
     bool failed = seen->exit_code != 0 || seen->signal != 0;
     if (seen->flags & DESCPIPE_ENDED_NOT_STARTED) {
         judge_not_started(seen, outcome);
+    } else if (seen->spoiled) {
+        outcome->verdict = seen->flags & DESCPIPE_ENDED_DISK ? VERDICT_DISK : VERDICT_OUTPUT_MISSING;
+        const char *words = words_for(seen, DESCPIPE_ENDED_OUTPUT_MISSING);
+        text_append_printable(&outcome->reason, words != NULL ? words : "an output is missing", REASON_LIMIT);
     } else if (failed) {
         judge_failure(evidence, seen, outcome);
     } else if (seen->flags & DESCPIPE_ENDED_OUTPUT_MISSING) {

@@ -9,7 +9,8 @@
  *   3. A command that never ran: image, stage-in, not started.
  *   4. How the command ended. A failure seen by any witness beats a success seen by another, since systems report 0 for
  *      what they cut short. Out of memory explains a failure, not a success.
- *   5. A success still needs its outputs.
+ *   5. A success still needs its outputs. A job that looked for them itself, and ended with a failure because of them,
+ *      says so: that is no failure of the command.
  *   6. No witness at all is LOST: "not found" is never success.
  */
 #ifndef DESCPIPE_RUN_OUTCOME_H

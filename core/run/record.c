@@ -318,6 +318,14 @@ void record_request(struct engine *engine, const char *what, const char *by)
     journal_end(engine->journal);
 }
 
+void record_detached(struct engine *engine, const char *scheduler, uint64_t serial)
+{
+    struct text *text = journal_begin(engine->journal, "detached");
+    member_text(text, "scheduler", scheduler);
+    member_unsigned(text, "submission", serial);
+    journal_end(engine->journal);
+}
+
 void record_end(struct engine *engine, const char *state)
 {
     struct text *text = journal_begin(engine->journal, "end");

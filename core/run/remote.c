@@ -10,7 +10,7 @@
  * ended. When nobody knows whether a submission was taken, `find` is asked before it is sent again. A scheduler's word
  * that a job is over is met by the job's own file, which a shared file system may show some seconds later.
  */
-#include "run/remote.h"
+#include "run/detach.h"
 
 #include <errno.h>
 #include <string.h>
@@ -83,7 +83,7 @@ static void job_over(void *context, uint64_t job)
     over_when_empty(remote);
 }
 
-static struct remote *remote_new(struct engine *engine, uint32_t backend, uint32_t count)
+struct remote *remote_new(struct engine *engine, uint32_t backend, uint32_t count)
 {
     struct remote *remote = memory_allocate(sizeof *remote);
     *remote = (struct remote){.engine = engine,
@@ -114,7 +114,7 @@ void remote_submit(struct engine *engine, uint32_t backend, const uint32_t *task
         remote->jobs[i] = (struct remote_job){.attempt = attempt, .job = attempt->job};
     }
     cleanup(error_clear) struct error error = ERROR_INIT;
-    bool made = folder_make(remote->folder, 0700, &error);
+    bool made = folder_make(remote->folder, 0755, &error);
     for (uint32_t i = 0; i < count; i++) {
         if (made)
             attempt_begin(remote->jobs[i].attempt);
@@ -200,7 +200,10 @@ static void taken(struct remote *remote)
             remote_cancel(attempt);
     }
     engine_flush(remote->engine, true);
-    over_when_empty(remote);
+    if (remote->engine->detach != NULL)
+        detach_taken(remote->engine, remote->serial);
+    else
+        over_when_empty(remote);
 }
 
 static void refuse_all(struct remote *remote, const char *message)
@@ -212,6 +215,8 @@ static void refuse_all(struct remote *remote, const char *message)
             attempt_not_started(attempt, attempt->stopped, message);
     }
     remote->submission.count = 0; /* the scheduler has nothing of it */
+    if (remote->engine->detach != NULL)
+        detach_fail(remote->engine, message);
 }
 
 /* `count` jobs from position `first` on become a submission of their own, with a name of its own: the old one was never
@@ -239,7 +244,7 @@ static struct remote *split_off(struct remote *remote, uint32_t first, uint32_t 
         remote_free(part);
         return NULL;
     }
-    if (folder_make(part->folder, 0700, &error))
+    if (folder_make(part->folder, 0755, &error))
         return part;
     for (uint32_t i = 0; i < count && i < part->count; i++)
         attempt_not_started(part->jobs[i].attempt, 0, error.message); /* the last one frees it */
@@ -326,6 +331,40 @@ void remote_hurry(struct engine *engine)
 
 static void find_out(void *context);
 
+static void adopted(void *context, const struct call_result *result)
+{
+    struct remote *remote = context;
+    if (result->ok)
+        taken(remote);
+    else if (remote->engine->detach != NULL)
+        detach_fail(remote->engine, result->message);
+    else
+        find_out(remote);
+}
+
+/* The scheduler has it from a call whose answer was lost: it shall watch it all the same. */
+static void adopt(struct remote *remote, const struct call_result *found)
+{
+    uint32_t count = remote->submission.count;
+    const struct descpipe_job **jobs = arena_allocate(remote->arena, (count + 1) * sizeof *jobs);
+    memcpy(jobs, remote->submission.jobs, count * sizeof *jobs);
+    for (size_t i = 0; i < found->found_count; i++) {
+        const struct descpipe_found *item = found->found[i];
+        if (!text_equal(item->token, remote->token) || item->index < 0 || item->index >= count)
+            continue;
+        struct descpipe_job *job = arena_allocate(remote->arena, sizeof *job);
+        *job = *remote->submission.jobs[item->index];
+        job->native_id = arena_copy(remote->arena, item->native_id, strlen(item->native_id));
+        jobs[item->index] = job;
+        if (attempt_of_job(remote, job->job) != NULL)
+            record_submitted(remote->engine, remote->serial, job->job, item->native_id);
+    }
+    remote->submission.jobs = jobs;
+    remote->submission.flags |= DESCPIPE_SUBMISSION_ADOPT;
+    scheduler_submit(scheduler_of(remote), &remote->submission,
+                     (struct call_options){.done = adopted, .context = remote});
+}
+
 static void found(void *context, const struct call_result *result)
 {
     struct remote *remote = context;
@@ -334,20 +373,12 @@ static void found(void *context, const struct call_result *result)
         wait_to_send(remote, find_out);
         return;
     }
-    uint32_t known = 0;
-    for (size_t i = 0; i < result->found_count; i++) {
-        const struct descpipe_found *item = result->found[i];
-        if (!text_equal(item->token, remote->token) || item->index < 0 || item->index >= remote->submission.count)
-            continue;
-        struct attempt *attempt = remote->jobs[remote->positions[item->index]].attempt;
-        known++;
-        if (attempt != NULL)
-            record_submitted(remote->engine, remote->serial, attempt->job, item->native_id);
-    }
-    if (known > 0)
-        taken(remote); /* all or none: it is all */
-    else
-        submission_send(remote);
+    for (size_t i = 0; i < result->found_count; i++)
+        if (text_equal(result->found[i]->token, remote->token)) {
+            adopt(remote, result); /* all or none: it is all */
+            return;
+        }
+    submission_send(remote);
 }
 
 static void find_out(void *context)
@@ -378,7 +409,7 @@ static void submitted(void *context, const struct call_result *result)
     } else if (result->failure == DESCPIPE_FAILED_LATER || result->failure == DESCPIPE_FAILED_CANNOT_ASK) {
         say_waiting(remote, result->message);
         wait_to_send(remote, send_again);
-    } else if (remote->submission.count > 1) {
+    } else if (remote->submission.count > 1 && engine->detach == NULL) {
         send_each(remote);
     } else {
         refuse_all(remote, result->message);
@@ -423,7 +454,7 @@ static bool write_index(const struct remote *remote, struct error *error)
         text_format(&text, "%u\t%llu\t%llu\t%s\t%s\n", i, (unsigned long long)job->job,
                     (unsigned long long)job->attempt, job->stage, job->member != NULL ? job->member : "");
     }
-    return file_write(path, text_bytes(&text), text.length, 0600, error);
+    return file_write(path, text_bytes(&text), text.length, 0644, error);
 }
 
 static void record_intent(struct remote *remote)
@@ -437,14 +468,26 @@ static void record_intent(struct remote *remote)
     }
 }
 
-static void announce(void *context)
+static void announce_again(void *context);
+
+void remote_announce(struct remote *remote)
+{
+    if (!engine_flush(remote->engine, true)) /* without the intent on the disk no act that outlives us */
+        wait_to_send(remote, announce_again);
+    else
+        submission_send(remote);
+}
+
+static void announce_again(void *context)
 {
     struct remote *remote = context;
     remote->again = NULL;
-    if (!engine_flush(remote->engine, true)) /* without the intent on the disk no act that outlives us */
-        wait_to_send(remote, announce);
-    else
-        submission_send(remote);
+    remote_announce(remote);
+}
+
+static uint32_t flags_of(const struct engine *engine)
+{
+    return engine->detach != NULL ? DESCPIPE_SUBMISSION_DETACHED : 0;
 }
 
 static uint32_t fill_submission(struct remote *remote)
@@ -462,7 +505,8 @@ static uint32_t fill_submission(struct remote *remote)
                                                       .token = remote->token,
                                                       .run = remote->engine->folder.id,
                                                       .folder = remote->folder,
-                                                      .jobs = jobs};
+                                                      .jobs = jobs,
+                                                      .flags = flags_of(remote->engine)};
     return count;
 }
 
@@ -480,7 +524,7 @@ static void send_when_ready(struct remote *remote)
         return;
     }
     record_intent(remote);
-    announce(remote);
+    remote_announce(remote);
 }
 
 void remote_end(struct engine *engine)

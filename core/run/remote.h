@@ -33,6 +33,10 @@ struct remote {
     bool waits_for_room; /* while `again` is set: another's end may make some */
 };
 
+/* remote.c: a submission of `count` jobs, empty; and the sending of one that is complete, its intent recorded. */
+struct remote *remote_new(struct engine *engine, uint32_t backend, uint32_t count);
+void remote_announce(struct remote *remote);
+
 /* remote_job.c: where the node gives the stage its scratch folder, if it wants one. */
 void remote_choose_scratch(struct attempt *attempt);
 /* Writes the attempt's script and fills attempt->job_made. */

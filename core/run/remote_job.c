@@ -42,6 +42,43 @@ static bool write_secrets(struct attempt *attempt, const struct descpipe_form *f
     return written;
 }
 
+static char *log_path(const struct attempt *attempt)
+{
+    return memory_format("%s/logs/%03u/%s", attempt->engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER,
+                         attempt->name);
+}
+
+struct detached_parts {
+    struct job_detached detached;
+    struct staging_in in;
+};
+
+/* What a job needs that looks after its files itself; the texts lie in the attempt's arena. */
+static void fill_detached(struct attempt *attempt, struct detached_parts *parts)
+{
+    const struct engine *engine = attempt->engine;
+    cleanup(memory_free) char *log = log_path(attempt);
+    cleanup(memory_free) char *mark =
+        memory_format(".descpipe-%s-%llu.tmp", engine->folder.id, (unsigned long long)attempt->job);
+    cleanup(memory_free) char *name =
+        memory_format("%s%s%s", attempt->stage_name, attempt->member_name != NULL ? "/" : "",
+                      attempt->member_name != NULL ? attempt->member_name : "");
+    size_t number = strlen(log);
+    while (log[number - 1] != '.') /* "STAGE.MEMBER.1": the job adds which attempt it is */
+        number--;
+    parts->in = attempt->in;
+    parts->in.inputs = attempt->later_inputs;
+    parts->detached = (struct job_detached){
+        .run = engine->folder.path,
+        .log = arena_copy(attempt->arena, log, number - 1),
+        .output = attempt->attempt_folder,
+        .mark = arena_copy(attempt->arena, mark, strlen(mark)),
+        .in = parts->in.inputs.count > 0 ? &parts->in : NULL,
+        .out = attempt->has_outputs ? &attempt->out : NULL,
+        .time_limit_ms = attempt->time_limit_ms,
+        .name = engine->request->keep_going ? NULL : arena_copy(attempt->arena, name, strlen(name))};
+}
+
 static bool write_script(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
 {
     const struct remote *remote = attempt->remote;
@@ -52,6 +89,9 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
     if (!write_secrets(attempt, form, secrets, &has_secrets, error))
         return false;
     attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
+    struct detached_parts parts;
+    if (attempt->engine->detach != NULL)
+        fill_detached(attempt, &parts);
     const struct job_script script = {.path = path,
                                       .outcome = outcome,
                                       .secrets = has_secrets ? secrets : NULL,
@@ -63,7 +103,8 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
                                       .late_prefix = form->late_prefix,
                                       .setup = form->setup,
                                       .removal = form->removal,
-                                      .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE};
+                                      .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE,
+                                      .detached = attempt->engine->detach != NULL ? &parts.detached : NULL};
     cleanup(text_clear) struct text text = TEXT_INIT;
     return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
 }
@@ -83,11 +124,9 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form)
 {
     struct remote *remote = attempt->remote;
     struct arena *arena = remote->arena;
-    const struct engine *engine = remote->engine;
     cleanup(memory_free) char *script = job_path(remote, "job", attempt->position, ".sh");
-    cleanup(memory_free) char *log =
-        memory_format("%s/logs/%03u/%s.", engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
-    cleanup(memory_free) char *output = memory_format("%sout", log), *error = memory_format("%serr", log);
+    cleanup(memory_free) char *log = log_path(attempt);
+    cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
     struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
     job->form = copy_form(arena, form);
     job->script = arena_copy(arena, script, strlen(script));

@@ -46,22 +46,8 @@ void remote_cancel(struct attempt *attempt)
 /* The job's own words first: it is nearest to the command. */
 static void add_outcome(struct attempt *attempt, const struct job_outcome *outcome)
 {
-    struct descpipe_ending ending = {.size = sizeof ending,
-                                     .started_at_ms = outcome->started_at_ms,
-                                     .finished_at_ms = outcome->finished_at_ms,
-                                     .witness = "outcome file",
-                                     .host = outcome->host[0] != '\0' ? outcome->host : NULL};
-    if (outcome->phase == JOB_PHASE_END) {
-        ending.flags = DESCPIPE_ENDED_EXITED;
-        ending.exit_code = outcome->exit_code;
-        ending.reason = outcome->stopped && outcome->exit_code != 0 ? "it was asked to end" : NULL;
-    } else if (outcome->phase == JOB_PHASE_SETUP) {
-        ending.flags = DESCPIPE_ENDED_IMAGE | DESCPIPE_ENDED_NOT_STARTED;
-        ending.reason = "its node could not be made ready";
-    } else {
-        ending.flags = DESCPIPE_ENDED_LOST;
-        ending.reason = outcome->phase == JOB_PHASE_RUN ? "its job was ended by force" : "its job left no word";
-    }
+    struct descpipe_ending ending;
+    job_outcome_ending(outcome, &ending);
     attempt_add_ending(attempt, &ending);
     size_t last = attempt->endings_count - 1;
     const struct descpipe_ending first = attempt->endings[last];
@@ -122,6 +108,8 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
     uint32_t backend = engine->plan->stages[plan_task_stage(engine->plan, task)].backend;
     if (!engine->backends[backend].elsewhere)
         return false;
+    if (engine->detach != NULL)
+        return true; /* nobody watches any more */
     if (engine->tasks[task].state != TASK_RUNNING)
         return true; /* over already */
     struct attempt *attempt = engine->attempts.items[engine->tasks[task].attempt_slot];

@@ -114,13 +114,14 @@ static void final_done(void *context)
     done(engine);
 }
 
-void results_place(struct engine *engine, void (*done)(struct engine *engine))
+/* `all`: also of stages that are still to come. */
+static void list_results(struct final *final, bool all)
 {
-    struct final *final = memory_allocate(sizeof *final);
-    *final = (struct final){.engine = engine, .arena = arena_new(), .done = done};
+    const struct engine *engine = final->engine;
     for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
         const struct stage *stage = &engine->pipeline->stages.items[i];
-        if (!engine->plan->stages[i].selected || engine->stages[i].tasks_left > 0 || stage->outputs.count == 0)
+        if (!engine->plan->stages[i].selected || (engine->stages[i].tasks_left > 0 && !all) ||
+            stage->outputs.count == 0)
             continue;
         for (uint32_t j = 0; stage->members > 0 && j < stage->outputs.count; j++)
             list_add(&final->stale,
@@ -128,7 +129,29 @@ void results_place(struct engine *engine, void (*done)(struct engine *engine))
         for (uint32_t member = 0; member < (stage->members > 0 ? stage->members : 1); member++)
             final_add(final, stage, stage->members > 0 ? member : NONE);
     }
-    if (final->files.count == 0 || text_equal(engine->pipeline->output, NULL)) {
+}
+
+void results_append(struct engine *engine, struct text *pairs, struct text *folders)
+{
+    struct final final = {.engine = engine, .arena = arena_new()};
+    if (engine->pipeline->output != NULL)
+        list_results(&final, true);
+    for (size_t i = 0; i < final.files.count; i++)
+        text_format(pairs, "%s\n%s\n", final.files.items[i].published, final.files.items[i].name);
+    for (size_t i = 0; i < final.stale.count; i++)
+        text_format(folders, "%s\n", final.stale.items[i]);
+    list_clear(&final.files);
+    list_clear(&final.stale);
+    arena_free(final.arena);
+}
+
+void results_place(struct engine *engine, void (*done)(struct engine *engine))
+{
+    struct final *final = memory_allocate(sizeof *final);
+    *final = (struct final){.engine = engine, .arena = arena_new(), .done = done};
+    if (engine->pipeline->output != NULL)
+        list_results(final, false);
+    if (final->files.count == 0) {
         final_done(final);
         return;
     }

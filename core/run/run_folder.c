@@ -52,7 +52,7 @@ bool run_folder_prepare(const char *working, struct error *error)
     return folder_make(working, 0777, error) && folder_make(runs, 0777, error);
 }
 
-bool run_folder_make(const char *working, struct run_folder *folder, struct error *error)
+bool run_folder_make(const char *working, bool group_readable, struct run_folder *folder, struct error *error)
 {
     if (!run_folder_prepare(working, error))
         return false;
@@ -63,6 +63,8 @@ bool run_folder_make(const char *working, struct run_folder *folder, struct erro
         make_id(id);
         cleanup(memory_free) char *path = path_join(runs, id);
         if (mkdir(path, 0700) == 0) {
+            if (group_readable && chmod(path, 0750) != 0) /* whatever the umask */
+                return error_system(error, "cannot let the group read '%s'", path);
             memcpy(folder->id, id, sizeof id);
             folder->path = steal(&path);
             folder->working = memory_copy_text(working);

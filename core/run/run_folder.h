@@ -3,7 +3,7 @@
 /*
  * Where a run lives: WORKING/.descpipe/runs/ID, how it is named, laid out and found again.
  *
- *     plan.json  journal.jsonl  keeper.log  lease  cancel (somebody asks to cancel)
+ *     plan.json  journal.jsonl  keeper.log  lease  cancel (somebody asks to cancel)  failed (which stage, detached)
  *     request.json (the command line that began it, for `resume`; it may hold what nobody else shall read: mode 0600)
  *     logs/NNN/STAGE[.MEMBER].ATTEMPT.{out,err}    NNN: the stage's number / 256
  *     attempts/NNN/STAGE[.MEMBER].ATTEMPT/         the private output folder
@@ -24,6 +24,7 @@
 #define RUN_ID_LENGTH 22
 #define RUN_CANCEL_FILE "cancel"
 #define RUN_REQUEST_FILE "request.json"
+#define RUN_FAILED_FILE "failed" /* of a detached run: a stage failed, and nothing else shall begin */
 #define RUN_STAGES_PER_FOLDER 256
 
 struct run_folder {
@@ -35,8 +36,8 @@ struct run_folder {
 
 /* Makes WORKING (when it is missing) and WORKING/.descpipe/runs; needed before the working folder's lease. */
 bool run_folder_prepare(const char *working, struct error *error);
-/* Makes a folder with a new id, mode 0700. */
-bool run_folder_make(const char *working, struct run_folder *folder, struct error *error);
+/* Makes a folder with a new id, mode 0700, or 0750 when the group may read it. */
+bool run_folder_make(const char *working, bool group_readable, struct run_folder *folder, struct error *error);
 void run_folder_clear(struct run_folder *folder);
 static inline void run_folder_clear_at(struct run_folder *place)
 {

@@ -95,6 +95,10 @@ void stop_cancel(struct engine *engine, const char *by)
     record_request(engine, engine->cancels == 1 ? "cancel" : "cancel_now", by);
     engine->stop = STOP_CANCEL;
     engine->error.kind = ERROR_INTERRUPTED;
+    if (engine->detach != NULL) {
+        detach_give_up(engine);
+        return;
+    }
     engine->leaves_remote = engine->request->on_interrupt == ON_INTERRUPT_DEFAULT && text_equal(by, "interrupt");
     if (engine->cancels == 1)
         cancel_waiting(engine);
@@ -109,8 +113,8 @@ void stop_cancel(struct engine *engine, const char *by)
 
 void stop_leave(struct engine *engine, const char *by)
 {
-    if (engine->finished)
-        return;
+    if (engine->finished || (engine->detach != NULL && !engine->lease_lost))
+        return; /* it takes seconds to hand a run over as a whole, and then it is left */
     engine->stop = STOP_LEAVE;
     engine->error.kind = ERROR_INTERRUPTED;
     if (engine->walking && !engine->lease_lost)

@@ -69,6 +69,8 @@ struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena,
                                  .resources = resources,
                                  .settings =
                                      (const struct descpipe_settings *)engine->plan->stages[number].scheduler_settings};
+    if (engine->detach != NULL)
+        job->after = detach_edges(engine, task);
     if (member != NONE) {
         cleanup(text_clear) struct text text = TEXT_INIT;
         stage_member_name(engine->pipeline, stage, member, &text);
@@ -420,6 +422,8 @@ static void image_prepared(void *context, const struct call_result *result)
     if (taken)
         ask_when_login_ends(image, result->identity);
     record_image(engine, image->number);
+    if (engine->detach != NULL)
+        detach_image_prepared(engine);
     struct task_heap waiting = image->waiting;
     image->waiting = (struct task_heap){.items = NULL};
     const struct descpipe_ending ending = {.size = sizeof ending,

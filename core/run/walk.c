@@ -305,6 +305,8 @@ void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict)
         engine->cancelled++;
     else
         engine->failed++;
+    if (engine->detach != NULL)
+        return; /* all of it is taken back */
     skip_dependents(engine, task);
     if (!cancelled && !engine->request->keep_going)
         stop_after_failure(engine);

@@ -11,6 +11,8 @@
  *     managed.c    … whose stage is a container of a runtime's own (MANAGED)
  *     remote*.c    submissions to schedulers that run stages elsewhere, and the attempts in them
  *     job_script.c … the script of such a job, and what it says of its end
+ *     job_files.c  … and what it does with its files when nobody watches it
+ *     detach*.c    handing the whole run over to a scheduler
  *     secrets.c    … what only its start knows
  *     secret_command.c   … secrets that a command prints
  *     scratch.c    … its scratch folder
@@ -151,6 +153,7 @@ struct attempt {
     bool ready, sent;                    /* its job is written; its scheduler may have it */
     bool seen_running;
     const char *outcome_path;  /* where its job says how it ended */
+    struct task_file_list later_inputs; /* of a run that is handed over: its job brings them in */
     char *waits_reason;        /* the last that its scheduler said it waits for */
     int64_t finished_ms;       /* by a witness elsewhere; 0: when we hear of it */
     int64_t patience_until_ms; /* its scheduler says that it is over, its job has not said so yet */
@@ -249,6 +252,7 @@ struct engine {
     struct task_heap ready;
     struct remote *remotes; /* submissions elsewhere that are not over */
     bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
+    struct detach *detach;  /* the run is being handed over; NULL: it is not */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
     LIST(uint32_t) stack;    /* of tasks, for walking without recursion */
@@ -439,6 +443,20 @@ void cached_flush(struct engine *engine);
  * failed. */
 void results_place(struct engine *engine, void (*done)(struct engine *engine));
 
+/* The same for a script that does it when all is over: two lines each, from where and to where; and the tags of stages
+ * with members, a line each. */
+void results_append(struct engine *engine, struct text *pairs, struct text *folders);
+
+/* detach.c */
+void detach_start(struct engine *engine); /* instead of walk_start */
+void detach_image_prepared(struct engine *engine);
+/* What a task's job waits for; lives as long as the engine. */
+const struct descpipe_edge *const *detach_edges(struct engine *engine, uint32_t task);
+void detach_taken(struct engine *engine, uint64_t serial); /* the scheduler has this submission */
+/* Takes back what the scheduler has already, and ends the run; with the message when there is no error yet. */
+void detach_fail(struct engine *engine, const char *message);
+void detach_give_up(struct engine *engine);
+
 /* record.c */
 void record_run(struct engine *engine);
 void record_image(struct engine *engine, uint32_t image);
@@ -466,6 +484,7 @@ void record_key(struct engine *engine, uint32_t task, const struct identity *ide
 void record_text(struct engine *engine, const char *sha256, const char *text);
 void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void record_request(struct engine *engine, const char *what, const char *by);
+void record_detached(struct engine *engine, const char *scheduler, uint64_t serial);
 void record_end(struct engine *engine, const char *state);
 
 /* fetch.c: what selected stages take from URLs. `done` comes once, perhaps at once; engine->error says what failed. */

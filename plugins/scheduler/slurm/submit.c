@@ -88,6 +88,9 @@ static bool keep_sent(struct slurm *self, const struct descpipe_submission *subm
         return false;
     }
     for (uint32_t i = 0; i < submission->count; i++) {
+        if (accepted[i].array == 0) {
+            continue;
+        }
         struct watched *sent =
             jobs_add(&self->sent, batch, submission->jobs[i]->job, accepted[i].array, accepted[i].index);
         if (sent == NULL) {
@@ -385,11 +388,12 @@ static bool judge_all(const struct submitting *submitting, char message[REQUEST_
     return true;
 }
 
+/* A job alone in its array has no fellows that somebody else's fellows could wait for. */
 static bool locate_sent(void *context, uint64_t job, uint64_t *array, int64_t *index)
 {
     const struct slurm *self = context;
     const struct watched *sent = jobs_find(&self->sent, job);
-    if (sent == NULL || sent->index == RECORD_NO_INDEX) {
+    if (sent == NULL || sent->index == RECORD_NO_INDEX || sent->members == 1) {
         return false;
     }
     *array = sent->array;
@@ -473,7 +477,9 @@ static void adopt(struct submitting *submitting)
         const char *cluster = strchr(id, '@');
         snprintf(accepted->cluster, sizeof(accepted->cluster), "%s", cluster != NULL ? cluster + 1 : "");
     }
-    if (!watch_all(submitting, slurm_now_ms() - slurm_age_ms(submission->run))) {
+    bool detached = (submission->flags & DESCPIPE_SUBMISSION_DETACHED) != 0;
+    if (!watch_all(submitting, slurm_now_ms() - slurm_age_ms(submission->run)) ||
+        (detached && !keep_sent(self, submission, submitting->accepted))) {
         self->host->call->fail(submitting->call, DESCPIPE_FAILED_LATER, "not enough memory to watch the jobs", NULL);
     } else {
         self->host->call->succeed(submitting->call);

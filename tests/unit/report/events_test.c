@@ -135,6 +135,7 @@ START_TEST(json_lines_hold_what_is_documented)
         {"blind", "failure"},
         {"blind", "failure"},
         {"cancel-requested", "by"},
+        {"run-detached", "scheduler"},
         {"task-state", "state"},
         {"run-ended", "run state folder wall_ms counts"},
     };

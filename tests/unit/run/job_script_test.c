@@ -253,7 +253,8 @@ START_TEST(a_node_that_cannot_be_made_ready_runs_nothing)
     ck_assert_int_eq(run_script(), 9);
     struct job_outcome outcome;
     job_outcome_read(outcome_path, &outcome);
-    ck_assert_int_eq(outcome.phase, JOB_PHASE_SETUP);
+    ck_assert_int_eq(outcome.phase, JOB_PHASE_END);
+    ck_assert_int_eq(outcome.failure, JOB_FAILURE_IMAGE);
     cleanup(text_clear) struct text text = witness();
     ck_assert_str_eq(text_bytes(&text), "");
 }

@@ -87,8 +87,8 @@ START_TEST(makes_a_private_folder_with_a_sortable_name)
     cleanup(memory_free) char *working = path_join(base, "project/work");
     struct run_folder folder, other;
     struct error error = ERROR_INIT;
-    ck_assert_msg(run_folder_make(working, &folder, &error), "%s", error.message);
-    ck_assert(run_folder_make(working, &other, &error));
+    ck_assert_msg(run_folder_make(working, false, &folder, &error), "%s", error.message);
+    ck_assert(run_folder_make(working, false, &other, &error));
     ck_assert(run_id_is_valid(folder.id));
     ck_assert_str_ne(folder.id, other.id);
     struct stat status;
@@ -107,7 +107,7 @@ START_TEST(a_later_run_has_the_later_name)
     char before[RUN_ID_LENGTH + 1] = "";
     for (unsigned i = 0; i < 50; i++) {
         struct run_folder folder;
-        ck_assert(run_folder_make(working, &folder, NULL));
+        ck_assert(run_folder_make(working, false, &folder, NULL));
         ck_assert_msg(strcmp(before, folder.id) < 0, "'%s' comes after '%s'", before, folder.id);
         memcpy(before, folder.id, sizeof before);
         run_folder_clear(&folder);
@@ -123,7 +123,7 @@ START_TEST(names_the_folder_it_cannot_make)
     ck_assert(file_write(working, "", 0, 0600, NULL));
     struct run_folder folder;
     struct error error = ERROR_INIT;
-    ck_assert(!run_folder_make(working, &folder, &error));
+    ck_assert(!run_folder_make(working, false, &folder, &error));
     ck_assert_msg(strstr(error.message, working) != NULL, "%s", error.message);
     ck_assert_int_eq(error.kind, ERROR_SYSTEM);
     error_clear(&error);

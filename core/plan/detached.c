@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What goes with `--detach`: the whole graph is handed to a scheduler that goes on without us, and repeats only what it
+ * knows itself.
+ */
+#include "plan/build.h"
+
+static bool can_take_graphs(const struct plan_backend *backend)
+{
+    const uint32_t wanted = DESCPIPE_SCHEDULER_GRAPH | DESCPIPE_SCHEDULER_OUTLIVES | DESCPIPE_SCHEDULER_SHARED_FILES;
+    return (plugin_scheduler(backend->scheduler)->capabilities & wanted) == wanted &&
+           backend->form == DESCPIPE_FORM_COMMAND;
+}
+
+static void check_limit(struct plan_builder *builder, const struct stage *stage)
+{
+    if (stage->extras == NULL || stage->extras->limit == 0)
+        return;
+    problem_add(builder->problems, PROBLEM_ERROR, plan_stage_place(builder, stage, stage->extras->limit_at),
+                "run it without --detach, or without 'limit'",
+                "stage '%s' is under the limit '%s', which nobody keeps when the run is detached",
+                pipeline_text(builder->pipeline, stage->name), pipeline_text(builder->pipeline, stage->extras->limit));
+}
+
+/* What a scheduler does not repeat by itself. */
+static void check_retries(struct plan_builder *builder, const struct stage *stage, bool repeats_all)
+{
+    static const struct {
+        uint32_t reasons;
+        const char *words;
+    } names[] = {{RETRY_FAIL, "a failure"},         {RETRY_EXIT_CODES, "an exit code"},
+                 {RETRY_OOM, "too little memory"},  {RETRY_TIMEOUT, "too little time"},
+                 {RETRY_IMAGE, "an image not had"}, {RETRY_LOST, "a lost job"}};
+    if (stage->extras == NULL || stage->extras->retries.limit == 0 || repeats_all)
+        return;
+    cleanup(text_clear) struct text reasons = TEXT_INIT;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (stage->extras->retries.reasons & names[i].reasons)
+            text_format(&reasons, "%s%s", reasons.length > 0 ? ", " : "", names[i].words);
+    if (reasons.length == 0)
+        return;
+    problem_add(builder->problems, PROBLEM_NOTE, plan_stage_place(builder, stage, (struct spot){0}),
+                "'descpipe resume' tries what failed again",
+                "stage '%s' is not tried again by itself when the run is detached (%s)",
+                pipeline_text(builder->pipeline, stage->name), text_bytes(&reasons));
+}
+
+void plan_check_detached(struct plan_builder *builder)
+{
+    const struct plan *plan = builder->plan;
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < plan->pipeline->stages.count; i++) {
+        const struct stage *stage = &plan->pipeline->stages.items[i];
+        const char *name = pipeline_text(builder->pipeline, stage->name);
+        if (!plan->stages[i].selected)
+            continue;
+        const struct plan_backend *backend = &plan->backends[plan->stages[i].backend];
+        struct place place =
+            plan_stage_place(builder, stage, stage->extras != NULL ? stage->extras->backend_at : (struct spot){0});
+        if (first == UINT32_MAX)
+            first = plan->stages[i].backend;
+        if (!can_take_graphs(backend)) {
+            problem_add(builder->problems, PROBLEM_ERROR, place, "run it without --detach, or with --backend=slurm",
+                        "stage '%s': scheduler '%s' ends with descpipe, so that a run of it cannot be detached", name,
+                        backend->scheduler_name);
+            return; /* of the others the same would be said */
+        }
+        if (plan->stages[i].backend != first) {
+            problem_add(builder->problems, PROBLEM_ERROR, place, "run it without --detach, or on one backend",
+                        "stage '%s' runs on backend '%s' and others on '%s': one scheduler must have the whole graph "
+                        "when the run is detached",
+                        name, backend->name, plan->backends[first].name);
+            return;
+        }
+        check_limit(builder, stage);
+        check_retries(builder, stage,
+                      (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_RETRIES) != 0);
+    }
+}
