@@ -81,7 +81,7 @@ static bool parse_lease(const char *lines, struct lease_holder *holder)
         !line_value(lines, "pids", holder->machine.pids, sizeof holder->machine.pids) ||
         !line_value(lines, "run", holder->run, sizeof holder->run) || !line_number(lines, "pid", &pid) ||
         pid > INT32_MAX || !line_number(lines, "start", &holder->start_time) ||
-        !line_number(lines, "epoch", &holder->epoch))
+        !line_number(lines, "epoch", &holder->epoch) || (pid == 0 && holder->run[0] == '\0'))
         return false;
     holder->pid = (int64_t)pid;
     return true;

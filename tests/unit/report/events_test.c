@@ -61,6 +61,7 @@ static void play_all(void)
     run_maker_record(&maker, "blind", ",\"reason\":\"cannot reach Docker\"");
     run_maker_record(&maker, "blind", "");
     run_maker_record(&maker, "request", ",\"cancel\":true,\"by\":\"ada@hub\"");
+    run_maker_record(&maker, "detached", ",\"scheduler\":\"slurm\",\"submission\":7");
     run_maker_record(&maker, "state", ",\"stage\":\"counts\",\"member\":\"r\",\"state\":\"cancelled\"");
     run_maker_record(&maker, "end", ",\"state\":\"failed\"");
 }
@@ -89,6 +90,7 @@ START_TEST(plain_lines_say_what_happened)
                      "06:30:00Z cannot reach Docker\n"
                      "06:30:00Z what could not be asked answers again\n"
                      "06:30:00Z cancelling, asked by ada@hub\n"
+                     "06:30:00Z run handed over to slurm\n"
                      "06:30:00Z [3/3] counts/r: cancelled: out of memory\n"
                      "06:30:00Z run failed: 1 succeeded, 1 failed, 1 cancelled\n");
     text_clear(&lines.text);

@@ -100,6 +100,34 @@ START_TEST(one_takes_it_and_gives_it_back)
 }
 END_TEST
 
+START_TEST(what_was_handed_over_belongs_to_its_run)
+{
+    struct error error = ERROR_INIT;
+    struct lease_request wanted = request();
+    struct lease *lease = lease_take(&wanted, 0, NULL);
+    ck_assert_msg(lease_hand_over(lease, wanted.run, &error), "%s", error.message);
+    ck_assert(!lease_touch(lease));
+    lease_release(lease); /* which is nobody's any more: it stays */
+    enum lease_state state;
+    struct lease_holder holder;
+    ck_assert(lease_look(folder, &state, &holder, NULL));
+    ck_assert_int_eq(state, LEASE_RUN);
+    ck_assert_uint_eq(count_files(), 1);
+    struct lease_request other = wanted;
+    other.run = "20991121-063012-other";
+    other.force = true;
+    ck_assert_ptr_null(lease_take(&other, 0, &error));
+    ck_assert_msg(text_starts_with(error.message, "the working folder 'work' is in use by run 20261121-063012-k3f9, "
+                                                  "which was handed to a scheduler on '"),
+                  "%s", error.message);
+    lease = lease_take(&wanted, 0, NULL);
+    ck_assert_ptr_nonnull(lease);
+    ck_assert_uint_eq(lease_epoch(lease), 2);
+    lease_release(lease);
+    ck_assert_uint_eq(count_files(), 0);
+}
+END_TEST
+
 START_TEST(second_one_is_told_who_has_it)
 {
     struct error error = ERROR_INIT;
@@ -292,6 +320,7 @@ int main(void)
     tcase_add_checked_fixture(cases_all, set_up, tear_down);
     tcase_add_test(cases_all, one_takes_it_and_gives_it_back);
     tcase_add_test(cases_all, second_one_is_told_who_has_it);
+    tcase_add_test(cases_all, what_was_handed_over_belongs_to_its_run);
     tcase_add_loop_test(cases_all, judges_the_holder, 0, sizeof cases / sizeof *cases);
     tcase_add_loop_test(cases_all, of_many_one_gets_it, 0, 20);
     tcase_add_test(cases_all, a_taker_that_died_is_no_obstacle);
