@@ -65,6 +65,19 @@ bool draft_text(struct stage_draft *draft, const struct node *node, const char *
 }
 
 /* A list of texts, empty ones too. */
+/* Whichever machine runs it: the kernel's MAX_ARG_STRLEN, the final NUL included. */
+#define EXEC_WORD_LIMIT (128 * 1024 - 1)
+
+static bool fits_exec(struct stage_draft *draft, struct place place, const char *what, size_t length)
+{
+    if (length <= EXEC_WORD_LIMIT)
+        return true;
+    draft_refuse(draft, place, "put it into a file of 'config', or of the inputs",
+                 "%s is %zu bytes long; Linux starts no command with a word or a variable of more than %d", what, length,
+                 EXEC_WORD_LIMIT);
+    return false;
+}
+
 void draft_words(struct stage_draft *draft, const struct node *node, const char *what, struct slice *result)
 {
     struct pipeline *pipeline = draft->reader->pipeline;
@@ -76,6 +89,8 @@ void draft_words(struct stage_draft *draft, const struct node *node, const char 
     for (const struct node *child = node_first(node); child != NULL; child = node_next(child)) {
         const char *text;
         if (!node_to_text(draft->document, child, "an entry of a list", &text, draft->reader->problems))
+            continue;
+        if (!fits_exec(draft, node_place(draft->document, child), "this entry", node_length(child)))
             continue;
         note_each(draft, child);
         list_add(&pipeline->symbols_array, reader_intern_bytes(draft->reader, text, node_length(child)));
@@ -233,6 +248,8 @@ static void add_variable(struct stage_draft *draft, const struct node *child)
             problem_add(draft->reader->problems, PROBLEM_WARNING, place,
                         "write {secret: NAME} and say under 'secrets:' of your own configuration where its value is",
                         "%s looks like a secret that stands in plain text", text_bytes(&what));
+        if (!fits_exec(draft, place, text_bytes(&what), strlen(name) + 1 + strlen(text)))
+            return;
         note_each(draft, child);
         variable.value = reader_intern(draft->reader, text);
     }

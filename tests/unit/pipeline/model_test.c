@@ -494,6 +494,35 @@ START_TEST(takes_image_references_apart)
 }
 END_TEST
 
+static const struct {
+    const char *before, *after, *message;
+    int fits;
+} exec_words[] = {
+    {"pipeline: {name: p, stages: [a]}\na: {command: [x, ", "]}\n", "2:18: error: this entry is ", 131071},
+    {"pipeline: {name: p, stages: [a]}\na: {command: [x], env: {BIG: ", "}}\n",
+     "2:25: error: the variable 'BIG' of stage 'a' is ", 131071 - 4},
+};
+
+START_TEST(what_no_kernel_starts_is_refused)
+{
+    cleanup(text_clear) struct text word = TEXT_INIT;
+    while (word.length < (size_t)exec_words[_i].fits)
+        text_append(&word, "x");
+    for (int longer = 0; longer <= 1; longer++) {
+        cleanup(fixture_end) struct fixture fixture = fixture_start();
+        cleanup(problems_clear) struct problems problems = {0};
+        cleanup(text_clear) struct text printed = TEXT_INIT;
+        cleanup(text_clear) struct text yaml = TEXT_INIT;
+        text_format(&yaml, "%s%s%s", exec_words[_i].before, text_bytes(&word), exec_words[_i].after);
+        pipeline_free(fixture_read(&fixture, text_bytes(&yaml), NULL, &problems));
+        problems_print(&problems, &printed);
+        ck_assert_int_eq((int)problems.errors, longer);
+        ck_assert(longer == 0 || strstr(text_bytes(&printed), exec_words[_i].message) != NULL);
+        text_append(&word, "x");
+    }
+}
+END_TEST
+
 START_TEST(a_missing_file_is_named)
 {
     cleanup(fixture_end) struct fixture fixture = fixture_start();
@@ -527,6 +556,7 @@ int main(void)
     tcase_add_test(model, nodes_without_parallel_means_mpi);
     tcase_add_test(model, a_long_chain_needs_no_stack);
     tcase_add_loop_test(model, takes_image_references_apart, 0, sizeof images / sizeof images[0]);
+    tcase_add_loop_test(model, what_no_kernel_starts_is_refused, 0, sizeof exec_words / sizeof *exec_words);
     tcase_add_test(model, a_missing_file_is_named);
     suite_add_tcase(suite, model);
     SRunner *runner = srunner_create(suite);
