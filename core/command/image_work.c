@@ -184,6 +184,20 @@ int image_work_run(struct image_work *work)
     return work->interrupts > 0 ? error_exit_status(ERROR_INTERRUPTED) : work->status;
 }
 
+int image_work_with_each(struct invocation *invocation, struct pipeline_options *options, bool json,
+                         void (*start)(struct image_job *job))
+{
+    cleanup(planning_clear) struct planning planning = {0};
+    int status = image_work_plan(invocation, options, PLAN_IMAGES, &planning);
+    if (planning.plan == NULL)
+        return status;
+    cleanup(image_work_clear) struct image_work work;
+    image_work_open(&work, invocation, &planning, json);
+    work.start = start;
+    image_work_add_images(&work);
+    return image_work_run(&work);
+}
+
 static void end(struct image_job *job, bool ok, const char *message)
 {
     struct image_work *work = job->work;

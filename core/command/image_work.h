@@ -80,5 +80,8 @@ void image_job_progress(void *job, uint64_t done, uint64_t total, const char *te
 int image_work_plan(struct invocation *invocation, struct pipeline_options *options, enum plan_extent extent,
                     struct planning *planning);
 extern const struct argument_positional image_positionals[]; /* PIPELINE [STAGE...] */
+/* All of it for a command that does one thing with each image of the selected stages; the exit status. */
+int image_work_with_each(struct invocation *invocation, struct pipeline_options *options, bool json,
+                         void (*start)(struct image_job *job));
 
 #endif

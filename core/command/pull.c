@@ -98,15 +98,7 @@ static void start(struct image_job *job)
 static int run_pull(struct invocation *invocation)
 {
     struct pull_values *values = invocation->values;
-    cleanup(planning_clear) struct planning planning = {0};
-    int status = image_work_plan(invocation, &values->pipeline, PLAN_IMAGES, &planning);
-    if (planning.plan == NULL)
-        return status;
-    cleanup(image_work_clear) struct image_work work;
-    image_work_open(&work, invocation, &planning, values->json);
-    work.start = start;
-    image_work_add_images(&work);
-    return image_work_run(&work);
+    return image_work_with_each(invocation, &values->pipeline, values->json, start);
 }
 
 const struct command command_pull = {

@@ -118,6 +118,36 @@ rm "$store/blobs/sha256/${large#sha256:}"
 await plain/log "GET /v2/me/box/blobs/$large HTTP/1.1\" 206" >/dev/null
 cmp "$store/blobs/sha256/${large#sha256:}" "layout/blobs/sha256/${large#sha256:}"
 
+step="plain: stopped in the middle of a layer, by Ctrl-C and by force, and typed again"
+python3 "$here/stalling_relay.py" "$plain" 8000000 "$top/go" >relay.port &
+servers="$servers $!"
+relay=$(await relay.port '^[0-9][0-9]*$')
+sed "s,127.0.0.1:$plain/,127.0.0.1:$relay/," p.yaml >relay.yaml
+for signal in INT KILL; do
+    rm -rf "$store" "$top/go"
+    # A shell's background jobs ignore SIGINT: it is given back.
+    python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); os.execv(sys.argv[1], sys.argv[1:])' \
+        "$descpipe" pull relay.yaml >out.txt 2>&1 &
+    puller=$!
+    tries=0
+    until [ "$(stat -c %s "$store/partial/${large#sha256:}" 2>/dev/null || echo 0)" -gt 1000000 ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || { cat out.txt; fail "nothing of the layer came"; }
+        python3 -c 'import time; time.sleep(0.05)'
+    done
+    kill -s $signal "$puller"
+    status=0
+    wait "$puller" || status=$?
+    [ $signal = KILL ] || [ $status = 7 ] || { cat out.txt; fail "exit status $status"; }
+    kept=$(stat -c %s "$store/partial/${large#sha256:}")
+    [ "$kept" -gt 1000000 ] || fail "what had come was thrown away"
+    : >"$top/go"
+    before=$(requests plain GET "/blobs/$large HTTP/1.1\" 206")
+    "$descpipe" pull relay.yaml >out.txt 2>&1 || { cat out.txt; fail "pull again"; }
+    [ $(($(requests plain GET "/blobs/$large HTTP/1.1\" 206") - before)) = 1 ] || fail "it began anew"
+    cmp "$store/blobs/sha256/${large#sha256:}" "layout/blobs/sha256/${large#sha256:}"
+done
+
 step="plain: killed while it fetches and unpacks"
 for i in 1 2 3 4 5; do
     rm -rf "$store/images" "$store/layers" "$store/names" "$store/blobs/sha256/${large#sha256:}"
