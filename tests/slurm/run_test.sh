@@ -27,6 +27,12 @@ need() {
     done
 }
 
+verdicts_of() {
+    "$program" status --json "$1" | python3 -c '
+import json, sys
+print(*sorted("%s=%s" % (stage["name"], stage["verdict"] or stage["state"]) for stage in json.load(sys.stdin)["stages"]))'
+}
+
 mkdir -p "$folder/with, blanks" "$folder/images/layer/bin" "$folder/images/layer/etc" "$folder/images/layer/tmp" "$folder/images/layer/opt"
 cd "$folder/with, blanks"
 export XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config"
@@ -122,12 +128,38 @@ status=0
 "$program" run --keep-going ends.yaml >log 2>&1 || status=$?
 [ "$status" = 5 ] || { cat log >&2; failed "a run with failed stages ended with $status"; }
 run=$(basename "$(echo ends/.descpipe/runs/*)")
-"$program" status --json "$run" | python3 -c '
-import json, sys
-print(*sorted("%s=%s" % (stage["name"], stage["verdict"] or stage["state"]) for stage in json.load(sys.stdin)["stages"]))' >verdicts
+verdicts_of "$run" >verdicts
 # A container of Docker's daemon is no part of the job: SLURM sees the client's 137 and nothing of its memory.
 memory=OOM
 [ "$runtime" != docker ] || memory=EXIT
 wanted="after=skipped exits=EXIT fine=OK memory=$memory missing=OUTPUT_MISSING"
 grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
+
+# Inside an allocation the stages are steps of it: no job of their own, packed, ranks over its nodes.
+cat >steps.yaml <<END
+pipeline: {name: steps, stages: [many, wide, ranks, exits, memory]}
+runtime: {working: steps, output: stepsout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
+many: {$image${image:+, }foreach: {n: [1, 2, 3, 4, 5, 6]}, memory: 60MiB, script: "echo \$DESC_EACH_N"}
+wide: {$image${image:+, }cpus: 2, memory: 60MiB, minutes: 5, script: "echo wide"}
+ranks: {$image${image:+, }parallel: mpi, nodes: 2, ppn: 2, memory: 120MiB, script: "echo \$DESC_RANK of \$DESC_SIZE"}
+exits: {$image${image:+, }memory: 60MiB, script: "exit 7"}
+memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null bs=300M count=1000"}
+END
+sed 's/cpus: 2/cpus: 5/; s/echo wide/echo wider/' steps.yaml >toowide.yaml
+status=0
+salloc --quiet --nodes=2 --ntasks-per-node=1 --cpus-per-task=2 --mem=600 \
+    "$program" run --keep-going steps.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] || { cat log >&2; failed "a run of steps with failed stages ended with $status"; }
+run=$(basename "$(echo steps/.descpipe/runs/*)")
+verdicts_of "$run" >verdicts
+wanted="exits=EXIT many=succeeded memory=$memory ranks=OK wide=OK"
+grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts of steps: '$(cat verdicts)', not '$wanted'"; }
+[ "$("$program" logs "$run" ranks 2>/dev/null | sort | tr '\n' ' ')" = "0 of 4 1 of 4 2 of 4 3 of 4 " ] || failed "ranks of a step: $("$program" logs "$run" ranks)"
+[ -z "$(squeue --noheader --states=all --format=%j | grep "^$run" || true)" ] || failed "steps were submitted as jobs"
+status=0
+salloc --quiet --nodes=2 --ntasks-per-node=1 --cpus-per-task=2 --mem=600 \
+    "$program" run --only wide toowide.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] || { cat log >&2; failed "a stage that is too wide for the allocation ended with $status"; }
+grep -q "asks for 5 cpus; the allocation (job [0-9]*) has 4" log || { cat log >&2; failed "the number of cpus is not told"; }
 echo "run_test ($runtime): passed"

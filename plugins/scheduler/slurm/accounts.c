@@ -145,8 +145,12 @@ static void finish(struct slurm *self, struct watched *watched, const struct rec
     }
     if (!ending_judge(&evidence, &verdict)) {
         verdict = (struct verdict){.flags = DESCPIPE_ENDED_LOST};
+        int64_t looked_ms = search->since_ms != 0 ? slurm_now_ms() - search->since_ms : 0;
         snprintf(verdict.reason, sizeof(verdict.reason),
-                 "SLURM has forgotten it: neither squeue nor accounting nor the controller knows how it ended");
+                 "SLURM has forgotten it: neither squeue nor accounting nor the controller knows how it ended "
+                 "(accounting was "
+                 "given %" PRId64 " s, see accounting-patience of slurm)",
+                 looked_ms / 1000);
     }
     if (search->restarts > watched->restarts) {
         watched->restarts = search->restarts;

@@ -133,6 +133,10 @@ static void add_ids(struct cancelling *cancelling, const uint64_t *jobs, uint64_
 void slurm_cancel(void *context, struct descpipe_call *call, const uint64_t *jobs, uint64_t count)
 {
     struct slurm *self = context;
+    if (count > 0 && steps_has(self, jobs[0])) {
+        steps_cancel(self, call, jobs, count);
+        return;
+    }
     struct cancelling *cancelling = calloc(1, sizeof(*cancelling));
     if (cancelling == NULL) {
         self->host->call->fail(call, DESCPIPE_FAILED_LATER, "not enough memory to cancel the jobs", NULL);

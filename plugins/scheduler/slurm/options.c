@@ -16,6 +16,7 @@
     }
 
 static const char *const gpu_requests[] = {"gres", "gpus-per-node", NULL};
+static const char *const modes[] = {"auto", "jobs", "steps", NULL};
 static const char *const launchers[] = {"srun", "mpirun", NULL};
 
 static const struct descpipe_option options[] = {
@@ -43,6 +44,13 @@ static const struct descpipe_option options[] = {
      .key = "clusters",
      .help =
          "Clusters to submit to, separated by commas; the first that can start a job takes it (sbatch --clusters)."},
+    {.size = sizeof(struct descpipe_option),
+     .type = DESCPIPE_OPTION_CHOICE,
+     .key = "mode",
+     .default_value = "auto",
+     .help =
+         "Stages as jobs, or as steps of the allocation that descpipe was started in; auto: as steps inside of one.",
+     .choices = modes},
     {.size = sizeof(struct descpipe_option),
      .type = DESCPIPE_OPTION_CHOICE,
      .key = "launcher",
@@ -78,7 +86,7 @@ static const struct descpipe_option options[] = {
 const struct descpipe_option *const slurm_options[] = {
     &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
     &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
-    &options[14], &options[15], &options[16], &options[17], &options[18], NULL};
+    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(slurm_options) / sizeof(*slurm_options), "all of them");
 

@@ -57,6 +57,9 @@ static void answer_facts(const struct probing *probing)
     fact(probing, "version", limits->version);
     fact(probing, "cluster", limits->cluster);
     fact(probing, "controller", limits->host);
+    if (probing->slurm->steps.allocation[0] != '\0') {
+        fact(probing, "allocation", probing->slurm->steps.allocation);
+    }
     fact(probing, "accounting", probing->slurm->watch.accounts.state == ACCOUNTING_OFF ? "none" : limits->accounting);
     fact_number(probing, "max-array-size", limits->array_size);
     fact_number(probing, "max-jobs", limits->jobs);

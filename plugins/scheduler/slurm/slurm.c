@@ -19,6 +19,7 @@ static void slurm_close(void *context)
 {
     struct slurm *self = context;
     watch_close(self);
+    steps_close(self);
     tools_close(&self->tools); /* what waited ends now, and frees what it was for */
     broker_close(&self->broker);
     jobs_clear(&self->jobs);
@@ -59,6 +60,10 @@ static int32_t slurm_open(const struct descpipe_host *host, void **self_out, cha
         slurm_close(self);
         return 1;
     }
+    if (!steps_open(self, message, message_size)) {
+        slurm_close(self);
+        return 1;
+    }
     *self_out = self;
     return 0;
 }
@@ -89,6 +94,9 @@ uint64_t slurm_most_jobs(struct slurm *self)
 static uint64_t slurm_room(void *context)
 {
     struct slurm *self = context;
+    if (self->steps.allocation[0] != '\0') {
+        return UINT64_MAX;
+    }
     uint64_t most = slurm_most_jobs(self);
     uint64_t room = most == UINT64_MAX ? UINT64_MAX : most > self->jobs.count ? most - self->jobs.count : 0;
     uint64_t array = self->limits_known && self->limits.array_size > 1 ? self->limits.array_size : 1000;

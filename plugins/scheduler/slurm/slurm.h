@@ -24,6 +24,7 @@
 #include "parts/bucket.h"
 #include "parts/limits.h"
 #include "parts/request.h"
+#include "steps.h"
 #include "tool.h"
 #include "watch.h"
 
@@ -38,6 +39,7 @@ struct slurm {
     struct jobs jobs;
     struct jobs sent; /* of detached submissions: later ones may wait for them, also when they are over */
     struct watch watch;
+    struct steps steps; /* when we are in an allocation */
     struct limits limits;
     bool limits_known;
     uint64_t room; /* learned from a refusal: at most so many jobs in the queue; UINT64_MAX: no such limit known */

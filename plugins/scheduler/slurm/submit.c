@@ -506,6 +506,15 @@ static const char *find_problem(const struct descpipe_submission *submission)
 void slurm_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *submission)
 {
     struct slurm *self = context;
+    if (self->steps.allocation[0] != '\0' && !(submission->flags & DESCPIPE_SUBMISSION_ADOPT)) {
+        const char *problem = find_problem(submission);
+        if (problem != NULL) {
+            self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, problem, NULL);
+        } else {
+            steps_submit(self, call, submission);
+        }
+        return;
+    }
     struct submitting *submitting = calloc(1, sizeof(*submitting));
     struct accepted *accepted = calloc((size_t)submission->count + 1, sizeof(*accepted));
     if (submitting == NULL || accepted == NULL) {

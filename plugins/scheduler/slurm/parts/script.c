@@ -36,7 +36,7 @@ void script_write_batch(struct buffer *text, const char *token, const char *fold
                           "    SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK\n"
                           "    export SRUN_CPUS_PER_TASK\n"
                           "fi\n"
-                          "DESCPIPE_INDEX=${SLURM_ARRAY_TASK_ID:-${1:-0}}\n"
+                          "DESCPIPE_INDEX=${1:-${SLURM_ARRAY_TASK_ID:-0}}\n"
                           "DESCPIPE_RESTART=${SLURM_RESTART_COUNT:-0}\n"
                           "export DESCPIPE_INDEX DESCPIPE_RESTART\n"
                           "cd \"$folder\" || cannot \"cannot enter '$folder' on $here\"\n"
