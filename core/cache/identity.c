@@ -13,12 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "cache/file_digest.h"
 #include "plan/python_module.h"
 
 #define KEY_VERSION "descpipe results 1"
+#define SHOWN_BYTES 16384 /* of a text: a longer one is only named by its digest */
 
 static const char *arena_text(struct arena *arena, const char *text)
 {
@@ -295,5 +297,32 @@ bool identity_still_holds(const struct identity *identity)
         if (!file_stamp_equal(&now, &field->stamp))
             return false;
     }
+    return true;
+}
+
+static void append_shown(const char *content, struct text *out)
+{
+    for (const char *line = content; *line != '\0';) {
+        size_t length = strcspn(line, "\n"), whole = length + (line[length] == '\n');
+        size_t name = strcspn(line, ":=\n");
+        cleanup(memory_free) char *word = memory_copy_bytes(line, name);
+        if (name < length && name_sounds_secret(word))
+            text_format(out, "%s: (not shown)\n", word);
+        else
+            text_append_bytes(out, line, whole);
+        line += whole;
+    }
+}
+
+bool identity_field_text(const struct identity_field *field, struct text *out)
+{
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    if (field->text != NULL && strlen(field->text) <= SHOWN_BYTES)
+        text_append(&text, field->text);
+    else if (text_starts_with(field->name, "config ") && field->stamp.bytes <= SHOWN_BYTES)
+        file_read(field->path, SHOWN_BYTES, &text, NULL);
+    if (text.length == 0 || memchr(text.bytes, '\0', text.length) != NULL || !text_is_utf8(text.bytes, text.length))
+        return false;
+    append_shown(text_bytes(&text), out);
     return true;
 }

@@ -13,6 +13,7 @@
 #ifndef DESCPIPE_CACHE_IDENTITY_H
 #define DESCPIPE_CACHE_IDENTITY_H
 
+#include "base/text.h"
 #include "cache/store.h"
 #include "plan/plan.h"
 #include "plan/task_files.h"
@@ -40,6 +41,10 @@ bool identity_find(struct identity *identity, const struct plan *plan, uint32_t 
 void identity_make_key(struct identity *identity, struct digest *digest);
 /* False: one of its files is not the one it was. */
 bool identity_still_holds(const struct identity *identity);
+
+/* The text behind the digest of a configuration or a script, appended: lines that sound like a secret are left out,
+ * whoever wrote one there. False: it is none, too long or no text. */
+bool identity_field_text(const struct identity_field *field, struct text *out);
 
 /* True when the image is known well enough: it has a digest, or needs none. */
 bool identity_knows_image(const struct plan *plan, uint32_t stage);

@@ -38,6 +38,7 @@ struct cache_store {
     struct text bytes;
     size_t flushed;
     struct table *lines;   /* a stamp or key → where its line starts, plus one */
+    struct table *latest;  /* "STAGE/MEMBER" → the same of its last result; made when first asked for */
     struct table *passing; /* stamp → an owned digest, for this process alone */
     struct arena *scratch; /* of the line that is looked into */
     struct digest *digest;
@@ -179,6 +180,7 @@ void cache_store_free(struct cache_store *store)
         memory_free(digest);
     table_free(store->passing);
     table_free(store->lines);
+    table_free(store->latest);
     text_clear(&store->bytes);
     arena_free(store->scratch);
     digest_free(store->digest);
@@ -347,31 +349,72 @@ void cache_store_keep_result(struct cache_store *store, const struct cache_resul
     pthread_mutex_unlock(&store->mutex);
 }
 
-/* Ids of runs sort by time. */
-static bool is_latest(const struct members *members, const char *stage, const char *member, const char *run)
+static char *task_name(const char *stage, const char *member)
 {
-    return text_equal(members_text(members, "stage"), stage) && text_equal(members_text(members, "member"), member) &&
-           (run == NULL || (members_text(members, "run") != NULL && strcmp(members_text(members, "run"), run) < 0));
+    return member != NULL ? memory_format("%s/%s", stage, member) : memory_copy_text(stage);
+}
+
+/* The members of the line at `at` when it is a sound one about a result. */
+static bool read_result_line(struct cache_store *store, size_t at, struct members *members)
+{
+    const char *line;
+    size_t length;
+    arena_reset(store->scratch);
+    return find_line(store, at, &line, &length) && length > HEAD_LENGTH + sizeof RESULT_WORD &&
+           memcmp(line + HEAD_LENGTH, RESULT_WORD, sizeof RESULT_WORD - 1) == 0 && is_sound(store, line, length) &&
+           members_find(members, store->scratch, line, length);
+}
+
+/* Of all results, the last of each task: for whoever asks for many. */
+static void index_latest(struct cache_store *store)
+{
+    store->latest = table_new();
+    for (size_t at = 0; at < store->bytes.length;) {
+        struct members members;
+        const char *end = memchr(store->bytes.bytes + at, '\n', store->bytes.length - at);
+        const char *stage = read_result_line(store, at, &members) ? members_text(&members, "stage") : NULL;
+        cleanup(memory_free) char *name = stage != NULL ? task_name(stage, members_text(&members, "member")) : NULL;
+        if (name != NULL)
+            table_put(store->latest, name, (void *)(uintptr_t)(at + 1));
+        at = end != NULL ? (size_t)(end + 1 - store->bytes.bytes) : store->bytes.length;
+    }
+}
+
+static bool find_latest(struct cache_store *store, const char *stage, const char *member, struct members *members)
+{
+    if (store->latest == NULL)
+        index_latest(store);
+    cleanup(memory_free) char *name = task_name(stage, member);
+    uintptr_t at = (uintptr_t)table_get(store->latest, name);
+    return at != 0 && read_result_line(store, at - 1, members);
+}
+
+/* From the last line to the first. Ids of runs sort by time. */
+static bool find_before(struct cache_store *store, const char *stage, const char *member, const char *run,
+                        struct members *members)
+{
+    for (size_t end = store->bytes.length; end > 1;) {
+        const char *newline = memrchr(store->bytes.bytes, '\n', end - 1);
+        size_t at = newline != NULL ? (size_t)(newline + 1 - store->bytes.bytes) : 0;
+        end = at;
+        if (!read_result_line(store, at, members) || !text_equal(members_text(members, "stage"), stage) ||
+            !text_equal(members_text(members, "member"), member))
+            continue;
+        const char *made_by = members_text(members, "run");
+        if (made_by != NULL && strcmp(made_by, run) < 0)
+            return true;
+    }
+    return false;
 }
 
 bool cache_store_latest(struct cache_store *store, const char *stage, const char *member, const char *run,
                         struct arena *arena, struct cache_result *result)
 {
-    bool found = false;
     struct members members;
     pthread_mutex_lock(&store->mutex);
-    for (size_t end = store->bytes.length; end > 1 && !found;) { /* from the last line to the first */
-        const char *newline = memrchr(store->bytes.bytes, '\n', end - 1);
-        size_t at = newline != NULL ? (size_t)(newline + 1 - store->bytes.bytes) : 0;
-        const char *line;
-        size_t length;
-        arena_reset(store->scratch);
-        found = find_line(store, at, &line, &length) && length > HEAD_LENGTH + sizeof RESULT_WORD &&
-                memcmp(line + HEAD_LENGTH, RESULT_WORD, sizeof RESULT_WORD - 1) == 0 &&
-                members_find(&members, store->scratch, line, length) && is_latest(&members, stage, member, run) &&
-                is_sound(store, line, length) && take_result(&members, arena, result);
-        end = at;
-    }
+    bool found =
+        run == NULL ? find_latest(store, stage, member, &members) : find_before(store, stage, member, run, &members);
+    found = found && take_result(&members, arena, result);
     pthread_mutex_unlock(&store->mutex);
     return found;
 }

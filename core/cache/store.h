@@ -64,7 +64,8 @@ void cache_store_keep_digest(struct cache_store *store, const struct file_stamp 
 /* Texts and outputs are put into `arena`. */
 bool cache_store_result(struct cache_store *store, const char *key, struct arena *arena, struct cache_result *result);
 void cache_store_keep_result(struct cache_store *store, const struct cache_result *result);
-/* The last result of this task by a run before `run` (NULL: by any); looks through the whole file. */
+/* The last result of this task by a run before `run` (NULL: by any run that was known when this was asked first);
+ * looks through the whole file. */
 bool cache_store_latest(struct cache_store *store, const char *stage, const char *member, const char *run,
                         struct arena *arena, struct cache_result *result);
 

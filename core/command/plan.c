@@ -4,11 +4,12 @@
 
 #include <errno.h>
 
+#include "command/plan_why.h"
 #include "command/planning.h"
 
 struct plan_values {
     struct pipeline_options pipeline;
-    bool json;
+    bool json, why;
 };
 
 static const struct argument_option options[] = {
@@ -17,6 +18,10 @@ static const struct argument_option options[] = {
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct plan_values, json),
      .help = "{pipeline, backend, stages: [{name, image, digest, form, command, ...}]}"},
+    {.name = "why",
+     .kind = ARGUMENT_FLAG,
+     .offset = offsetof(struct plan_values, why),
+     .help = "which stages would run, and what has changed since they did last"},
     {.name = NULL},
 };
 
@@ -40,6 +45,8 @@ int command_print_plan(struct invocation *invocation, const struct pipeline_opti
 static int run_plan(struct invocation *invocation)
 {
     const struct plan_values *values = invocation->values;
+    if (values->why)
+        return command_print_plan_why(invocation, &values->pipeline, values->json);
     return command_print_plan(invocation, &values->pipeline, values->json);
 }
 
@@ -47,7 +54,8 @@ const struct command command_plan = {
     .name = "plan",
     .summary = "print how each stage would run",
     .description = "The plan is what 'descpipe run' would walk: backends chosen, images looked up, the graph complete.",
-    .examples = "  descpipe plan pipeline.yaml\n  descpipe plan pipeline.yaml --until counts --json",
+    .examples = "  descpipe plan pipeline.yaml\n  descpipe plan pipeline.yaml --until counts --json\n"
+                "  descpipe plan pipeline.yaml --why",
     .options = options,
     .pipeline_options = pipeline_options_table,
     .positionals = pipeline_positionals,

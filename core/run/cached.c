@@ -25,7 +25,6 @@
 #define SLICE_MS 50
 #define EXAMINED_LIMIT 64 /* tasks whose outputs are looked at on helper threads: each has an arena of its own */
 #define LOOKS_LIMIT 100   /* of a task whose files change again and again */
-#define SHOWN_BYTES 16384 /* of a configuration: a longer one is only named by its digest */
 
 struct cached_task { /* of a task that is going to run */
     struct arena *arena;
@@ -253,18 +252,12 @@ static void look_clear(struct look *look)
     cached->spare = look->arena;
 }
 
-/* The text behind a digest, once in a journal: a configuration or a script. */
+/* The text behind a digest, once in a journal. */
 static void tell_text(struct engine *engine, const struct identity_field *field)
 {
-    bool is_config = text_starts_with(field->name, "config ");
-    if ((!is_config && field->text == NULL) || table_get(engine->cached->told, field->value) != NULL)
-        return;
     cleanup(text_clear) struct text text = TEXT_INIT;
-    if (field->text != NULL && strlen(field->text) <= SHOWN_BYTES)
-        text_append(&text, field->text);
-    else if (is_config && field->stamp.bytes <= SHOWN_BYTES)
-        file_read(field->path, SHOWN_BYTES, &text, NULL);
-    if (text.length == 0 || memchr(text.bytes, '\0', text.length) != NULL || !text_is_utf8(text.bytes, text.length))
+    if (field->value == NULL || table_get(engine->cached->told, field->value) != NULL ||
+        !identity_field_text(field, &text))
         return;
     table_put(engine->cached->told, field->value, engine);
     record_text(engine, field->value, text_bytes(&text));

@@ -89,6 +89,8 @@ static void final_work(void *context)
         remove_stale(final, final->stale.items[i]);
     for (size_t i = 0; i < final->files.count; i++) {
         const struct staging_output *file = &final->files.items[i];
+        if (is_kept_in_data(file->name, file->published))
+            continue; /* of an earlier run, and cached since */
         cleanup(memory_free) char *folder = path_folder(file->name);
         bool placed = folder_make(folder, 0777, &final->error) &&
                       staging_place_output(file->published, file->name, file->suffix, &final->error);
