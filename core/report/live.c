@@ -41,6 +41,8 @@ struct live {
     struct block block;
     char *phase;
     unsigned spinner;
+    uint32_t queued; /* the task of which was last said what it waits for, while `says_queued` */
+    bool says_queued;
 };
 
 struct live *live_new(const struct terminal *terminal)
@@ -249,6 +251,9 @@ void live_change(void *context, const struct run_view *view, const struct run_ch
         if (!stage->active)
             list_add(&live->active, task->stage_number);
         stage->active = true;
+    } else if (task->state == TASK_QUEUED) {
+        live->queued = change->task;
+        live->says_queued = true;
     } else if (change->event == RUN_EVENT_TASK_RETRY) {
         say_task(live, change->task, "  will be tried again");
     } else if (task_state_is_end(task->state)) {
@@ -374,6 +379,22 @@ static void draw_stage(struct frame *frame, uint32_t number)
     end_line(frame, start);
 }
 
+/* "; b waits: Priority; may start about 2026-11-21 16:04 UTC": what was said last of one that still waits. */
+static void append_waiting(const struct live *live, struct text *out)
+{
+    const struct run_view *view = live->view;
+    if (!live->says_queued || live->queued >= view->tasks.count)
+        return;
+    const struct task_view *task = &view->tasks.items[live->queued];
+    const char *reason = run_view_text(view, task->reason);
+    if (task->state != TASK_QUEUED || reason[0] == '\0')
+        return;
+    text_append(out, "; ");
+    text_append_printable(out, run_view_text(view, view->stages.items[task->stage_number].name), LINE_LIMIT);
+    text_append(out, " waits: ");
+    text_append_printable(out, reason, LINE_LIMIT);
+}
+
 static void draw_overall(struct frame *frame)
 {
     struct live *live = frame->live;
@@ -406,6 +427,8 @@ static void draw_overall(struct frame *frame)
             text_append(&words, ", ");
             append_elapsed(frame->now_ms - view->started_at_ms, &words);
         }
+        if (!view->cancel_requested)
+            append_waiting(live, &words);
     }
     display_append(out, text_bytes(&words), frame->width > used ? frame->width - used : 0);
     end_line(frame, start);

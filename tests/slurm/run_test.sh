@@ -115,13 +115,14 @@ jobs=$(squeue --noheader --array --states=all --format='%j|%i' | grep "^$run-" |
 
 # What goes wrong in a job is told for what it was.
 cat >ends.yaml <<END
-pipeline: {name: ends, stages: [fine, exits, missing, memory, after]}
+pipeline: {name: ends, stages: [fine, exits, missing, memory, grows, after]}
 runtime: {working: ends, output: endsout}
 backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
 fine: {$image${image:+, }memory: 200MiB, script: "echo fine"}
 exits: {$image${image:+, }memory: 200MiB, script: "echo broken >&2; exit 7"}
 missing: {$image${image:+, }memory: 200MiB, outputs: {thing: txt}, script: "echo nothing"}
 memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null bs=300M count=1000"}
+grows: {$image${image:+, }memory: 60MiB, script: "dd if=/dev/zero of=/dev/null bs=100M count=200", retries: {limit: 3, on: [oom], backoff: 1ms, memory: x2}}
 after: {$image${image:+, }memory: 200MiB, depends-on: [exits], script: "echo never"}
 END
 status=0
@@ -130,9 +131,10 @@ status=0
 run=$(basename "$(echo ends/.descpipe/runs/*)")
 verdicts_of "$run" >verdicts
 # A container of Docker's daemon is no part of the job: SLURM sees the client's 137 and nothing of its memory.
-memory=OOM
+# A stage that asks for more when that is why it ended gets it, as another job.
+memory=OOM grows=OK
 [ "$runtime" != docker ] || memory=EXIT
-wanted="after=skipped exits=EXIT fine=OK memory=$memory missing=OUTPUT_MISSING"
+wanted="after=skipped exits=EXIT fine=OK grows=$grows memory=$memory missing=OUTPUT_MISSING"
 grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
 
 # Inside an allocation the stages are steps of it: no job of their own, packed, ranks over its nodes.
