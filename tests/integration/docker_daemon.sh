@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A Docker Engine of the tests' own, with everything it has below one folder.
 #
-#   docker_daemon.sh start DIR   starts it, waits until it answers, prints DOCKER_HOST=unix://DIR/docker.sock;
-#                                when it runs already, only prints
+#   docker_daemon.sh start DIR [OPTION...]   starts it, waits until it answers, prints DOCKER_HOST=unix://DIR/docker.sock;
+#                                when it runs already, only prints. OPTION... are more words for dockerd
 #   docker_daemon.sh stop DIR    stops it and every container in it, unmounts, removes DIR; fine when there is none
 #   docker_daemon.sh restart DIR stops the daemon hard, without a word to its containers, and starts it again
 #
@@ -74,7 +74,7 @@ start() {
     # A line that says it is ready goes through this pipe, so that nobody has to poll.
     setsid dockerd --data-root "$folder/data" --exec-root "$folder/exec" -H "unix://$folder/docker.sock" \
         --pidfile "$folder/pid" --bridge none --iptables=false --ip6tables=false --group "$(id -gn)" \
-        --live-restore --shutdown-timeout 2 >> "$folder/log" 2>&1 < /dev/null 9>&- &
+        --live-restore --shutdown-timeout 2 "$@" >> "$folder/log" 2>&1 < /dev/null 9>&- &
     launched=$!
     # shellcheck disable=SC2016 # expanded by the inner shell
     if ! timeout "$ready_seconds" sh -c \
@@ -115,13 +115,15 @@ restart() {
         wait_for_end "$process" 20
     fi
     # Its containerd goes with a hard end of the machine's part of it; shims and containers live on (live-restore).
-    start
+    start "$@"
 }
 
-[ $# = 2 ] || usage
+[ $# -ge 2 ] || usage
+action=$1
 mkdir -p "$(dirname "$2")"
 folder=$(cd "$(dirname "$2")" && pwd -P)/$(basename "$2")
-case $1 in
-start | stop | restart) "$1" ;;
+shift 2
+case $action in
+start | stop | restart) "$action" "$@" ;;
 *) usage ;;
 esac
