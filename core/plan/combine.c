@@ -93,7 +93,12 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
     if (!stage->extras)
         return;
     check_read_only_mounts(builder, stage, backend);
-    if (stage->extras->network == 0 && !(runtime_can & DESCPIPE_RUNTIME_NO_NETWORK))
+    if (stage->extras->network == 0 && backend->form == DESCPIPE_FORM_POD)
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "remove 'network: false', or run it on another backend",
+                    "stage '%s' wants no network; scheduler '%s' cannot take it away from a pod", name,
+                    backend->scheduler_name);
+    else if (stage->extras->network == 0 && !(runtime_can & DESCPIPE_RUNTIME_NO_NETWORK))
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                     "remove 'network: false' or take another runtime",
                     "stage '%s' wants no network; runtime '%s' cannot take it away", name, backend->runtime_name);

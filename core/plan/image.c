@@ -44,6 +44,13 @@ static struct plan_image *add_image(struct plan *plan)
 static bool image_fits_runtime(struct plan_builder *builder, const struct stage *stage,
                                const struct plan_backend *backend, uint32_t source, const char *reference)
 {
+    if (backend->form == DESCPIPE_FORM_POD && source != DESCPIPE_SOURCE_REGISTRY) {
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "push it to a registry that the cluster can reach, and name it there",
+                    "stage '%s': scheduler '%s' runs images of registries only, not '%s'",
+                    pipeline_text(builder->pipeline, stage->name), backend->scheduler_name, reference);
+        return false;
+    }
     if (backend->runtime == NULL || plugin_runtime(backend->runtime)->sources & source)
         return true;
     problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),

@@ -102,11 +102,18 @@ static uint32_t launch_ranks(const struct launch *launch)
     return launch->stage->parallel == PARALLEL_MPI ? nodes * ppn : 1;
 }
 
-/* On this machine there is no launcher around the container: its own mpirun starts the ranks inside, in one world. */
+static bool is_pod(const struct launch *launch)
+{
+    return launch->backend->form == DESCPIPE_FORM_POD;
+}
+
+/* On this machine, and in a pod, there is no launcher around the container: its own mpirun starts the ranks inside, in one
+ * world. */
 static bool ranks_are_inside(const struct launch *launch)
 {
     return launch_ranks(launch) > 1 &&
-           (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0;
+           (is_pod(launch) ||
+            (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0);
 }
 
 /* Elsewhere the scheduler's launcher starts the container once per rank. */
@@ -246,7 +253,7 @@ static const char *const *launch_late_names(const struct launch *launch)
         if (extras->environment.items[i].secret)
             arena_words_add(&names, pipeline_text(launch->pipeline, extras->environment.items[i].name));
     }
-    if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0)
+    if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0 && !is_pod(launch)) /* the node says which */
         arena_words_add(&names, "CUDA_VISIBLE_DEVICES");
     if (ranks_are_outside(launch))
         arena_words_add(&names, "DESC_RANK");
@@ -273,7 +280,8 @@ static const struct descpipe_mount *const *launch_mounts(const struct launch *la
         mounts_add(launch, mounts, &count, request->config, PLAN_CONTAINER_CONFIG, DESCPIPE_MOUNT_READ_ONLY);
     }
     if (launch->isolated && request->scratch)
-        mounts_add(launch, mounts, &count, request->scratch, PLAN_CONTAINER_SCRATCH, 0);
+        mounts_add(launch, mounts, &count, request->scratch, PLAN_CONTAINER_SCRATCH,
+                   is_pod(launch) ? DESCPIPE_MOUNT_SCRATCH : 0);
     if (launch->isolated && wants_python_module(launch))
         mounts_add(launch, mounts, &count, launch->plan->python_module, PYTHON_MODULE_TARGET,
                    DESCPIPE_MOUNT_READ_ONLY | DESCPIPE_MOUNT_FILE);
@@ -336,7 +344,8 @@ const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const st
     struct descpipe_stage *stage = arena_allocate(request->arena, sizeof(*stage));
     *stage = (struct descpipe_stage){
         .size = sizeof(*stage),
-        .flags = extras && extras->network == 0 ? (uint32_t)DESCPIPE_STAGE_NO_NETWORK : 0,
+        .flags = (extras && extras->network == 0 ? (uint32_t)DESCPIPE_STAGE_NO_NETWORK : 0) |
+                 (is_pod(&launch) ? (uint32_t)DESCPIPE_STAGE_POD : 0),
         .uid = getuid(),
         .gid = getgid(),
         .umask_bits = STAGE_UMASK,

@@ -111,6 +111,20 @@ static void forget_call(struct lookup *lookup)
         *lookup->request.call = NULL;
 }
 
+/* Pods: the cluster fetches the image, and what this machine has does not matter. */
+
+static bool is_for_pods(const struct lookup *lookup)
+{
+    return lookup->request.backend->form == DESCPIPE_FORM_POD;
+}
+
+static void finish_for_pods(struct lookup *lookup)
+{
+    if (lookup->image->place != NULL)
+        lookup->image->image.reference = lookup->image->place;
+    finish(lookup);
+}
+
 /* The runtime. */
 
 static void take_identity(struct plan_image *image, const struct descpipe_image_identity *identity)
@@ -275,7 +289,7 @@ static void registry_answered(void *context, const struct call_result *result)
     image->in_registry = true;
     lookup->asked_mirror = true;
     bool first = image->image.pull == DESCPIPE_PULL_ALWAYS || lookup->request.extent == LOOKUP_REGISTRY;
-    if (first && lookup->request.backend->runtime != NULL)
+    if (first && lookup->request.backend->runtime != NULL && !is_for_pods(lookup))
         ask_runtime(lookup, image->place);
     else
         finish(lookup);
@@ -301,11 +315,15 @@ static void named(struct lookup *lookup)
 {
     const struct lookup_request *request = &lookup->request;
     struct plan_image *image = lookup->image;
-    bool first = image->image.pull == DESCPIPE_PULL_ALWAYS || request->extent == LOOKUP_REGISTRY;
+    bool pods = is_for_pods(lookup), known = pods && image->image.pull != DESCPIPE_PULL_ALWAYS && lookup->locked != NULL &&
+                                             lookup->locked->manifest_digest != NULL;
+    bool first = (pods && !known) || image->image.pull == DESCPIPE_PULL_ALWAYS || request->extent == LOOKUP_REGISTRY;
     if (request->extent == LOOKUP_NAME)
         finish(lookup);
     else if (first && image->registry != NULL)
         ask_registry(lookup);
+    else if (pods)
+        finish_for_pods(lookup);
     else
         ask_runtime(lookup, image->name != NULL ? image->name : image->reference);
 }

@@ -345,8 +345,9 @@ STEP(scheduler_cancel, job_numbers, 2, options)
 STEP(scheduler_release, "20261121-0001-1", options)
 STEP(scheduler_logs, 1, logs.output_descriptor, false, options)
 STEP(scheduler_queue_estimate, &job, options)
+STEP(scheduler_render, &submission, options)
 
-static bool step_is_deaf[32]; /* did not end when told to: asking again would cost the grace each time */
+static bool step_is_deaf[40]; /* did not end when told to: asking again would cost the grace each time */
 static const struct step steps[] = {
     {"runtime", "probe", step_runtime_probe, 0},
     {"runtime", "identify", step_runtime_identify, 0},
@@ -380,6 +381,7 @@ static const struct step steps[] = {
     {"scheduler", "release", step_scheduler_release, 0},
     {"scheduler", "logs", step_scheduler_logs, 0},
     {"scheduler", "queue_estimate", step_scheduler_queue_estimate, 0},
+    {"scheduler", "render", step_scheduler_render, 0},
 };
 
 _Static_assert(sizeof(steps) / sizeof(steps[0]) <= sizeof(step_is_deaf), "one for each");

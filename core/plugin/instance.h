@@ -157,6 +157,8 @@ struct plugin_call *scheduler_cancel(struct plugin_instance *scheduler, const ui
 struct plugin_call *scheduler_release(struct plugin_instance *scheduler, const char *token, struct call_options options);
 struct plugin_call *scheduler_paths(struct plugin_instance *scheduler, const char *path, struct call_options options);
 struct plugin_call *scheduler_logs(struct plugin_instance *scheduler, uint64_t job, int output_descriptor, bool follow, struct call_options options);
+struct plugin_call *scheduler_render(struct plugin_instance *scheduler, const struct descpipe_submission *submission,
+                                     struct call_options options);
 struct plugin_call *scheduler_queue_estimate(struct plugin_instance *scheduler, const struct descpipe_job *job, struct call_options options);
 struct plugin_call *scheduler_shell(struct plugin_instance *scheduler, const struct descpipe_job *job, struct call_options options);
 

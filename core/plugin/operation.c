@@ -312,6 +312,15 @@ struct plugin_call *scheduler_paths(struct plugin_instance *scheduler, const cha
     return call_leave(call);
 }
 
+struct plugin_call *scheduler_render(struct plugin_instance *scheduler, const struct descpipe_submission *submission,
+                                     struct call_options options)
+{
+    const struct descpipe_scheduler *table = plugin_scheduler(scheduler);
+    OPEN_CALL(table, scheduler, render, ANSWER_TEXT, ANSWER_TEXT);
+    table->render(scheduler->self, call_handle(call), submission);
+    return call_leave(call);
+}
+
 struct plugin_call *scheduler_queue_estimate(struct plugin_instance *scheduler, const struct descpipe_job *job,
                                              struct call_options options)
 {

@@ -106,6 +106,7 @@ static void read_scheduler(const struct descpipe_scheduler *table, struct table_
     add_if(&facts->optional, table->paths != NULL, "paths");
     add_if(&facts->optional, table->logs != NULL, "logs");
     add_if(&facts->optional, table->queue_estimate != NULL, "queue_estimate");
+    add_if(&facts->optional, table->render != NULL, "render");
     add_if(&facts->optional, table->shell != NULL, "shell");
 }
 

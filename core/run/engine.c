@@ -109,6 +109,10 @@ static void end_of_run(struct engine *engine)
         loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
         return;
     }
+    if (remote_is_releasing(engine)) { /* what schedulers elsewhere keep goes before their plugins close */
+        loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
+        return;
+    }
     const char *state = engine->error.message != NULL ? "failed"
                         : engine->stop == STOP_CANCEL ? "cancelled"
                         : not_all_done(engine)        ? "failed"
@@ -277,14 +281,13 @@ static bool build_plan(struct engine *engine)
     return good && engine->plan != NULL && !engine->finished;
 }
 
-/* Schedulers that hand stages to another system get scripts, which need to see our files. */
+/* Schedulers that hand stages to another system get scripts or pods, which need to see our files. */
 static bool check_schedulers(struct engine *engine)
 {
     for (size_t i = 0; i < engine->plan->backends_count; i++) {
         const struct plan_backend *backend = &engine->plan->backends[i];
         uint32_t can = plugin_scheduler(backend->scheduler)->capabilities;
-        bool by_script = backend->form == DESCPIPE_FORM_COMMAND && (can & DESCPIPE_SCHEDULER_SHARED_FILES) != 0;
-        if ((can & DESCPIPE_SCHEDULER_HOST_STARTS) || by_script)
+        if (can & (DESCPIPE_SCHEDULER_HOST_STARTS | DESCPIPE_SCHEDULER_SHARED_FILES))
             continue;
         error_set(&engine->error, ERROR_PLUGIN,
                   "scheduler '%s' runs stages where our files are not seen, which this version of descpipe cannot do",

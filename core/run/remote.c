@@ -21,6 +21,7 @@
 #define AGAIN_MS 1000
 #define AGAIN_LIMIT_MS 60000
 #define JOBS_PER_RECORD 256
+#define RELEASE_MS 15000
 #define NO_ROOM "the site takes no more jobs of yours for now"
 
 static void remote_free(struct remote *remote)
@@ -61,7 +62,7 @@ static void over_when_empty(struct remote *remote)
         remote_free(remote);
     else
         scheduler_release(scheduler_of(remote), remote->token,
-                          (struct call_options){.done = released, .context = remote});
+                          (struct call_options){.deadline_ms = RELEASE_MS, .done = released, .context = remote});
 }
 
 /* The attempt is over, or never became a job. */
@@ -525,6 +526,14 @@ static void send_when_ready(struct remote *remote)
     }
     record_intent(remote);
     remote_announce(remote);
+}
+
+bool remote_is_releasing(const struct engine *engine)
+{
+    for (const struct remote *remote = engine->remotes; remote != NULL; remote = remote->next)
+        if (remote->releasing)
+            return true;
+    return false;
 }
 
 void remote_end(struct engine *engine)

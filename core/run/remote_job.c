@@ -14,26 +14,36 @@ static char *job_path(const struct remote *remote, const char *what, uint32_t po
     return memory_format("%s/%s.%u%s", remote->folder, what, position, suffix);
 }
 
+/* "NAME=value" of the late names whose values are known here, and how many; NULL with an error. */
+static const char *const *secret_pairs(struct attempt *attempt, const struct descpipe_form *form, size_t *kept_count,
+                                       struct error *error)
+{
+    static const char *const none[] = {NULL};
+    struct descpipe_stage secrets = *attempt->launched;
+    const char *const *all = secrets.late_names;
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; all != NULL && all[i] != NULL; i++)
+        count++;
+    const char **names = arena_allocate(attempt->arena, (count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(all[i], "CUDA_VISIBLE_DEVICES") && !text_equal(all[i], "DESC_RANK"))
+            names[kept++] = all[i];
+    names[kept] = NULL;
+    secrets.late_names = names;
+    *kept_count = kept;
+    return kept == 0 ? none
+                     : late_environment(attempt, &secrets, form->late_prefix != NULL ? form->late_prefix : "", none, error);
+}
+
 /* What the node must not find in a script that sites keep: a file of its own. */
 static bool write_secrets(struct attempt *attempt, const struct descpipe_form *form, const char *path, bool *any,
                           struct error *error)
 {
-    static const char *const none[] = {NULL};
-    struct descpipe_stage secrets = *attempt->launched;
-    const char **names = arena_allocate(attempt->arena, sizeof(char *)), *const *all = secrets.late_names;
     size_t count = 0;
-    for (size_t i = 0; all != NULL && all[i] != NULL; i++)
-        count++;
-    names = arena_allocate(attempt->arena, (count + 1) * sizeof *names);
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!text_equal(all[i], "CUDA_VISIBLE_DEVICES") && !text_equal(all[i], "DESC_RANK"))
-            names[kept++] = all[i];
-    secrets.late_names = names;
-    *any = kept > 0;
-    if (kept == 0)
+    const char *const *pairs = secret_pairs(attempt, form, &count, error);
+    *any = count > 0;
+    if (pairs != NULL && count == 0)
         return true;
-    const char *const *pairs = late_environment(attempt, &secrets, form->late_prefix, none, error);
     cleanup(text_clear) struct text text = TEXT_INIT;
     bool written = pairs != NULL && job_script_print_exports(pairs, &text, error) &&
                    file_write(path, text_bytes(&text), text.length, 0600, error);
@@ -109,7 +119,29 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
     return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
 }
 
-/* What a scheduler's plugin may want of the form beside the script. */
+static const char *copy_text(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+static const struct descpipe_mount *const *copy_mounts(struct arena *arena, const struct descpipe_mount *const *mounts)
+{
+    size_t count = 0;
+    while (mounts != NULL && mounts[count] != NULL)
+        count++;
+    const struct descpipe_mount **copies = arena_allocate(arena, (count + 1) * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        struct descpipe_mount *copy = arena_allocate(arena, sizeof *copy);
+        *copy = *mounts[i];
+        copy->source = copy_text(arena, copy->source);
+        copy->target = copy_text(arena, copy->target);
+        copies[i] = copy;
+    }
+    copies[count] = NULL;
+    return copies;
+}
+
+/* What a scheduler's plugin may want of the form beside the script; of a pod, everything. */
 static struct descpipe_form *copy_form(struct arena *arena, const struct descpipe_form *form)
 {
     struct descpipe_form *copy = arena_allocate(arena, sizeof *copy);
@@ -117,10 +149,16 @@ static struct descpipe_form *copy_form(struct arena *arena, const struct descpip
                                    .form = form->form,
                                    .argv = walk_copy_words(arena, form->argv),
                                    .directives = walk_copy_words(arena, form->directives)};
+    if (form->form != DESCPIPE_FORM_POD)
+        return copy;
+    copy->environment = walk_copy_words(arena, form->environment);
+    copy->directory = copy_text(arena, form->directory);
+    copy->image = copy_text(arena, form->image);
+    copy->mounts = copy_mounts(arena, form->mounts);
     return copy;
 }
 
-static void fill_job(struct attempt *attempt, const struct descpipe_form *form)
+static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
 {
     struct remote *remote = attempt->remote;
     struct arena *arena = remote->arena;
@@ -129,17 +167,22 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form)
     cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
     struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
     job->form = copy_form(arena, form);
-    job->script = arena_copy(arena, script, strlen(script));
+    if (form->form == DESCPIPE_FORM_COMMAND)
+        job->script = arena_copy(arena, script, strlen(script));
     job->output_path = arena_copy(arena, output, strlen(output));
     job->error_path = arena_copy(arena, error, strlen(error));
+    job->late_environment = walk_copy_words(arena, late);
     attempt->job_made = job;
 }
 
 bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
 {
-    if (!write_script(attempt, form, error))
+    size_t count = 0;
+    const char *const *late = NULL;
+    if (form->form == DESCPIPE_FORM_POD ? (late = secret_pairs(attempt, form, &count, error)) == NULL
+                                        : !write_script(attempt, form, error))
         return false;
-    fill_job(attempt, form);
+    fill_job(attempt, form, late);
     return true;
 }
 
@@ -148,7 +191,8 @@ const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remot
     const struct descpipe_job *from = attempt->job_made;
     struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
     job->form = copy_form(remote->arena, from->form);
-    job->script = arena_copy(remote->arena, from->script, strlen(from->script));
+    job->script = copy_text(remote->arena, from->script);
+    job->late_environment = walk_copy_words(remote->arena, from->late_environment);
     job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
     job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));
     return job;

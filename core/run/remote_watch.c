@@ -58,6 +58,20 @@ static void add_outcome(struct attempt *attempt, const struct job_outcome *outco
     attempt->finished_ms = outcome->finished_at_ms;
 }
 
+/* All evidence is in. */
+static void settle(struct attempt *attempt, bool ran)
+{
+    if (attempt->stopped != 0 && !ran && attempt->engine->stop == STOP_FAILED) {
+        attempt_take_back(attempt, "because another stage failed");
+        return;
+    }
+    if (attempt->stopped != 0) {
+        const struct descpipe_ending ours = {.size = sizeof ours, .flags = attempt->stopped, .witness = "descpipe"};
+        attempt_add_ending(attempt, &ours);
+    }
+    attempt_ended(attempt);
+}
+
 static void look_for_outcome(void *context)
 {
     struct attempt *attempt = context;
@@ -69,15 +83,22 @@ static void look_for_outcome(void *context)
         return;
     }
     add_outcome(attempt, &outcome);
-    if (attempt->stopped != 0 && outcome.phase == JOB_PHASE_NONE && attempt->engine->stop == STOP_FAILED) {
-        attempt_take_back(attempt, "because another stage failed");
-        return;
-    }
-    if (attempt->stopped != 0) {
-        const struct descpipe_ending ours = {.size = sizeof ours, .flags = attempt->stopped, .witness = "descpipe"};
-        attempt_add_ending(attempt, &ours);
-    }
-    attempt_ended(attempt);
+    settle(attempt, outcome.phase != JOB_PHASE_NONE);
+}
+
+/* Of a pod its scheduler has seen everything. */
+static void take_pod_ending(struct attempt *attempt, const struct descpipe_ending *ending)
+{
+    static const struct descpipe_ending unknown = {.size = sizeof unknown,
+                                                   .flags = DESCPIPE_ENDED_LOST,
+                                                   .witness = "scheduler",
+                                                   .reason = "its scheduler does not say how it ended"};
+    attempt_add_ending(attempt, ending != NULL ? ending : &unknown);
+    if (ending != NULL && ending->started_at_ms != 0)
+        attempt->started_ms = ending->started_at_ms;
+    if (ending != NULL)
+        attempt->finished_ms = ending->finished_at_ms;
+    settle(attempt, attempt->seen_running || (ending != NULL && (ending->flags & DESCPIPE_ENDED_EXITED) != 0));
 }
 
 static void ended(struct attempt *attempt, const struct descpipe_change *change)
@@ -86,6 +107,11 @@ static void ended(struct attempt *attempt, const struct descpipe_change *change)
         return; /* said twice */
     const uint32_t cut = DESCPIPE_ENDED_OUT_OF_MEMORY | DESCPIPE_ENDED_TIMED_OUT | DESCPIPE_ENDED_NODE_FAILED |
                          DESCPIPE_ENDED_PREEMPTED | DESCPIPE_ENDED_CANCELLED | DESCPIPE_ENDED_NOT_STARTED;
+    if (attempt->outcome_path == NULL) {
+        attempt->patience_until_ms = INT64_MAX;
+        take_pod_ending(attempt, change->ending);
+        return;
+    }
     if (change->ending != NULL)
         attempt_add_ending(attempt, change->ending);
     bool is_cut = change->ending != NULL && (change->ending->flags & cut) != 0;

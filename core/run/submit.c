@@ -25,6 +25,18 @@ static void submission_free(struct submission *submission)
     memory_free(submission);
 }
 
+/* Pods: the cluster fetches it. */
+static bool image_is_ready(struct engine *engine, uint32_t number)
+{
+    struct walk_image *image = &engine->images[number];
+    const struct plan_image *planned = &engine->plan->images[number];
+    if (image->state == IMAGE_UNKNOWN && engine->plan->backends[planned->backend].form == DESCPIPE_FORM_POD) {
+        image->state = IMAGE_READY;
+        record_image(engine, number);
+    }
+    return image->state == IMAGE_READY;
+}
+
 /* True when the task may go now; else it waits where it will be woken. */
 static bool may_go(struct engine *engine, uint32_t task)
 {
@@ -32,7 +44,7 @@ static bool may_go(struct engine *engine, uint32_t task)
     uint32_t image = engine->plan->stages[number].image;
     if (cached_look(engine, task) != CACHED_RUN)
         return false;
-    if (image != NONE && engine->images[image].state != IMAGE_READY) {
+    if (image != NONE && !image_is_ready(engine, image)) {
         task_heap_push(&engine->images[image].waiting, walk_item(engine, task));
         submit_prepare_image(engine, image);
         return false;

@@ -368,6 +368,7 @@ void remote_withdraw(struct engine *engine);                     /* what waits i
 /* False: it is not about an attempt elsewhere. */
 bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_change *change);
 uint32_t remote_in_progress(const struct engine *engine); /* attempts that a scheduler elsewhere has */
+bool remote_is_releasing(const struct engine *engine);    /* one is told that its jobs are over; it ends soon */
 void remote_end(struct engine *engine);                   /* forgets the submissions; what runs goes on */
 
 /* command.c */

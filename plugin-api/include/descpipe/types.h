@@ -142,7 +142,8 @@ struct descpipe_mount {
 
 enum {
     DESCPIPE_STAGE_NO_NETWORK = 1u << 0,
-    DESCPIPE_STAGE_TERMINAL = 1u << 1  /* a person sits in front of it */
+    DESCPIPE_STAGE_TERMINAL = 1u << 1, /* a person sits in front of it */
+    DESCPIPE_STAGE_POD = 1u << 2       /* `launch`: the form agreed on is POD. The image was not prepared on this machine */
 };
 
 /* One attempt of one task, as a runtime gets it. */
@@ -177,9 +178,9 @@ struct descpipe_stage {
 struct descpipe_form {
     uint32_t size;
     uint32_t form;                      /* DESCPIPE_FORM_COMMAND or _POD (MANAGED stages go to `start`) */
-    const char *const *argv;            /* COMMAND: what to execute, argv[0] absolute or found on PATH */
-    const char *const *environment;     /* COMMAND: the complete environment of argv, "NAME=value" */
-    const char *directory;              /* COMMAND: the folder to start argv in */
+    const char *const *argv;            /* COMMAND: what to execute, argv[0] absolute or found on PATH. POD: inside the container */
+    const char *const *environment;     /* the complete environment of argv, "NAME=value"; POD: without the late names */
+    const char *directory;              /* the folder to start argv in */
     const char *late_prefix;            /* the launcher passes NAME of late_names as <late_prefix>NAME */
     const char *const *setup;           /* COMMAND: an argv to run once per node before, or NULL */
     const char *const *directives;      /* "scheduler:text" lines for a named scheduler, e.g. "slurm:--image=..." */

@@ -271,6 +271,10 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
 {
     struct docker *docker = self;
     struct command command = {.docker = docker, .stage = stage};
+    if ((stage->flags & DESCPIPE_STAGE_POD) != 0) {
+        docker_launch_pod(docker, call, stage);
+        return;
+    }
     if (stage->image_handle == NULL) {
         docker_fail(docker, call, DESCPIPE_FAILED_REFUSED, NULL, "stage '%.100s': its image was not prepared",
                     stage->name);

@@ -116,10 +116,11 @@ static int32_t docker_open(const struct descpipe_host *host, void **self, char *
     return 0;
 }
 
+/* In a pod the cluster runs the image: nothing of this machine's Docker is needed. */
 static uint32_t docker_forms(void *self)
 {
     const struct docker *docker = self;
-    return docker->forms;
+    return docker->forms | DESCPIPE_FORM_POD;
 }
 
 static const char *const form_choices[] = {"auto", "api", "client", NULL};

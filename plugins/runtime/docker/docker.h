@@ -100,6 +100,10 @@ void docker_fail(struct docker *docker, struct descpipe_call *call, uint32_t fai
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 void docker_fail_memory(struct docker *docker, struct descpipe_call *call);
 
+/* ---- pod.c: the form POD ---- */
+
+void docker_launch_pod(struct docker *docker, struct descpipe_call *call, const struct descpipe_stage *stage);
+
 /* ---- image_api.c, image_client.c: the steps with images, by the socket or by the client ---- */
 
 enum image_outcome { IMAGE_DONE, IMAGE_ABSENT, IMAGE_FAILED };
