@@ -20,6 +20,7 @@ BEGIN {
     count = split("base io config pipeline plugin plan cache run report export command", folders, " ")
     for (i = 1; i <= count; i++) rank[folders[i]] = i
     only["yaml.h"] = "core/config/document"
+    also["yaml.h", "plugins/scheduler/cluster/kubeconfig.c"] # the form that Kubernetes gave its files
     only["ltdl.h"] = "core/plugin/module"
     only["curl/curl.h"] = "core/io/http"
 }
@@ -27,7 +28,7 @@ BEGIN {
     split($1, part, "/")
     first = $4; sub(/\/.*/, "", first)
     for (library in only)
-        if ($4 == library && index($1, only[library]) != 1) fail("only " only[library] "*.c may")
+        if ($4 == library && index($1, only[library]) != 1 && !(($4, $1) in also)) fail("only " only[library] "*.c may")
     if (part[1] == "core") {
         mine = part[2] in rank ? rank[part[2]] : 99
         if ($4 ~ /^(plugins|registry)\// || $4 ~ /\.\.\//) fail("core never includes plugins/ or registry/")

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The scheduler `kubernetes`, inside: each stage is a Job with one pod.
+ *
+ *     submit ─► one POST a job ─► watch (Jobs and pods of the run) ─► pod_look ─► log ─► sink
+ *
+ * A Job's name is the submission's token and the position in it, so that a creation whose answer was lost is found to be done
+ * when it is tried again. A Job never tries twice: repeating is descpipe's. A pod that is gone without a word ends its Job as
+ * well, else Kubernetes would start the stage a second time beside what the first one left.
+ */
+#ifndef DESCPIPE_KUBERNETES_H
+#define DESCPIPE_KUBERNETES_H
+
+#include <descpipe/plugin.h>
+
+#include "cluster/client.h"
+#include "cluster/pod.h"
+#include "cluster/watch.h"
+
+enum { KUBERNETES_POSTS = 16, KUBERNETES_FOLLOWED = 32 };
+
+struct kubernetes;
+
+enum task_end { TASK_GOES_ON = 0, TASK_LOG, TASK_OVER };
+
+/* One Job. */
+struct task {
+    struct kubernetes *self;
+    struct task *next;
+    uint64_t job, attempt;
+    uint32_t index;
+    char *name, *token, *output;
+    char *uid;             /* of the Job, once it is known */
+    bool created;          /* the server has it, as far as we know */
+    bool stopping;         /* its Job is being deleted */
+    bool ran;              /* it was told as running */
+    enum task_end end;     /* TASK_LOG: only its log is missing */
+    char *pod;             /* its pod's name, NULL: none yet */
+    char *said;            /* what it was last told to wait for */
+    uint32_t cause;        /* DESCPIPE_ENDED_: why we deleted it */
+    char cause_words[POD_WORDS];
+    enum pod_trouble trouble;
+    struct descpipe_timer *patience; /* what is wrong may pass */
+    struct pod_view view;            /* as it ended */
+    /* log.c */
+    struct cluster_exchange *log;
+    struct descpipe_timer *log_timer;
+    bool log_whole;        /* the stream ended in good order */
+    bool log_followed, log_final;
+    uint64_t log_written, log_skip;
+    int log_descriptor;
+    int64_t log_until_ms;
+};
+
+struct kubernetes {
+    const struct descpipe_host *host;
+    const struct descpipe_settings *settings;
+    struct cluster cluster;
+    bool connected;
+    char mount[4096];
+    struct pod_wishes wishes; /* of the backend; a stage's own come over them */
+    struct task *tasks;
+    json_t *by_name;          /* name → address of the task */
+    uint64_t open;            /* tasks that are not over */
+    uint32_t following;
+    char *run;
+    struct descpipe_call *observing;
+    struct descpipe_sink *sink;
+    struct cluster_watch pods, jobs;
+    bool watching;
+    struct submission *submissions; /* in progress */
+};
+
+/* options.c */
+extern const struct descpipe_option *const kubernetes_options[];
+const char *kubernetes_text(const struct kubernetes *self, const char *key); /* NULL when it is empty or not given */
+/* False: the call has failed. */
+bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call);
+void kubernetes_wishes(const struct kubernetes *self, const struct descpipe_job *job, struct pod_wishes *wishes);
+
+/* tasks.c */
+struct task *task_new(struct kubernetes *self, const struct descpipe_submission *submission, uint32_t index);
+void task_free(struct task *task); /* and takes it from the lists */
+struct task *task_find(const struct kubernetes *self, const char *name);
+struct task *task_of_job(const struct kubernetes *self, uint64_t job);
+/* Watches from now on: the first submission says which run it is. */
+void tasks_watch(struct kubernetes *self, const char *run);
+void tasks_close(struct kubernetes *self);
+/* Deletes its Job; its end follows with `cause` among its reasons, unless it has ended by itself. */
+void task_stop(struct task *task, uint32_t cause, const char *words);
+void task_log_is_whole(struct task *task); /* told by log.c */
+
+/* log.c */
+void log_follow(struct task *task);
+void log_finish(struct task *task); /* task_log_is_whole comes, perhaps at once */
+void log_drop(struct task *task);
+
+/* The operations. */
+void kubernetes_submit(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
+void kubernetes_find(void *self, struct descpipe_call *call, const char *run);
+void kubernetes_cancel(void *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
+void kubernetes_release(void *self, struct descpipe_call *call, const char *token);
+void kubernetes_probe(void *self, struct descpipe_call *call);
+void submissions_close(struct kubernetes *self);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Making the Jobs of a submission: all or none.
+ *
+ * How it works: some requests are under way at a time. A Job of that name that is there already is one of ours whose answer
+ * was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret that belongs to its
+ * Job and goes with it; its pod waits for it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kubernetes.h"
+
+struct posting { /* one Job on its way */
+    struct submission *submission;
+    struct task *task;
+    json_t *job, *secret; /* what is sent; secret NULL: none */
+};
+
+struct submission {
+    struct submission *next;
+    struct kubernetes *self;
+    struct descpipe_call *call; /* NULL: it was told how it ended */
+    struct posting *postings;
+    uint32_t count, next_one, under_way;
+    bool failed;
+    uint32_t failure;
+    char words[CLUSTER_WORDS + 64];
+    const char *hint;
+};
+
+static void post_more(struct submission *submission);
+
+static void free_submission(struct submission *submission)
+{
+    struct submission **at = &submission->self->submissions;
+    while (*at != submission) {
+        at = &(*at)->next;
+    }
+    *at = submission->next;
+    for (uint32_t i = 0; i < submission->count; i++) {
+        json_decref(submission->postings[i].job);
+        json_decref(submission->postings[i].secret);
+    }
+    free(submission->postings);
+    free(submission);
+}
+
+void submissions_close(struct kubernetes *self)
+{
+    while (self->submissions != NULL) {
+        free_submission(self->submissions);
+    }
+}
+
+static void fail_submission(struct submission *submission, uint32_t failure, const char *hint, const char *words)
+{
+    if (!submission->failed) {
+        submission->failed = true;
+        submission->failure = failure;
+        submission->hint = hint;
+        snprintf(submission->words, sizeof(submission->words), "%s", words);
+    }
+}
+
+static void end_submission(struct submission *submission)
+{
+    struct kubernetes *self = submission->self;
+    struct descpipe_call *call = submission->call;
+    for (uint32_t i = 0; i < submission->count; i++) {
+        struct task *task = submission->postings[i].task;
+        if (task == NULL) {
+            continue;
+        }
+        if (!submission->failed) {
+            self->host->answer->native_id(call, task->job, task->name);
+            continue;
+        }
+        if (task->created) {
+            task_stop(task, DESCPIPE_ENDED_CANCELLED, "");
+        }
+        task_free(task);
+    }
+    if (submission->failed) {
+        self->host->call->fail(call, submission->failure, submission->words, submission->hint);
+    } else {
+        self->host->call->succeed(call);
+    }
+    free_submission(submission);
+}
+
+static void go_on(struct submission *submission)
+{
+    submission->under_way--;
+    post_more(submission);
+}
+
+static void secret_posted(void *context, const struct cluster_reply *reply)
+{
+    struct posting *posting = context;
+    if (!reply->ok && reply->status != 409) {
+        fail_submission(posting->submission, reply->failure, reply->hint, reply->words);
+    }
+    go_on(posting->submission);
+}
+
+/* It goes when the Job goes. */
+static bool post_secret(struct posting *posting, const json_t *job)
+{
+    struct kubernetes *self = posting->submission->self;
+    const char *uid = json_string_value(json_object_get(json_object_get(job, "metadata"), "uid"));
+    json_t *owner = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", "batch/v1", "kind", "Job", "name", posting->task->name, "uid",
+                              uid != NULL ? uid : "");
+    json_object_set_new(json_object_get(posting->secret, "metadata"), "ownerReferences", json_pack("[o]", owner));
+    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
+    const struct cluster_request request = {
+        .method = "POST", .path = path, .body = posting->secret, .done = secret_posted, .context = posting};
+    bool asked = path != NULL && uid != NULL && cluster_ask(&self->cluster, &request) != NULL;
+    free(path);
+    return asked;
+}
+
+static void job_found(void *context, const struct cluster_reply *reply)
+{
+    struct posting *posting = context;
+    const char *token = json_string_value(json_object_get(
+        json_object_get(json_object_get(reply->json, "metadata"), "labels"), POD_LABEL_TOKEN));
+    bool leaving = json_object_get(json_object_get(reply->json, "metadata"), "deletionTimestamp") != NULL;
+    if (!reply->ok) {
+        fail_submission(posting->submission, reply->failure, reply->hint, reply->words);
+    } else if (token == NULL || strcmp(token, posting->task->token) != 0 || leaving) {
+        char words[CLUSTER_WORDS];
+        snprintf(words, sizeof(words), "there is another Job '%s' in namespace '%s'", posting->task->name,
+                 posting->submission->self->cluster.namespace);
+        fail_submission(posting->submission, leaving ? DESCPIPE_FAILED_LATER : DESCPIPE_FAILED_REFUSED, NULL, words);
+    } else {
+        posting->task->created = true;
+        if (posting->secret != NULL && post_secret(posting, reply->json)) {
+            return;
+        }
+    }
+    go_on(posting->submission);
+}
+
+static void job_posted(void *context, const struct cluster_reply *reply)
+{
+    struct posting *posting = context;
+    struct kubernetes *self = posting->submission->self;
+    if (reply->ok) {
+        posting->task->created = true;
+        if (posting->secret != NULL && post_secret(posting, reply->json)) {
+            return;
+        }
+    } else if (reply->status == 409) { /* ours, whose answer was lost */
+        char *path = cluster_path(&self->cluster, "/apis/batch/v1/namespaces/%s/jobs/%s", self->cluster.namespace,
+                                  posting->task->name);
+        const struct cluster_request request = {.method = "GET", .path = path, .done = job_found, .context = posting};
+        bool asked = path != NULL && cluster_ask(&self->cluster, &request) != NULL;
+        free(path);
+        if (asked) {
+            return;
+        }
+        fail_submission(posting->submission, DESCPIPE_FAILED_UNKNOWN, NULL, "out of memory");
+    } else {
+        char words[CLUSTER_WORDS + 64];
+        snprintf(words, sizeof(words), "cannot make the Job '%s': %s", posting->task->name, reply->words);
+        /* Nobody knows whether the last try arrived: it may be asked for again. */
+        posting->task->created = reply->status == 0 || reply->status >= 500;
+        fail_submission(posting->submission, reply->failure, reply->hint, words);
+    }
+    go_on(posting->submission);
+}
+
+static void post_more(struct submission *submission)
+{
+    struct kubernetes *self = submission->self;
+    if (!submission->failed && self->host->call->cancelled(submission->call)) {
+        fail_submission(submission, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
+    }
+    while (!submission->failed && submission->next_one < submission->count && submission->under_way < KUBERNETES_POSTS) {
+        struct posting *posting = &submission->postings[submission->next_one++];
+        char *path = cluster_path(&self->cluster, "/apis/batch/v1/namespaces/%s/jobs", self->cluster.namespace);
+        const struct cluster_request request = {
+            .method = "POST", .path = path, .body = posting->job, .done = job_posted, .context = posting};
+        bool asked = path != NULL && cluster_ask(&self->cluster, &request) != NULL;
+        free(path);
+        submission->under_way += asked;
+        if (!asked) {
+            fail_submission(submission, DESCPIPE_FAILED_CANNOT_ASK, NULL, "out of memory");
+        }
+    }
+    if (submission->under_way == 0 && (submission->failed || submission->next_one == submission->count)) {
+        end_submission(submission);
+    }
+}
+
+static json_t *job_manifest(const struct pod_wishes *wishes, const struct descpipe_submission *given, uint32_t index,
+                            const char *name, const char *secret, char words[POD_WORDS])
+{
+    json_t *pod = pod_specification(wishes, given->jobs[index], secret, words);
+    json_t *metadata = pod != NULL ? pod_metadata(wishes, given, index, name) : NULL;
+    if (metadata == NULL) {
+        json_decref(pod);
+        return NULL;
+    }
+    json_t *inner = json_deep_copy(metadata);
+    json_object_del(inner, "name");
+    return json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:i, s:{s:o, s:o}}}", "apiVersion", "batch/v1", "kind", "Job", "metadata",
+                     metadata, "spec", "backoffLimit", 0, "completions", 1, "parallelism", 1, "template", "metadata", inner,
+                     "spec", pod);
+}
+
+/* False: fail_submission was told. */
+static bool prepare(struct submission *submission, const struct descpipe_submission *given, uint32_t index)
+{
+    struct kubernetes *self = submission->self;
+    const struct descpipe_job *job = given->jobs[index];
+    struct posting *posting = &submission->postings[index];
+    struct pod_wishes wishes;
+    char words[POD_WORDS] = "out of memory";
+    const char *hint = "set 'volume' to what holds the working folder, for this machine and for the cluster";
+    posting->submission = submission;
+    posting->task = task_new(self, given, index);
+    if (posting->task == NULL) {
+        fail_submission(submission, DESCPIPE_FAILED_REFUSED, NULL, words);
+        return false;
+    }
+    if (job->form == NULL || job->form->form != DESCPIPE_FORM_POD) {
+        fail_submission(submission, DESCPIPE_FAILED_UNSUPPORTED, NULL, "a Job needs the form POD");
+        return false;
+    }
+    bool secrets = job->late_environment != NULL && job->late_environment[0] != NULL;
+    kubernetes_wishes(self, job, &wishes);
+    posting->job = job_manifest(&wishes, given, index, posting->task->name, secrets ? posting->task->name : NULL, words);
+    if (posting->job == NULL) {
+        char message[POD_WORDS + 128];
+        snprintf(message, sizeof(message), "stage '%.100s': %s", job->stage, words);
+        fail_submission(submission, DESCPIPE_FAILED_REFUSED, hint, message);
+        return false;
+    }
+    if (secrets) {
+        posting->secret = json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "Secret", "metadata",
+                                    pod_metadata(&wishes, given, index, posting->task->name), "data", pod_secret_data(job));
+    }
+    return true;
+}
+
+/* They are there already: the watch tells what became of them. */
+static void adopt(struct kubernetes *self, struct descpipe_call *call, const struct descpipe_submission *given)
+{
+    for (uint32_t i = 0; i < given->count; i++) {
+        struct task *task = given->jobs[i]->native_id != NULL ? task_new(self, given, i) : NULL;
+        if (task != NULL) {
+            task->created = true;
+        }
+    }
+    self->host->call->succeed(call);
+}
+
+void kubernetes_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *given)
+{
+    struct kubernetes *self = context;
+    if (!kubernetes_connect(self, call)) {
+        return;
+    }
+    tasks_watch(self, given->run);
+    if ((given->flags & DESCPIPE_SUBMISSION_ADOPT) != 0) {
+        adopt(self, call, given);
+        return;
+    }
+    struct submission *submission = calloc(1, sizeof(*submission));
+    struct posting *postings = calloc((size_t)given->count + 1, sizeof(*postings));
+    if (submission == NULL || postings == NULL) {
+        free(submission);
+        free(postings);
+        self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+        return;
+    }
+    *submission = (struct submission){
+        .next = self->submissions, .self = self, .call = call, .postings = postings, .count = given->count};
+    self->submissions = submission;
+    for (uint32_t i = 0; i < given->count && prepare(submission, given, i); i++) {
+    }
+    post_more(submission);
+}
