@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scheduler kubernetes against an API server that misbehaves as ordered: faults_test.py PROGRAM [TEST...]
+
+Each test runs the program as a person does and looks at its verdicts, its journal and what the server was asked.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import api  # noqa: E402
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+PATIENCE = 300
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        self.server = api.Server()
+        self.cluster = self.server.cluster
+        self.folder = tempfile.mkdtemp(prefix="descpipe-kubernetes-")
+        self.kubeconfig("token: secret")
+
+    def tearDown(self):
+        self.server.close()
+        shutil.rmtree(self.folder)
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def kubeconfig(self, user):
+        self.write("kubeconfig", """apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://%s"}}]
+users: [{name: u, user: {%s}}]
+contexts: [{name: x, context: {cluster: c, user: u, namespace: work}}]
+current-context: x
+""" % (self.server.place, user))
+
+    def pipeline(self, stages, options=""):
+        text = "pipeline: {stages: [%s]}\nruntime: {working: work, output: out}\n" % ", ".join(stages)
+        text += """backends:
+  default:
+    scheduler: {use: kubernetes, volume: {host-path: "%s"}%s}
+    runtime: docker
+    registry: {use: oci, plain-http: true}
+""" % (self.folder, options)
+        for name, lines in stages.items():
+            text += "%s: {image: %s/x:1, %s}\n" % (name, self.server.place, lines)
+        self.write("pipeline.yaml", text)
+
+    def environment(self):
+        home = {"HOME": self.folder, "KUBECONFIG": self.path("kubeconfig"), "XDG_STATE_HOME": self.path("state"),
+                "XDG_CACHE_HOME": self.path("cache"), "XDG_CONFIG_HOME": self.path("config")}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("KUBE", "XDG_"))}
+        return {**kept, **home}
+
+    def start(self, *words):
+        return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def command(self, *words):
+        process = self.start(*words)
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output
+
+    def status(self):
+        code, output = self.command("status", "--json")
+        self.assertIn(code, (0, 5, 7), output)
+        return {stage["name"]: stage for stage in json.loads(output)["stages"]}
+
+    def run_to_end(self, expected=0):
+        code, output = self.command("run", "pipeline.yaml")
+        self.assertEqual(code, expected, output)
+        return output
+
+    def verdict(self, stage="s"):
+        return self.status()[stage]["verdict"]
+
+    def log(self, stage="s"):
+        return self.command("logs", stage)[1]
+
+    def asked(self, method, part):
+        with self.cluster.lock:
+            return [line for line in self.cluster.requests if line.startswith(method + " ") and part in line]
+
+    def until(self, condition):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "it never came true")
+            time.sleep(0.05)
+
+    def one(self, command, options="", expected=0, more=""):
+        self.pipeline({"s": "command: %s%s" % (command, more)}, options)
+        return self.run_to_end(expected)
+
+    # What pods end with.
+
+    def test_a_stage_that_ends_well_is_ok_and_its_log_is_whole(self):
+        self.one("[say, hello, $HOME]")
+        self.assertEqual(self.verdict(), "OK")
+        self.assertIn("hello $$HOME", self.log())  # Kubernetes makes one dollar of two; this server does not
+        self.assertEqual(self.cluster.objects, {})  # nothing of it stays
+
+    def test_a_run_costs_a_constant_number_of_questions_beside_one_creation_a_job(self):
+        self.pipeline({"s": "command: [say, x], foreach: {n: [%s]}" % ", ".join(map(str, range(60)))})
+        self.run_to_end()
+        self.assertEqual(len(self.asked("POST", "/jobs")), 60)
+        for plural in ("jobs", "pods"):
+            questions = [line for line in self.asked("GET", "/%s?" % plural)]
+            self.assertLessEqual(len(questions), 4, questions)
+        self.assertLessEqual(len(self.asked("DELETE", "/")), 2)
+
+    def test_each_ending_has_its_verdict(self):
+        table = {"exit": ("[exit, 3]", "EXIT"), "memory": ("[memory]", "OOM"), "evict": ("[evict]", "DISK"), "late": ("[late]", "TIMEOUT"),
+                 "lostnode": ("[lostnode]", "NODE_FAIL"), "noprogram": ("[noprogram]", "EXIT"), "vanish": ("[vanish]", "LOST")}
+        self.pipeline({name: "command: %s" % command for name, (command, _) in table.items()})
+        code, output = self.command("run", "pipeline.yaml", "--keep-going")
+        self.assertEqual(code, 5, output)
+        stages = self.status()
+        self.assertEqual({name: stages[name]["verdict"].split()[0] for name in table}, {name: verdict for name, (_, verdict) in table.items()})
+
+    def test_an_image_that_does_not_come_ends_after_its_patience(self):
+        output = self.one("[noimage]", ", image-patience: 1s", 5)
+        self.assertEqual(self.verdict(), "IMAGE")
+        self.assertIn("ImagePullBackOff", output)
+
+    def test_a_stage_that_finds_no_node_ends_after_its_patience_and_says_why(self):
+        output = self.one("[nowhere]", ", place-patience: 1s", 5)
+        self.assertIn("Insufficient cpu", output)
+
+    def test_secrets_travel_as_a_secret_and_stand_in_no_manifest(self):
+        os.environ["DESCPIPE_SECRET_WORD"] = "canary-7"
+        self.write("word", "canary-7")
+        self.pipeline({"s": "command: [stay], env: {WORD: {secret: word}}"})
+        os.makedirs(self.path("config", "descpipe"), exist_ok=True)
+        self.write("config/descpipe/config.yaml", "secrets: {word: {file: %s}}\n" % self.path("word"))
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: [key for key in self.cluster.objects if key[0] == "secrets"])
+        with self.cluster.lock:
+            items = {key: json.dumps(item) for key, item in self.cluster.objects.items()}
+        secrets = [json.loads(item) for key, item in items.items() if key[0] == "secrets"]
+        self.assertEqual(api.secret_text(secrets[0], "WORD"), "canary-7")
+        self.assertEqual(secrets[0]["metadata"]["ownerReferences"][0]["kind"], "Job")
+        for key, item in items.items():
+            if key[0] != "secrets":
+                self.assertNotIn("canary-7", item)
+        process.terminate()
+        self.command("cancel", "pipeline.yaml")
+        process.communicate(timeout=PATIENCE)
+
+    # What the API server may do.
+
+    def test_a_creation_whose_answer_is_lost_is_not_done_twice(self):
+        self.cluster.order("POST", "/jobs", "lost answer")
+        self.one("[say, once]")
+        self.assertEqual(self.verdict(), "OK")
+        self.assertEqual(list(self.cluster.starts.values()), [1])
+
+    def test_errors_that_pass_are_waited_for(self):
+        for what in ("leader", "busy", "cut"):
+            for method, path in (("POST", "/jobs"), ("GET", "/pods[?]"), ("GET", "/jobs[?]"), ("DELETE", "/jobs")):
+                self.cluster.order(method, path, what)
+        self.one("[say, x]")
+        self.assertEqual(self.verdict(), "OK")
+
+    def test_a_full_quota_is_waited_for(self):
+        self.cluster.order("POST", "/jobs", "quota", times=2)
+        self.one("[say, x]")
+        self.assertEqual(self.verdict(), "OK")
+
+    def test_a_right_that_is_missing_is_said_at_once(self):
+        self.cluster.order("POST", "/jobs", "forbidden", times=9)
+        output = self.one("[say, x]", "", 5)
+        self.assertIn("cannot create resource", output)
+
+    def test_watches_that_break_expire_or_lie_lose_nothing(self):
+        for what in ("expired event", "garbage", "cut after", "pieces"):
+            self.cluster.order("GET", "/pods[?].*watch=1", what)
+            self.cluster.order("GET", "/jobs[?].*watch=1", what)
+        self.cluster.order("GET", "/pods[?].*watch=1", "expired")
+        self.pipeline({"a": "command: [say, x], outputs: {}", "b": "command: [say, y], depends-on: [a]", "c": "command: [exit, 4], depends-on: [b]"})
+        self.run_to_end(5)
+        self.assertEqual(self.verdict("c"), "EXIT")
+
+    def test_a_deletion_that_nobody_told_is_found_by_the_next_list(self):
+        self.pipeline({"s": "command: [vanish, silently]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: any(key[0] == "jobs" for key in self.cluster.objects) and self.cluster.starts)
+        self.until(lambda: not any(key[0] == "pods" for key in self.cluster.objects) and any(self.cluster.logs.values()))
+        self.cluster.forget()
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 5, output)
+        self.assertEqual(self.verdict(), "LOST")
+
+    def test_a_token_that_is_rotated_is_read_again(self):
+        self.write("token", "old")
+        self.kubeconfig("tokenFile: token")
+        self.cluster.token = "old"
+        self.pipeline({"s": "command: [stay, x]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: self.cluster.starts)
+        self.write("token", "new")
+        self.cluster.token = "new"
+        self.cluster.forget()  # the watches must ask again
+        for key, job in list(self.cluster.objects.items()):
+            if key[0] == "jobs":
+                self.cluster.end(job, 0, "Completed")
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0, output)
+
+    def test_a_token_of_a_command_is_asked_for_again_when_it_is_refused(self):
+        self.write("login", '#!/bin/sh\necho asked >> "%s"\necho \'{"kind": "ExecCredential", "status": {"token": "\'$WORD\'"}}\'\n' % self.path("count"))
+        os.chmod(self.path("login"), 0o755)
+        self.kubeconfig("exec: {apiVersion: client.authentication.k8s.io/v1, command: ./login, env: [{name: WORD, value: good}]}")
+        self.cluster.token = "good"
+        self.cluster.order("POST", "/jobs", "unauthorized")
+        self.one("[say, x]")
+        with open(self.path("count"), encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 2)
+
+    def test_a_log_that_is_cut_is_read_to_its_end(self):
+        self.cluster.order("GET", "/log", "half", times=2)
+        self.one("[say, one, two, three, four]")
+        self.assertIn("one two three four", self.log())
+        self.assertEqual(self.log().count("one"), 1)
+
+    def test_cancel_ends_the_pod_and_is_told_as_cancelled(self):
+        self.pipeline({"s": "command: [stay, x]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: any(self.cluster.logs.values()))
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 7)
+        self.assertEqual(self.status()["s"]["state"], "cancelled")
+        self.assertEqual([key for key in self.cluster.objects if key[0] in ("jobs", "pods")], [])
+
+    # What a person gets wrong.
+
+    def test_a_working_folder_outside_the_volume_is_refused_with_what_to_do(self):
+        self.pipeline({"s": "command: [say, x]"})
+        os.makedirs(self.path("volume"))
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read().replace('host-path: "%s"' % self.folder, 'host-path: "%s"' % self.path("volume"))
+        self.write("pipeline.yaml", text)
+        output = self.run_to_end(5)
+        self.assertIn("the cluster cannot see", output)
+
+    def test_a_kubeconfig_that_is_missing_is_named(self):
+        os.remove(self.path("kubeconfig"))
+        output = self.one("[say, x]", "", 5)
+        self.assertIn("there is no kubeconfig", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
