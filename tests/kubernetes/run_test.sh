@@ -1,0 +1,188 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Pipelines on a real Kubernetes: three stages with files between them, endings that only a real one has, a cancel, a restart of
+# the API server in the middle of a run.
+#
+#   run_test.sh PROGRAM     PROGRAM is the descpipe to test, with its plugins beside it
+#
+# Exit status: 0 passed, 1 failed, 77 something of the machine is missing (a failure when CI is set).
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd -P)
+program=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
+
+cannot() {
+    echo "run_test: $*" >&2
+    [ -z "${CI:-}" ] || exit 1
+    exit 77
+}
+failed() {
+    echo "run_test: FAILED: $*" >&2
+    for log in "$folder"/*.log; do
+        echo "== $log" >&2
+        tail -n 25 "$log" >&2
+    done
+    exit 1
+}
+
+for tool in docker-registry skopeo busybox python3 curl; do
+    command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh ci)"
+done
+folder=$(mktemp -d "${TMPDIR:-/tmp}/dpk-XXXXXX")
+registry=
+finish() {
+    [ -z "$registry" ] || kill "$registry" 2> /dev/null || true
+    sh "$here/testbed.sh" stop "$folder/bed" || true
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+status=0
+sh "$here/testbed.sh" start "$folder/bed" > "$folder/environment" || status=$?
+[ "$status" = 0 ] || exit "$status"
+KUBECONFIG=$(sed -n 's/^KUBECONFIG=//p' "$folder/environment")
+export KUBECONFIG
+port=$(python3 -c 'import socket
+one = socket.create_server(("127.0.0.1", 0))
+print(one.getsockname()[1])')
+cat > "$folder/registry.yml" << END
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $folder/registry}}
+http: {addr: "127.0.0.1:$port"}
+END
+docker-registry serve "$folder/registry.yml" > "$folder/registry.log" 2>&1 < /dev/null &
+registry=$!
+
+# An image of busybox.
+mkdir -p "$folder/root/bin" "$folder/root/tmp"
+cp "$(command -v busybox)" "$folder/root/bin/busybox"
+for applet in sh cat echo true false sleep id seq kill env pwd dd wc touch tail; do
+    ln -s busybox "$folder/root/bin/$applet"
+done
+tar -C "$folder/root" -cf "$folder/root.tar" .
+engine() { curl --silent --show-error --fail --unix-socket "$folder/bed/engine/docker.sock" "$@"; }
+engine --header 'Content-Type: application/x-tar' --data-binary @"$folder/root.tar" --output /dev/null \
+    'http://localhost/images/create?fromSrc=-&repo=descpipe/busybox&tag=1&changes=ENV%20PATH%3D%2Fbin'
+engine --output "$folder/busybox.tar" 'http://localhost/images/descpipe/busybox:1/get'
+skopeo copy --quiet --dest-tls-verify=false "docker-archive:$folder/busybox.tar" "docker://127.0.0.1:$port/descpipe/busybox:1"
+image=127.0.0.1:$port/descpipe/busybox:1
+
+mkdir "$folder/run"
+cd "$folder/run"
+export XDG_CACHE_HOME="$folder/cache" XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config" HOME="$folder/home"
+mkdir "$HOME"
+head_of_file() { # STAGES
+    cat << END
+pipeline: {name: k, stages: [$1]}
+runtime: {working: ./work, output: ./out}
+backends:
+  default:
+    scheduler: {use: kubernetes, volume: {host-path: "$folder/run"}, image-patience: 5s}
+    runtime: docker
+    registry: {use: oci, plain-http: true}
+END
+}
+verdict() { # FILE STAGE
+    "$program" status "$1" --json | python3 -c 'import json, sys
+print(next(stage["verdict"] for stage in json.load(sys.stdin)["stages"] if stage["name"] == sys.argv[1]))' "$2"
+}
+
+echo "== three stages"
+{
+    head_of_file 'make_it, double, sum'
+    cat << END
+make_it:
+  image: $image
+  outputs: {numbers: txt}
+  command: [sh, -c, 'echo "on \$HOME as \$(id -u) with \$DESC_SIZE"; seq 1 10 > \$DESC_OUTPUT/numbers.txt']
+double:
+  image: $image
+  inputs: {numbers: txt}
+  outputs: {doubled: txt}
+  foreach: {half: [a, b]}
+  command: [sh, -c, 'while read -r n; do echo \$((n * 2)); done < \$DESC_INPUT/numbers.txt > \$DESC_OUTPUT/doubled.txt; touch \$DESC_INPUT/x && exit 9; echo half \$DESC_EACH_HALF']
+sum:
+  image: $image
+  inputs: {doubled: txt}
+  outputs: {total: txt}
+  script: |
+    t=0
+    for f in \$DESC_INPUT/doubled/*; do
+      while read -r n; do t=\$((t + n)); done < \$f
+    done
+    echo \$t > \$DESC_OUTPUT/total.txt
+END
+} > three.yaml
+"$program" run three.yaml > "$folder/three.log" 2>&1 || failed "three stages ended with status $?"
+[ "$(cat out/total.txt)" = 220 ] || failed "the total is '$(cat out/total.txt)', not 220"
+"$program" logs three.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it: $("$program" logs three.yaml make_it)"
+"$program" logs three.yaml double | grep -q 'half b' || failed "the log of double"
+
+echo "== endings"
+{
+    head_of_file 'three, deaf, large, missing, dollars, late'
+    cat << END
+three: {image: $image, command: [sh, -c, 'exit 3']}
+deaf: {image: $image, command: [sh, -c, 'kill -9 \$\$\$\$']}
+large: {image: $image, memory: 32MiB, command: [sh, -c, 'tail /dev/zero']}
+missing: {image: "127.0.0.1:$port/descpipe/busybox:1", command: [nothing-here]}
+dollars: {image: $image, command: [echo, '\$(A) \$\$\$\$x']}
+late: {image: $image, minutes: 1, command: [sleep, '600']}
+END
+} > endings.yaml
+status=0
+"$program" run endings.yaml --keep-going > "$folder/endings.log" 2>&1 || status=$?
+[ "$status" = 5 ] || failed "endings ended with status $status"
+for each in three:EXIT large:OOM missing:EXIT dollars:OK late:TIMEOUT; do
+    told=$(verdict endings.yaml "${each%%:*}")
+    [ "${told%% *}" = "${each##*:}" ] || failed "stage ${each%%:*} is '$told', not ${each##*:}"
+done
+
+# shellcheck disable=SC2016 # the text itself
+"$program" logs endings.yaml dollars | grep -qF '$(A) $$x' || failed "dollars: $("$program" logs endings.yaml dollars)"
+
+echo "== an API server that goes away in the middle"
+{
+    head_of_file 'slow, after'
+    cat << END
+slow: {image: $image, command: [sh, -c, 'echo begun; while ! [ -e /opt/signal/go ]; do sleep 1; done; echo over'], mounts: ["$folder/run/signal:/opt/signal:ro"]}
+after: {image: $image, depends-on: [slow], command: [echo, after]}
+END
+} > restart.yaml
+mkdir signal
+"$program" run restart.yaml > "$folder/restart.log" 2>&1 &
+run=$!
+deadline=$(($(date +%s) + 240))
+until "$program" logs restart.yaml slow 2> /dev/null | grep -q begun; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "slow did not begin"
+    sleep 1
+done
+sh "$here/testbed.sh" kill "$folder/bed" apiserver
+touch signal/go
+sh "$here/testbed.sh" again "$folder/bed" apiserver
+wait "$run" || failed "the run over a restart ended with status $?"
+"$program" logs restart.yaml slow | grep -q over || failed "the log of slow lacks its end"
+
+echo "== cancel"
+{
+    head_of_file 'long'
+    echo "long: {image: $image, command: [sh, -c, 'trap \"exit 0\" TERM; echo begun; while :; do sleep 1; done']}"
+} > cancel.yaml
+"$program" run cancel.yaml > "$folder/cancel.log" 2>&1 &
+run=$!
+deadline=$(($(date +%s) + 240))
+until "$program" logs cancel.yaml long 2> /dev/null | grep -q begun; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "long did not begin"
+    sleep 1
+done
+"$program" cancel cancel.yaml >> "$folder/cancel.log" 2>&1 || failed "cancel ended with status $?"
+status=0
+wait "$run" || status=$?
+[ "$status" = 7 ] || failed "the cancelled run ended with status $status"
+
+left=$(curl --silent --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
+    "$(sed -n 's/^ *server: //p' "$KUBECONFIG")/apis/batch/v1/namespaces/default/jobs" | grep -c '"name": "2' || true)
+[ "$left" = 0 ] || failed "$left Jobs were left behind"
+echo "run_test: passed"
