@@ -20,7 +20,7 @@ network=false
 # The Engine loads archives only.
 layout="oci:im ages/layout"
 [ "$runtime" != docker ] || layout="docker-archive:im ages/probe.tar"
-umask 022
+umask 077 # a stage has 022, whoever starts it
 
 cat >pipeline.yaml <<END
 pipeline: {name: world, stages: [world, layout, reader]}

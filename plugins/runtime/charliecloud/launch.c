@@ -179,6 +179,7 @@ static bool check_stage(struct launch *launch)
 static bool write_launch(struct launch *launch)
 {
     const struct descpipe_stage *stage = launch->stage;
+    environment_add_umask(&launch->argv, stage);
     arguments_add(&launch->argv, launch->charliecloud->run);
     if (!check_stage(launch) || !add_mounts(launch) || !add_environment(launch))
         return false;

@@ -7,7 +7,7 @@
  * stage is not tied to the life of its parent: it outlives the engine. Pid 1 of its pid namespace is native-init
  * (init/init.c), because bubblewrap's own first process would wait for everything the stage leaves behind; and
  * native-init starts bubblewrap, because only it can end as the stage ended. Ranks that a launcher starts share the
- * machine's processes and have neither: the launcher has its own ways with them.
+ * machine's processes and have neither: the launcher has its own ways with them. There it only sets the umask.
  */
 #include "launch.h"
 
@@ -280,10 +280,9 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
         return false;
     const char *directory = stage->directory != NULL ? stage->directory : "/";
     cleanup(mounts_clear) struct mounts mounts = {0};
-    if (!shares_processes(stage)) {
-        arguments_add(arguments, launch->init);
-        arguments_add(arguments, "outside");
-    }
+    arguments_add(arguments, launch->init);
+    arguments_add(arguments, shares_processes(stage) ? "become" : "outside");
+    arguments_add(arguments, arguments_format(arguments, "%03o", stage->umask_bits));
     arguments_add(arguments, launch->tool);
     if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, launch, failure) ||
         !add_stage_mounts(&mounts, stage, failure) || !add_machine_files(&mounts, launch, failure) ||

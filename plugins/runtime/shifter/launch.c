@@ -173,6 +173,7 @@ static bool write_launch(struct launch *launch)
     if (!check_stage(launch))
         return false;
     const char *image = arguments_format(&launch->argv, "--image=%s", stage->image_handle);
+    environment_add_umask(&launch->argv, stage);
     arguments_add(&launch->argv, launch->shifter->run);
     arguments_add(&launch->argv, image);
     if (!add_mounts(launch))

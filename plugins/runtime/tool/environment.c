@@ -2,6 +2,7 @@
 /* Environments: what a tool gets of ours, and what a stage says. */
 #include "tool/environment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,32 @@ void environment_add_proxy(struct arguments *environment, const char *proxy)
         arguments_add(environment, arguments_format(environment, "HTTPS_PROXY=%s", proxy));
         arguments_add(environment, arguments_format(environment, "HTTP_PROXY=%s", proxy));
     }
+}
+
+/* Asking umask() would change it for a moment, for the helper threads too. */
+static bool own_umask_is(unsigned bits)
+{
+    char line[256];
+    unsigned own = 0;
+    bool known = false;
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && !known && fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, "Umask:", 6) == 0) {
+            own = (unsigned)strtoul(line + 6, NULL, 8);
+            known = true;
+        }
+    if (status != NULL)
+        fclose(status);
+    return known && own == bits;
+}
+
+void environment_add_umask(struct arguments *argv, const struct descpipe_stage *stage)
+{
+    static const char *const shell[] = {"/bin/sh", "-c", "umask \"$0\" && exec \"$@\"", NULL};
+    if (own_umask_is(stage->umask_bits))
+        return;
+    arguments_add_list(argv, shell);
+    arguments_add(argv, arguments_format(argv, "%03o", stage->umask_bits));
 }
 
 const char *environment_value(const char *const *entries, const char *name)

@@ -18,6 +18,10 @@ void environment_add_basics(struct arguments *environment);
 /* How the network is reached: `proxy` as a credential has it, NULL: as our own environment says, "": none. */
 void environment_add_proxy(struct arguments *environment, const char *proxy);
 
+/* Begins an argv of a tool that hands on the umask it has, and has no option for another: nothing where the stage's is our
+ * own. A job's script has the stage's. */
+void environment_add_umask(struct arguments *argv, const struct descpipe_stage *stage);
+
 /* The value of a variable in "NAME=value" entries (NULL: none), borrowed; NULL when it is not there. */
 const char *environment_value(const char *const *entries, const char *name);
 

@@ -2,8 +2,9 @@
 /*
  * The two processes of ours around bubblewrap: one outside the container, one that is its first process.
  *
- *     native-init outside BWRAP ARGUMENTS...     starts bubblewrap, and ends exactly as the stage's command ended
- *     native-init inside COMMAND...              starts the stage's command, and ends when it ends
+ *     native-init outside UMASK BWRAP ARGUMENTS...   starts bubblewrap, and ends exactly as the stage's command ended
+ *     native-init inside COMMAND...                  starts the stage's command, and ends when it ends
+ *     native-init become UMASK BWRAP ARGUMENTS...    becomes bubblewrap: for a rank, whose launcher has its own ways
  *
  * How it works: bubblewrap can only say 128 + n of a command that signal n ended, which is what a stage that exits with
  * that status says too. So the inner one writes how the command ended, as wait() has it, to a pipe whose other end the
@@ -14,6 +15,8 @@
  * It also reaps orphans, and being pid 1 is deaf to the signals meant for the stage, which reach the stage itself as
  * members of the same process group. The outer one blocks them, so that it is there to tell how the stage took them.
  *
+ * The umask is a stage's own, whatever that of the user who started the run: bubblewrap hands on the one it got.
+ *
  * It is linked statically because it runs inside any image, and bound there at a path of the container's own /dev.
  */
 #include <errno.h>
@@ -21,9 +24,11 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,10 +146,18 @@ static int run_outside(char **words)
     return end_of(child, reader);
 }
 
+static int become(char **words)
+{
+    execvp(words[0], words);
+    return say_failure("", words[0], errno);
+}
+
 int main(int count, char **words)
 {
-    if (count > 2 && strcmp(words[1], "outside") == 0)
-        return run_outside(words + 2);
+    if (count > 3 && (strcmp(words[1], "outside") == 0 || strcmp(words[1], "become") == 0)) {
+        umask((mode_t)strtoul(words[2], NULL, 8) & 0777);
+        return words[1][0] == 'o' ? run_outside(words + 3) : become(words + 3);
+    }
     if (count > 2 && strcmp(words[1], "inside") == 0)
         return run_inside(words + 2);
     fputs("descpipe: native-init is started by runtime 'native' only\n", stderr);
