@@ -169,6 +169,17 @@ void command_stop(struct attempt *attempt, int signal)
         process_signal_session(attempt->session, signal); /* groups it made within its session */
 }
 
+/* Whose words a failure to start is told in: the first of argv, or what a shell that only sets something becomes
+ * (sh -c SCRIPT NAME LAUNCHER...). */
+static const char *launcher_of(const char *const *argv)
+{
+    size_t words = 0;
+    while (words < 5 && argv[words] != NULL)
+        words++;
+    bool by_shell = words == 5 && text_equal(argv[0], "/bin/sh") && text_equal(argv[1], "-c");
+    return argv[by_shell ? 4 : 0];
+}
+
 static void execute(struct attempt *attempt, const struct descpipe_form *form)
 {
     struct engine *engine = attempt->engine;
@@ -179,7 +190,8 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
         attempt_not_started(attempt, 0, error.message);
         return;
     }
-    attempt->argv0 = arena_copy(attempt->arena, form->argv[0], strlen(form->argv[0]));
+    const char *launcher = launcher_of(form->argv);
+    attempt->argv0 = arena_copy(attempt->arena, launcher, strlen(launcher));
     if (form->removal != NULL) {
         attempt->removal = walk_copy_words(attempt->arena, form->removal);
         attempt->removal_environment = walk_copy_words(attempt->arena, form->environment);
