@@ -22,12 +22,15 @@
     60000 /* after its time limit the host ends a stage; this is only for a client that was killed                     \
            */
 #define OPEN_FILES_MOST 1048576
+/* What a container is kept by that has no command; it ends at once when it is told to. */
+#define DEVELOPER_WAITS "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 #define PROCESSES_MOST 32768
 
 struct launch {
     const struct podman *podman;
     const struct descpipe_stage *stage;
     const char *image;
+    bool developer; /* a container that is kept, for a person */
     struct arguments argv, environment, setup, removal;
     struct failure failure;
 };
@@ -105,6 +108,9 @@ static bool add_environment(struct launch *launch)
         add_pair(&launch->argv, "--env", arguments_format(&launch->argv, "%.*s", (int)name, *entry));
         arguments_add(&launch->environment, *entry);
     }
+    for (const char *const *entry = launch->developer ? stage->late_environment : NULL; entry != NULL && *entry != NULL;
+         entry++)
+        arguments_add(&launch->environment, *entry);
     for (const char *const *name = stage->late_names; name != NULL && *name != NULL; name++) {
         const char *entry = arguments_format(&launch->argv, "%s=", *name);
         if (podman_needs(entry))
@@ -170,20 +176,20 @@ static void add_limits(struct launch *launch)
 }
 
 /* What a container's root may still do, as with `native`, and nobody more by a set-user-id program of the image. */
-static void add_rights(struct arguments *argv)
+static void add_rights(struct arguments *argv, bool root)
 {
     static const char *const kept[] = {"CHOWN",  "DAC_OVERRIDE", "FOWNER",     "FSETID", "KILL", "NET_BIND_SERVICE",
                                        "SETGID", "SETUID",       "SYS_CHROOT", NULL};
     add_pair(argv, "--security-opt", "no-new-privileges");
     add_pair(argv, "--cap-drop", "all");
-    for (size_t i = 0; geteuid() == 0 && kept[i] != NULL; i++)
+    for (size_t i = 0; root && kept[i] != NULL; i++)
         add_pair(argv, "--cap-add", kept[i]);
 }
 
 static void add_user(struct launch *launch)
 {
     const struct descpipe_stage *stage = launch->stage;
-    if (geteuid() != 0)
+    if (geteuid() != 0 && stage->uid != 0) /* root inside is the caller outside without further words */
         add_pair(&launch->argv, "--userns", "keep-id");
     add_pair(&launch->argv, "--user", arguments_format(&launch->argv, "%u:%u", stage->uid, stage->gid));
     add_pair(&launch->argv, "--umask", arguments_format(&launch->argv, "0%03o", stage->umask_bits));
@@ -220,7 +226,9 @@ static bool find_image(struct launch *launch)
 
 static bool write_launch(struct launch *launch)
 {
-    static const char *const fixed[] = {"--rm", "--pull", "never", "--http-proxy=false", "--log-driver", "none", NULL};
+    static const char *const fixed[] = {"--pull", "never", "--http-proxy=false", "--log-driver", "none", NULL};
+    static const char *const once[] = {"--rm", NULL}, *const kept[] = {"--detach", NULL};
+    static const char *const waits[] = {"/bin/sh", "-c", DEVELOPER_WAITS, NULL};
     /* conmon keeps a container whose client was killed */
     static const char *const removal[] = {"rm", "--force", "--ignore", "--time", "0", NULL};
     static const char *const terminal[] = {"--interactive", "--tty", NULL};
@@ -228,23 +236,24 @@ static bool write_launch(struct launch *launch)
     const struct podman *podman = launch->podman;
     const struct descpipe_stage *stage = launch->stage;
     struct arguments *argv = &launch->argv;
-    if (stage->command == NULL || stage->command[0] == NULL)
+    if (!launch->developer && (stage->command == NULL || stage->command[0] == NULL))
         return failure_set(&launch->failure, DESCPIPE_FAILED_REFUSED, "stage '%s' has no command", stage->name);
-    if (geteuid() != 0 && stage->uid != geteuid())
+    if (geteuid() != 0 && stage->uid != geteuid() && !(launch->developer && stage->uid == 0))
         return failure_set(&launch->failure, DESCPIPE_FAILED_UNSUPPORTED,
                            "stage '%s' asks for uid %u, and only root can give it another than the caller's (%u)",
                            stage->name, stage->uid, geteuid());
     podman_begin(podman, argv);
     arguments_add(argv, "--log-level=error"); /* standard error is the stage's */
     arguments_add(argv, "run");
+    arguments_add_list(argv, launch->developer ? kept : once);
     arguments_add_list(argv, fixed);
-    if ((stage->flags & DESCPIPE_STAGE_TERMINAL) != 0)
+    if (!launch->developer && (stage->flags & DESCPIPE_STAGE_TERMINAL) != 0)
         arguments_add_list(argv, terminal);
     if (podman->init)
         arguments_add(argv, "--init");
     add_names(launch);
     add_user(launch);
-    add_rights(argv);
+    add_rights(argv, geteuid() == 0 || stage->uid == 0);
     add_pair(argv, "--network", (stage->flags & DESCPIPE_STAGE_NO_NETWORK) != 0 ? "none" : podman->network);
     add_limits(launch);
     if (!find_image(launch) || !add_mounts(launch) || !add_environment(launch))
@@ -254,7 +263,7 @@ static bool write_launch(struct launch *launch)
     arguments_add_list(argv, podman->run_words);
     arguments_add_list(argv, entry_point);
     arguments_add(argv, launch->image);
-    arguments_add_list(argv, stage->command);
+    arguments_add_list(argv, launch->developer ? waits : stage->command);
     podman_begin(podman, &launch->removal);
     arguments_add_list(&launch->removal, removal);
     arguments_add(&launch->removal, stage->token);
@@ -270,6 +279,25 @@ static void launch_clear(struct launch *launch)
     arguments_clear(&launch->setup);
     arguments_clear(&launch->removal);
     failure_clear(&launch->failure);
+}
+
+bool podman_write_shell(const struct podman *podman, const struct descpipe_stage *stage, struct arguments *argv,
+                        struct arguments *environment, struct failure *failure)
+{
+    struct launch launch = {.podman = podman, .stage = stage, .developer = true};
+    bool written = write_launch(&launch);
+    if (!written)
+        failure_copy(failure, &launch.failure);
+    if (written && launch.setup.count > 0)
+        written = failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED,
+                              "stage '%s': the image of a developer's container must be on this machine", stage->name);
+    if (written) {
+        *argv = launch.argv;
+        *environment = launch.environment;
+        launch.argv = launch.environment = ARGUMENTS_INIT;
+    }
+    launch_clear(&launch);
+    return written;
 }
 
 void podman_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)

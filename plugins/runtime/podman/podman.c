@@ -116,6 +116,13 @@ static const struct descpipe_runtime podman_operations = {
     .identify = podman_identify,
     .prepare = podman_prepare,
     .launch = podman_launch,
+    .shell = podman_shell,
+    .exec = podman_exec,
+    .stop = podman_stop,
+    .release = podman_release,
+    .commit = podman_commit,
+    .changes = podman_changes,
+    .copy_out = podman_copy_out,
     .push = podman_push,
 };
 

@@ -5,6 +5,8 @@
 
 #include <descpipe/plugin.h>
 
+#include "registry/failure.h"
+
 #include "tool/access.h"
 
 #include "arguments.h"
@@ -28,8 +30,19 @@ void podman_probe(void *self, struct descpipe_call *call);
 void podman_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
 void podman_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
 void podman_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+/* developer.c */
+void podman_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+void podman_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);
+void podman_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
+void podman_release(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void podman_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
+void podman_changes(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void podman_copy_out(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
 void podman_push(void *self, struct descpipe_call *call, const struct descpipe_push *push);
 
+/* The `run` of a developer's container. False with a failure. */
+bool podman_write_shell(const struct podman *podman, const struct descpipe_stage *stage, struct arguments *argv,
+                        struct arguments *environment, struct failure *failure);
 /* The program and its global words. */
 void podman_begin(const struct podman *podman, struct arguments *argv);
 /* What the client needs of our environment. */

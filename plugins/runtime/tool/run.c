@@ -108,6 +108,7 @@ static void tool_ended(void *context, const struct descpipe_process_end *end)
     const struct tool_end told = {.good = end->started != 0 && end->exit_code == 0,
                                   .started = end->started != 0,
                                   .exit_code = end->started != 0 ? end->exit_code : -1,
+                                  .signal = end->started != 0 ? end->signal : 0,
                                   .output = tool->output != NULL ? tool->output : "",
                                   .words = words,
                                   .errors = tool->errors};
@@ -126,6 +127,10 @@ struct descpipe_process *tool_run(const struct descpipe_host *host, const struct
     tool->done = request->done;
     tool->context = request->context;
     const struct descpipe_process_request process = {.size = sizeof process,
+                                                     .flags = request->terminal ? DESCPIPE_PROCESS_TERMINAL : 0,
+                                                     .input_descriptor = request->input_descriptor,
+                                                     .output_descriptor = request->output_descriptor,
+                                                     .error_descriptor = request->error_descriptor,
                                                      .argv = request->argv,
                                                      .environment = request->environment,
                                                      .directory = request->directory,
