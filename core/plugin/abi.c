@@ -108,6 +108,38 @@ static bool judge_required(const char *kind, const struct required *required, si
     }
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of operations that belong together. `stop` and `release` end both kinds of containers, so they alone say nothing. */
+static bool judge_together(const struct required *together, size_t count, const char *what, const char *hint,
+                           struct error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!together[i].present) {
+            error_set(error, ERROR_PLUGIN, "its runtime table has some operations of %s but not '%s'", what,
+                      together[i].name);
+            return error_hint(error, "%s", hint);
+        }
+    return true;
+}
+
+static bool judge_containers(const struct descpipe_runtime *table, struct error *error)
+{
+    const struct required managed[] = {REQUIRE(table, start),   REQUIRE(table, observe), REQUIRE(table, logs),
+                                       REQUIRE(table, inspect), REQUIRE(table, find),    REQUIRE(table, stop),
+                                       REQUIRE(table, release)};
+    const struct required developers[] = {REQUIRE(table, shell), REQUIRE(table, exec), REQUIRE(table, stop),
+                                          REQUIRE(table, release)};
+    bool some_managed = table->start || table->observe || table->logs || table->inspect || table->find;
+    bool some_developers = table->shell || table->exec || table->commit || table->changes || table->copy_out;
+    if ((table->stop || table->release) && !some_developers)
+        some_managed = true;
+    return (!some_managed ||
+            judge_together(managed, COUNT(managed), "MANAGED",
+                           "MANAGED means start, observe, logs, inspect, stop, find and release: all or none",
+                           error)) &&
+           (!some_developers || judge_together(developers, COUNT(developers), "developers' containers",
+                                               "whoever starts one by shell has exec, stop and release too", error));
+}
+
 static bool judge_runtime(const struct descpipe_runtime *table, struct abi_version host, struct error *error)
 {
     if (!judge_size("its runtime table", table->size, ABI_SIZE_RUNTIME, host, error))
@@ -117,20 +149,8 @@ static bool judge_runtime(const struct descpipe_runtime *table, struct abi_versi
                                         REQUIRE(table, launch)};
     if (!judge_required("runtime", required, COUNT(required), error))
         return false;
-    const struct required managed[] = {REQUIRE(table, start),   REQUIRE(table, observe), REQUIRE(table, logs),
-                                       REQUIRE(table, inspect), REQUIRE(table, stop),    REQUIRE(table, find),
-                                       REQUIRE(table, release)};
-    size_t given = 0;
-    for (size_t i = 0; i < COUNT(managed); i++)
-        given += managed[i].present;
-    for (size_t i = 0; i < COUNT(managed) && given > 0; i++) {
-        if (!managed[i].present) {
-            error_set(error, ERROR_PLUGIN, "its runtime table has some operations of MANAGED but not '%s'",
-                      managed[i].name);
-            return error_hint(error,
-                              "MANAGED means start, observe, logs, inspect, stop, find and release: all or none");
-        }
-    }
+    if (!judge_containers(table, error))
+        return false;
     if (table->sources == 0) {
         error_set(error, ERROR_PLUGIN, "its runtime table names no image sources");
         return error_hint(error, "set .sources; DESCPIPE_SOURCE_NONE for a runtime without images");

@@ -30,6 +30,11 @@ static void give_credential(void *context, const struct descpipe_image *image, u
 
 bool driver_open(struct driver *driver, const char *const *options, char **message)
 {
+    return driver_open_runtime(driver, "docker", options, message);
+}
+
+bool driver_open_runtime(struct driver *driver, const char *runtime, const char *const *options, char **message)
+{
     static const char *const folders[] = {BUILD_FOLDER "/plugins-built", NULL};
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(problems_clear) struct problems problems = {0};
@@ -42,9 +47,10 @@ bool driver_open(struct driver *driver, const char *const *options, char **messa
     ck_assert_msg(driver->host != NULL, "%s", error.message);
     struct plugin_callbacks callbacks = {.context = driver, .credential = give_credential};
     plugin_host_set_callbacks(driver->host, &callbacks);
-    const struct descpipe_plugin *descriptor = plugin_descriptor(driver->host, "runtime", "docker", &error);
+    const struct descpipe_plugin *descriptor = plugin_descriptor(driver->host, "runtime", runtime, &error);
     ck_assert_msg(descriptor != NULL, "%s", error.message);
-    driver->settings = settings_new(descriptor->options, "runtime/docker");
+    cleanup(memory_free) char *owner = memory_format("runtime/%s", runtime);
+    driver->settings = settings_new(descriptor->options, owner);
     for (size_t i = 0; options != NULL && options[i] != NULL; i += 2) {
         struct place place = {.file = "test"};
         settings_set_text(driver->settings, options[i], options[i + 1], place, LAYER_COMMAND, &problems);
@@ -53,7 +59,7 @@ bool driver_open(struct driver *driver, const char *const *options, char **messa
     cleanup(text_clear) struct text printed = TEXT_INIT;
     problems_print(&problems, &printed);
     ck_assert_str_eq(text_bytes(&printed), "");
-    driver->instance = plugin_open(driver->host, "runtime", "docker", driver->settings, &error);
+    driver->instance = plugin_open(driver->host, "runtime", runtime, driver->settings, &error);
     if (driver->instance == NULL && message != NULL) {
         *message = memory_copy_text(error.message);
     }
@@ -121,6 +127,9 @@ static void call_done(void *context, const struct call_result *result)
                     result->found[i]->running ? "running" : "ended");
     }
     answer->found_count = result->found_count;
+    for (size_t i = 0; i < result->texts_count; i++) {
+        text_format(&answer->texts, "%s\n", result->texts[i]);
+    }
 }
 
 static void call_progress(void *context, uint64_t done, uint64_t total, const char *text)
@@ -188,6 +197,7 @@ void answer_free(struct answer *answer)
     free_list(answer->setup);
     text_clear(&answer->facts);
     text_clear(&answer->found);
+    text_clear(&answer->texts);
     text_clear(&answer->progress);
     *answer = (struct answer){0};
 }

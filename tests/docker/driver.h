@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Drives the runtime plugin `docker` through the real plugin host, one call at a time, and keeps what it answered. */
+/* Drives a runtime plugin, `docker` unless another is named, through the real plugin host, one call at a time, and keeps what it answered. */
 #ifndef DESCPIPE_TESTS_DOCKER_DRIVER_H
 #define DESCPIPE_TESTS_DOCKER_DRIVER_H
 
@@ -30,12 +30,13 @@ struct answer {
     struct descpipe_ending ending; /* size 0: none; its texts are these: */
     char *witness, *reason, *ending_host;
     char **argv, **environment, **setup;
-    struct text facts, found, progress;
+    struct text facts, found, texts, progress; /* texts: a line each */
     size_t found_count;
 };
 
 /* `options` are key, value pairs and end with NULL. False: `message` has the reason. */
 bool driver_open(struct driver *driver, const char *const *options, char **message);
+bool driver_open_runtime(struct driver *driver, const char *runtime, const char *const *options, char **message);
 void driver_close(struct driver *driver);
 /* What an operation is called with: `.done` and `.context` set for `answer`. */
 struct call_options driver_call(struct answer *answer);

@@ -48,9 +48,11 @@ static void add_copy(struct command *command, const char *word)
 
 static uint32_t kind_of(const struct tool_end *end)
 {
-    return strstr(end->errors, "no such container") != NULL || strstr(end->errors, "no container with name") != NULL
-               ? DESCPIPE_FAILED_NOT_FOUND
-               : DESCPIPE_FAILED_REFUSED;
+    static const char *const words[] = {"no such container", "no container with name", "layer not known"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(end->errors, words[i]) != NULL)
+            return DESCPIPE_FAILED_NOT_FOUND;
+    return DESCPIPE_FAILED_REFUSED;
 }
 
 static void fail_alike(struct command *command, const struct tool_end *end)

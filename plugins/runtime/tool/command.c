@@ -125,13 +125,13 @@ void command_start(struct command *command)
         .done = ended,
         .context = command};
     const struct descpipe_host *host = command->host;
-    command->process =
-        command->argv.failed || command->environment.failed ? NULL : tool_run(host, &request);
+    command->process = command->argv.failed || command->environment.failed ? NULL : tool_run(host, &request);
     if (command->process != NULL) {
         host->call->on_cancel(command->call, cancel_wished, command);
         return;
     }
-    const struct tool_end end = {.started = true, .exit_code = -1, .output = "", .words = "out of memory", .errors = ""};
+    const struct tool_end end = {
+        .started = true, .exit_code = -1, .output = "", .words = "out of memory", .errors = ""};
     ended(command, &end);
 }
 

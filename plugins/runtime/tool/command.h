@@ -24,7 +24,7 @@ struct command {
     uint64_t timeout_ms;                /* 0: COMMAND_TIMEOUT_MS */
     /* Ends the call, or starts another command for it. NULL: a good end is success. */
     void (*done)(struct command *command, const struct tool_end *end);
-    void *context; /* of `done` */
+    void *context;  /* of `done` */
     int streams[3]; /* owned; 0: none */
     bool terminal;
     struct descpipe_process *process;

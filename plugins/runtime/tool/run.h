@@ -22,9 +22,9 @@ struct tool_end {
 
 struct tool_request {
     const char *const *argv;
-    const char *const *environment;                          /* NULL: the host's PATH, HOME, USER, LANG, TMPDIR */
-    const char *directory;                                   /* NULL: / */
-    const char *input;                                       /* for its standard input, or NULL: nothing */
+    const char *const *environment; /* NULL: the host's PATH, HOME, USER, LANG, TMPDIR */
+    const char *directory;          /* NULL: / */
+    const char *input;              /* for its standard input, or NULL: nothing */
     /* Its standard streams, in place of `input` and of what is kept of its output; 0 and below: those. */
     int input_descriptor, output_descriptor, error_descriptor;
     bool terminal;                                           /* it has our standard streams and our terminal */

@@ -204,6 +204,9 @@ START_TEST(managed_is_all_or_nothing)
     runtime.start = stage_it;
     expect(&plugin, "runtime", "its runtime table has some operations of MANAGED but not 'observe'");
     runtime.start = NULL;
+    runtime.shell = stage_it;
+    expect(&plugin, "runtime", "its runtime table has some operations of developers' containers but not 'exec'");
+    runtime.shell = NULL;
     runtime.sources = 0;
     expect(&plugin, "runtime", "its runtime table names no image sources");
     plugin.operations = NULL;
