@@ -42,8 +42,7 @@ static char *prepare(const struct descpipe_image *wanted)
 
 static void start(const char *name, const char *image_handle)
 {
-    static const char *const environment[] = {"PATH=/bin", "HOME=/tmp", "MINE=stage's own", NULL};
-    static const char *const late[] = {"LATE", NULL}, *const late_values[] = {"LATE=a late $(value)", NULL};
+    static const char *const environment[] = {"PATH=/bin", "SECRET=of the stage", NULL};
     const struct descpipe_mount mount = {sizeof mount, DESCPIPE_MOUNT_READ_ONLY, folder, "/opt/my input"};
     const struct descpipe_mount *const mounts[] = {&mount, NULL};
     const struct descpipe_resources resources = {
@@ -57,8 +56,6 @@ static void start(const char *name, const char *image_handle)
                                          .image = &image,
                                          .image_handle = image_handle,
                                          .environment = environment,
-                                         .late_names = late,
-                                         .late_environment = late_values,
                                          .mounts = mounts,
                                          .directory = "/opt",
                                          .resources = &resources};
@@ -71,8 +68,12 @@ static void start(const char *name, const char *image_handle)
 
 static void end(const char *name)
 {
-    cleanup(answer_free) struct answer answer;
+    cleanup(answer_free) struct answer answer, stopped;
     const struct descpipe_container one = {.size = sizeof one, .token = name};
+    const struct descpipe_stop stop = {.size = sizeof stop, .container = &one};
+    runtime_stop(driver.instance, &stop, driver_call(&stopped));
+    driver_wait(&driver, &stopped);
+    ck_assert_msg(stopped.ok, "%s", stopped.message);
     runtime_release(driver.instance, &one, driver_call(&answer));
     driver_wait(&driver, &answer);
     ck_assert_msg(answer.ok, "%s", answer.message);
@@ -126,7 +127,7 @@ static struct text read_all(const char *name)
 /* In `name`, with its streams in the files "out" and "err". */
 static int run_in(const char *name, const char *const *command, const char *input)
 {
-    static const char *const environment[] = {"ASKED=by \"exec\"", NULL};
+    static const char *const environment[] = {"PATH=/bin", "MINE=an `exec`'s \"own\"", NULL};
     const struct descpipe_container one = {.size = sizeof one, .token = name};
     cleanup(answer_free) struct answer answer;
     struct descpipe_exec exec = {.size = sizeof exec,
@@ -170,10 +171,10 @@ START_TEST(a_command_sees_the_stage_and_what_it_is_given)
 {
     cleanup(memory_free) char *path = file_of("table");
     ck_assert(file_write(path, "1 2 3\n", 6, 0644, NULL));
-    ck_assert_int_eq(run_in(token, SHELL("id -u; pwd; echo \"$MINE, $ASKED, $LATE\"; cat '/opt/my input/table'"), NULL),
-                     0);
+    ck_assert_int_eq(
+        run_in(token, SHELL("id -u; pwd; echo \"$MINE $FROM_IMAGE $SECRET\"; cat '/opt/my input/table'"), NULL), 0);
     cleanup(text_clear) struct text output = read_all("out");
-    ck_assert_str_eq(text_bytes(&output), "0\n/etc\nstage's own, by \"exec\", a late $(value)\n1 2 3\n");
+    ck_assert_str_eq(text_bytes(&output), "0\n/etc\nan `exec`'s \"own\" yes \n1 2 3\n");
     ck_assert_int_ne(run_in(token, SHELL("touch '/opt/my input/new'"), NULL), 0);
 }
 END_TEST
@@ -276,7 +277,8 @@ START_TEST(a_commit_is_an_image_that_others_can_start)
     char other[sizeof token + 8];
     snprintf(other, sizeof other, "%s-b", token);
     start(other, made_handle);
-    ck_assert_int_eq(run_in(other, SHELL("cat /opt/new/file; ls /bin/yes; ls /etc; id -u; echo $FROM_IMAGE"), NULL), 0);
+    ck_assert_int_eq(
+        run_in(other, SHELL("cat /opt/new/file; ls /bin/yes; ls /etc; id -u; echo $FROM_IMAGE$SECRET"), NULL), 0);
     cleanup(text_clear) struct text output = read_all("out");
     ck_assert_ptr_eq(strstr(text_bytes(&output), "made here\n"), text_bytes(&output));
     ck_assert_ptr_null(strstr(text_bytes(&output), "/bin/yes\n"));

@@ -68,7 +68,7 @@ struct descpipe_exec {
     uint32_t terminal;               /* 1: our standard streams are a terminal and are handed over */
     const struct descpipe_container *container;
     const char *const *command;
-    const char *const *environment;  /* "NAME=value", beside the container's own; no secrets */
+    const char *const *environment;  /* "NAME=value", over the image's own; secrets too: in no argv, in no image */
     const char *directory;           /* or NULL: the container's own */
     int32_t input_descriptor;        /* below 0: nothing comes in */
     int32_t output_descriptor;       /* below 0: goes nowhere */
@@ -81,7 +81,7 @@ struct descpipe_commit {
     uint32_t reserved;
     const struct descpipe_container *container;
     const char *reference;      /* what the image is to be called, as `identify` takes it */
-    const char *const *command; /* the new image's default command, or NULL */
+    const char *const *command; /* the new image's default command; NULL: a shell. It has no entry point */
 };
 
 struct descpipe_copy {
@@ -166,9 +166,10 @@ struct descpipe_runtime {
     void (*release)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
 
     /* A developer's container. Optional: each may be NULL, but with `shell` also `stop` and `release` are there, of
-     * whichever form the stages are. `shell` starts one that is kept without a command (the stage's is passed over), its
-     * image writable, until `release`; uid 0 is root inside, whoever the caller is. After `stop` nothing runs in it, and
-     * what it changed can still be had. */
+     * whichever form the stages are. `shell` starts one that is kept without a command, its image writable, until
+     * `release`; the stage's command and environment are passed over, for each exec brings its own, and a commit must
+     * not hold them. uid 0 is root inside, whoever the caller is. After `stop` nothing runs in it, and what it changed
+     * can still be had. */
     void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage); /* answers native_id */
     void (*exec)(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);    /* answers ending */
     void (*commit)(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);

@@ -12,6 +12,7 @@
  *     image_*.c   inspect, pull, load                  logs.c       its output
  *     identify.c  what is this image                   container.c  inspect, stop, find, release
  *     prepare.c   get it, once for all who ask         command.c    docker run
+ *     exec.c      a command in a developer's container developer.c  its changes, copies, commit
  *     build.c     an image from a folder               push.c       an image to a registry
  *     login.c     what the Engine is told of logins    work_client.c  both by the client
  *     engine/     bytes and JSON only: read and written without an Engine
@@ -199,6 +200,11 @@ static const struct descpipe_runtime docker_operations = {
     .stop = docker_stop,
     .find = docker_find,
     .release = docker_release,
+    .shell = docker_shell,
+    .exec = docker_exec,
+    .commit = docker_commit,
+    .changes = docker_changes,
+    .copy_out = docker_copy_out,
     .build = docker_build,
     .push = docker_push,
 };

@@ -159,9 +159,17 @@ void docker_build(void *self, struct descpipe_call *call, const struct descpipe_
 void docker_push(void *self, struct descpipe_call *call, const struct descpipe_push *push);          /* push.c */
 void docker_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);      /* command.c */
 void docker_start(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);       /* start.c */
+void docker_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);       /* start.c */
+void docker_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);          /* exec.c */
+void docker_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);    /* developer.c */
+void docker_changes(void *self, struct descpipe_call *call,
+                    const struct descpipe_container *container);                                /* developer.c */
+void docker_copy_out(void *self, struct descpipe_call *call, const struct descpipe_copy *copy); /* developer.c */
 void docker_observe(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* watch.c */
 void docker_logs(void *self, struct descpipe_call *call, const struct descpipe_logs *logs);              /* logs.c */
 void docker_drop_follows(struct docker *docker);
+/* All of it to a file, or a pipe whose reader is slow for some seconds. False with errno. */
+bool docker_write_all(int descriptor, const void *bytes, size_t length);
 void docker_inspect(void *self, struct descpipe_call *call,
                     const struct descpipe_container *container); /* container.c */
 void docker_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
@@ -169,6 +177,9 @@ void docker_find(void *self, struct descpipe_call *call, const char *run);
 void docker_release(void *self, struct descpipe_call *call, const struct descpipe_container *container);
 
 /* ---- shared by the operations on containers ---- */
+
+/* False: the call has failed, because everything goes through the client. */
+bool docker_has_api(struct docker *docker, struct descpipe_call *call);
 
 /* The name by which the Engine finds it: the native id, else the token. */
 const char *container_name(const struct descpipe_container *container);

@@ -6,8 +6,8 @@
  * end. When the connection breaks in between, the log is asked for again from the same beginning, and as many bytes of
  * each stream as are written already are passed over: nothing is lost or doubled, and nothing is kept in memory. The
  * Engine also ends a followed log when it shuts down; so after every end, an inspection says whether the container
- * lives. A log that was followed to a container's end may still lack what came last (seen with 20.10 on a busy machine), so
- * what is kept is read once more, and only what is new is written.
+ * lives. A log that was followed to a container's end may still lack what came last (seen with 20.10 on a busy
+ * machine), so what is kept is read once more, and only what is new is written.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -87,8 +87,9 @@ void docker_drop_follows(struct docker *docker)
     }
 }
 
-static bool write_all(struct follow *follow, int descriptor, const char *data, size_t length)
+bool docker_write_all(int descriptor, const void *bytes, size_t length)
 {
+    const char *data = bytes;
     while (length > 0) {
         ssize_t put = write(descriptor, data, length);
         if (put < 0 && errno == EAGAIN) {
@@ -103,7 +104,6 @@ static bool write_all(struct follow *follow, int descriptor, const char *data, s
             continue;
         }
         if (put < 0) {
-            follow->write_error = errno;
             return false;
         }
         data += put;
@@ -128,7 +128,8 @@ static bool content_came(void *context, uint8_t stream, const char *data, size_t
     follow->skip[index] -= skipped;
     data += skipped;
     length -= (size_t)skipped;
-    if (!write_all(follow, follow->descriptors[index], data, length)) {
+    if (!docker_write_all(follow->descriptors[index], data, length)) {
+        follow->write_error = errno;
         return false;
     }
     follow->written[index] += length;

@@ -22,6 +22,7 @@ struct attempt {
     struct docker *docker;
     struct descpipe_call *call;
     const struct descpipe_stage *stage; /* ends with the call: not used after a cancel */
+    struct descpipe_stage own;          /* of a developer's container */
     char stage_name[ANSWER_NAME];
     struct exchange *exchange;
     struct watch *watch;
@@ -195,9 +196,9 @@ static void cancelled(void *context)
     }
 }
 
-void docker_start(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
+static void begin(struct docker *docker, struct descpipe_call *call, const struct descpipe_stage *stage,
+                  const struct descpipe_stage *own)
 {
-    struct docker *docker = self;
     struct create_options options = {
         .network = docker->network, .caller_user = docker->caller_user, .init = docker->init};
     struct bytes body = {0}, path = {0};
@@ -207,6 +208,10 @@ void docker_start(void *self, struct descpipe_call *call, const struct descpipe_
         return;
     }
     *attempt = (struct attempt){.docker = docker, .call = call, .stage = stage};
+    if (own != NULL) {
+        attempt->own = *own;
+        attempt->stage = stage = &attempt->own;
+    }
     snprintf(attempt->stage_name, sizeof(attempt->stage_name), "%s", stage->name);
     if (stage->image_handle == NULL) {
         fail(attempt, DESCPIPE_FAILED_REFUSED, NULL, "its image was not prepared");
@@ -241,4 +246,24 @@ void docker_start(void *self, struct descpipe_call *call, const struct descpipe_
         return;
     }
     docker->host->call->on_cancel(call, cancelled, attempt);
+}
+
+void docker_start(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
+{
+    begin(self, call, stage, NULL);
+}
+
+/* Without environment, which a commit would keep: each exec has its own. The command ends when it is told to. */
+void docker_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
+{
+    static const char *const waits[] = {"/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done",
+                                        NULL};
+    struct descpipe_stage own = *stage;
+    if (!docker_has_api(self, call)) {
+        return;
+    }
+    own.command = waits;
+    own.environment = own.late_environment = own.late_names = NULL;
+    own.flags &= ~(uint32_t)DESCPIPE_STAGE_TERMINAL;
+    begin(self, call, stage, &own);
 }

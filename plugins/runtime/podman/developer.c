@@ -208,6 +208,9 @@ static bool add_command(struct command *command, const char *const *words)
     fputs("\"]", line);
     if (fclose(line) != 0)
         return false;
+    /* Whose it was says nothing of what is started from it. */
+    add_words(command,
+              (const char *const[]){"--change", "LABEL descpipe.run=", "--change", "LABEL descpipe.token=", NULL});
     add_words(command, (const char *const[]){"--change", "ENTRYPOINT []", "--change", NULL});
     add_copy(command, text);
     return true;
@@ -215,6 +218,7 @@ static bool add_command(struct command *command, const char *const *words)
 
 void podman_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit)
 {
+    static const char *const shell[] = {"/bin/sh", NULL};
     const struct podman *podman = self;
     struct command *command = begin(podman, call, commit->container, "committed");
     if (command == NULL)
@@ -222,7 +226,7 @@ void podman_commit(void *self, struct descpipe_call *call, const struct descpipe
     command->done = committed;
     command->timeout_ms = podman->pull_timeout_ms;
     add_words(command, (const char *const[]){"commit", "--quiet", NULL});
-    if (commit->command != NULL && commit->command[0] != NULL && !add_command(command, commit->command))
+    if (!add_command(command, commit->command != NULL && commit->command[0] != NULL ? commit->command : shell))
         command->argv.failed = true;
     add_copy(command, name_of(commit->container));
     add_copy(command, commit->reference);

@@ -99,6 +99,8 @@ static bool add_environment(struct launch *launch)
 {
     const struct descpipe_stage *stage = launch->stage;
     podman_environment(&launch->environment);
+    if (launch->developer)
+        return true; /* a commit would keep it: each exec brings its own */
     for (const char *const *entry = stage->environment; entry != NULL && *entry != NULL; entry++) {
         size_t name = strcspn(*entry, "=");
         if (podman_needs(*entry) || (*entry)[name] == '\0') {
@@ -108,9 +110,6 @@ static bool add_environment(struct launch *launch)
         add_pair(&launch->argv, "--env", arguments_format(&launch->argv, "%.*s", (int)name, *entry));
         arguments_add(&launch->environment, *entry);
     }
-    for (const char *const *entry = launch->developer ? stage->late_environment : NULL; entry != NULL && *entry != NULL;
-         entry++)
-        arguments_add(&launch->environment, *entry);
     for (const char *const *name = stage->late_names; name != NULL && *name != NULL; name++) {
         const char *entry = arguments_format(&launch->argv, "%s=", *name);
         if (podman_needs(entry))
