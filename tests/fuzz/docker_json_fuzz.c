@@ -8,6 +8,7 @@
 
 #include "engine/address.h"
 #include "engine/answer.h"
+#include "engine/exec.h"
 #include "engine/frames.h"
 #include "engine/words.h"
 
@@ -28,6 +29,12 @@ static void ends_within(const char *text, size_t size)
 static void read_listed(void *context, const struct listed_container *container)
 {
     require(container->id != NULL && container->token != NULL);
+    ++*(size_t *)context;
+}
+
+static void read_change(void *context, const char *line)
+{
+    require(strchr("CAD", line[0]) != NULL && line[1] == ' ');
     ++*(size_t *)context;
 }
 
@@ -75,10 +82,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct container_facts container;
     struct usage_facts usage;
     struct fetch_line line;
+    struct exec_facts exec;
     struct address address;
     char id[ANSWER_ID], words[ANSWER_WORDS];
     const char *hint = NULL;
-    switch (data[0] % 13) {
+    switch (data[0] % 15) {
     case 0:
         require(!answer_read_version(text, length, &version) || version.api > 0);
         break;
@@ -132,6 +140,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 11:
         answer_read_usage(text, length, &usage);
+        break;
+    case 12:
+        if (answer_read_exec(text, length, &exec)) {
+            require(exec.exit_code >= 0 && exec.exit_code < 256);
+        }
+        break;
+    case 13:
+        answer_read_changes(text, length, read_change, &listed);
         break;
     default:
         words_read_start(text, words, &hint);
