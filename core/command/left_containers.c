@@ -3,8 +3,9 @@
  * The containers of a run that no engine follows.
  *
  * How it works: the journal's record `run` names the plugins and the options of the run's backend. Every runtime among
- * them that can `find` is opened and asked once. All that run are told to stop at the same time; then each in turn is
- * inspected, recorded and released.
+ * them that can `find` is opened and asked. All that run are told to stop at the same time; then each in turn is
+ * inspected, recorded and released. A service goes on with what it was asked last when nobody listens any more: right
+ * after the engine's end it is asked again, until it must have done that.
  */
 #include "command/left_containers.h"
 
@@ -12,10 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "command/installation.h"
 #include "command/left_over.h"
 #include "run/closing.h"
 #include "run/journal.h"
+
+enum { LAST_REQUEST_MS = 3000, ASK_AGAIN_MS = 200 };
 
 struct left_container {
     struct descpipe_container container;
@@ -31,7 +35,7 @@ struct sweep {
     const char *by;
     struct plugin_instance *runtime;
     LIST(struct left_container) containers;
-    size_t open; /* calls */
+    size_t open; /* calls, and the wait before the next question */
     struct text *ended;
     size_t ended_count;
     struct error *error;
@@ -181,11 +185,45 @@ static void inspected(void *context, const struct call_result *result)
     }
 }
 
-static void end_containers(struct sweep *sweep)
+static void ask(void *context)
+{
+    struct sweep *sweep = context;
+    runtime_find(sweep->runtime, sweep->view->run, (struct call_options){.done = found, .context = sweep});
+}
+
+/* A job was announced whose start nobody has seen, moments ago. */
+static bool something_may_come(const struct sweep *sweep)
+{
+    int64_t age_ms = clock_wall_ms() - sweep->view->last_at_ms;
+    if (age_ms < 0 || age_ms > LAST_REQUEST_MS)
+        return false;
+    for (uint32_t i = 0; i < sweep->view->tasks.count; i++) {
+        const struct task_view *task = &sweep->view->tasks.items[i];
+        bool announced = task->job != 0 && task->started_at_ms == 0 && !task_state_is_end(task->state);
+        for (size_t c = 0; announced && c < sweep->containers.count; c++)
+            announced = sweep->containers.items[c].task != i;
+        if (announced)
+            return true;
+    }
+    return false;
+}
+
+static void find_containers(struct sweep *sweep)
 {
     sweep->open++;
-    runtime_find(sweep->runtime, sweep->view->run, (struct call_options){.done = found, .context = sweep});
+    ask(sweep);
     wait_for_all(sweep);
+    while (!sweep->failed && something_may_come(sweep)) {
+        containers_clear(sweep);
+        sweep->open++;
+        loop_timer(sweep->installation.loop, ASK_AGAIN_MS, ask, sweep);
+        wait_for_all(sweep);
+    }
+}
+
+static void end_containers(struct sweep *sweep)
+{
+    find_containers(sweep);
     sweep->open += sweep->containers.count;
     for (size_t i = 0; i < sweep->containers.count; i++)
         runtime_stop(sweep->runtime, &sweep->containers.items[i].stop,

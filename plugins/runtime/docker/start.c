@@ -6,7 +6,8 @@
  * is seen however soon it comes. The name makes it exactly once: when it is in use by a container with our own token,
  * an earlier try got that far, and it is only started if it never was. A container that Docker refuses to start is
  * removed again. When an answer is lost, the call fails as UNKNOWN and everything is left as it is, to be found by
- * `find`.
+ * `find`. A call that is cancelled while Docker creates waits for the answer: Docker goes on creating when nobody
+ * listens any more, and `find` would be too early to see it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ struct attempt {
     struct exchange *exchange;
     struct watch *watch;
     char id[ANSWER_ID];
-    bool registering;
+    bool creating, registering;
+    bool cancelled;   /* while it was being created */
     uint32_t failure; /* while the container is removed again */
     const char *hint;
     char words[ANSWER_WORDS];
@@ -168,12 +170,17 @@ static void created(void *context, const struct docker_reply *reply)
 {
     struct attempt *attempt = context;
     attempt->exchange = NULL;
+    attempt->creating = false;
     if (docker_answered(reply, 201)) {
-        if (answer_read_created(reply->body, reply->length, attempt->id)) {
-            start_it(attempt);
-        } else {
+        if (!answer_read_created(reply->body, reply->length, attempt->id)) {
             fail(attempt, DESCPIPE_FAILED_UNKNOWN, NULL, "Docker's answer to create cannot be read");
+        } else if (attempt->cancelled) {
+            remove_and_fail(attempt, DESCPIPE_FAILED_CANCELLED, "cancelled before it ran");
+        } else {
+            start_it(attempt);
         }
+    } else if (attempt->cancelled && reply->outcome == DESCPIPE_HTTP_DONE && reply->status == 409) {
+        fail(attempt, DESCPIPE_FAILED_UNKNOWN, NULL, "cancelled, and its name is in use"); /* `find` tells by whom */
     } else if (docker_answered(reply, 409) && strstr(reply->words, "already in use") != NULL) {
         ask(attempt, "GET", container_path(attempt->stage->token, "/json"), holder_inspected);
     } else if (reply->outcome == DESCPIPE_HTTP_DONE) {
@@ -191,6 +198,8 @@ static void cancelled(void *context)
     if (attempt->registering) {
         attempt->registering = false;
         remove_and_fail(attempt, DESCPIPE_FAILED_CANCELLED, "cancelled before it ran");
+    } else if (attempt->creating) {
+        attempt->cancelled = true;
     } else if (attempt->exchange != NULL && attempt->failure == 0) {
         docker_stop_asking(attempt->exchange);
     }
@@ -245,6 +254,7 @@ static void begin(struct docker *docker, struct descpipe_call *call, const struc
         fail(attempt, DESCPIPE_FAILED_LATER, NULL, "not enough memory for a question to Docker");
         return;
     }
+    attempt->creating = true;
     docker->host->call->on_cancel(call, cancelled, attempt);
 }
 
