@@ -168,16 +168,17 @@ static void wait_to_send(struct remote *remote, void (*then)(void *context))
     remote->again = loop_timer(remote->engine->loop, remote->again_ms, then, remote);
 }
 
+/* Of the first alone: a line for a person, not one for each of a thousand. */
 static void say_waiting(struct remote *remote, const char *reason)
 {
-    for (uint32_t i = 0; i < remote->submission.count; i++) {
-        struct attempt *attempt = remote->jobs[remote->positions[i]].attempt;
-        if (attempt == NULL || text_equal(attempt->waits_reason, reason))
-            continue;
-        memory_free(attempt->waits_reason);
-        attempt->waits_reason = memory_copy_text(reason);
-        record_queued(remote->engine, attempt->job, reason);
-    }
+    struct attempt *attempt = NULL;
+    for (uint32_t i = 0; i < remote->submission.count && attempt == NULL; i++)
+        attempt = remote->jobs[remote->positions[i]].attempt;
+    if (attempt == NULL || text_equal(attempt->waits_reason, reason))
+        return;
+    memory_free(attempt->waits_reason);
+    attempt->waits_reason = memory_copy_text(reason);
+    record_queued(remote->engine, attempt->job, reason);
 }
 
 static struct attempt *attempt_of_job(struct remote *remote, uint64_t job)

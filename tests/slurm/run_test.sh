@@ -133,7 +133,7 @@ verdicts_of "$run" >verdicts
 # A container of Docker's daemon is no part of the job: SLURM sees the client's 137 and nothing of its memory.
 # A stage that asks for more when that is why it ended gets it, as another job.
 memory=OOM grows=OK
-[ "$runtime" != docker ] || memory=EXIT
+[ "$runtime" != docker ] || memory=EXIT grows=EXIT
 wanted="after=skipped exits=EXIT fine=OK grows=$grows memory=$memory missing=OUTPUT_MISSING"
 grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
 
@@ -144,7 +144,7 @@ runtime: {working: steps, output: stepsout}
 backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
 many: {$image${image:+, }foreach: {n: [1, 2, 3, 4, 5, 6]}, memory: 60MiB, script: "echo \$DESC_EACH_N"}
 wide: {$image${image:+, }cpus: 2, memory: 60MiB, minutes: 5, script: "echo wide"}
-ranks: {$image${image:+, }parallel: mpi, nodes: 2, ppn: 2, memory: 120MiB, script: "echo \$DESC_RANK of \$DESC_SIZE"}
+ranks: {$image${image:+, }parallel: mpi, nodes: 2, ppn: 2, memory: 280MiB, script: "echo \$DESC_RANK of \$DESC_SIZE"}
 exits: {$image${image:+, }memory: 60MiB, script: "exit 7"}
 memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null bs=300M count=1000"}
 END

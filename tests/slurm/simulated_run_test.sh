@@ -75,6 +75,12 @@ timeout 120 "$program" run arrays.yaml >log 2>&1 || failed "arrays: the run ende
 each_once arrays 40
 [ "$(count_of accepted)" -le 8 ] || failed "arrays: $(count_of accepted) submissions for 40 jobs, 10 in an array"
 
+# What a stage waits for, and its place in the queue.
+simulate waits queue-ms=3000
+pipeline waits 2
+timeout 120 "$program" run waits.yaml >log 2>&1 || failed "waits: the run ended with $?"
+grep -q "many/1: queued: .*1 of 1 in partition 'debug'" log || failed "waits: its place in the queue is not told"
+
 # What the site never gives is refused with the number, and nothing is submitted.
 simulate never allowed-minutes=30
 pipeline never 2 "minutes: 45"

@@ -19,7 +19,11 @@ struct batch {
     bool released;
     bool reported_waiting; /* what was last said of its first waiting job: */
     uint64_t reported_job;
-    char reported_reason[RECORD_REASON + 64];
+    char reported_reason[RECORD_REASON + 128];
+    char why[RECORD_REASON]; /* what squeue says of that job: its reason, its likely start */
+    int64_t start_s;
+    uint64_t position, of; /* among those that wait in its partition; 0: not known */
+    char partition[JOBS_CLUSTER];
 };
 
 struct search; /* accounts.h */

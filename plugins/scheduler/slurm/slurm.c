@@ -98,7 +98,8 @@ static uint64_t slurm_room(void *context)
         return UINT64_MAX;
     }
     uint64_t most = slurm_most_jobs(self);
-    uint64_t room = most == UINT64_MAX ? UINT64_MAX : most > self->jobs.count ? most - self->jobs.count : 0;
+    uint64_t there = self->jobs.count + self->sending;
+    uint64_t room = most == UINT64_MAX ? UINT64_MAX : most > there ? most - there : 0;
     uint64_t array = self->limits_known && self->limits.array_size > 1 ? self->limits.array_size : 1000;
     if (room < most / 8) {
         return 0;

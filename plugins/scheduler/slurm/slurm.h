@@ -42,7 +42,8 @@ struct slurm {
     struct steps steps; /* when we are in an allocation */
     struct limits limits;
     bool limits_known;
-    uint64_t room; /* learned from a refusal: at most so many jobs in the queue; UINT64_MAX: no such limit known */
+    uint64_t sending; /* jobs on their way to the queue */
+    uint64_t room;    /* learned from a refusal: at most so many jobs in the queue; UINT64_MAX: no such limit known */
 };
 
 int64_t slurm_now_ms(void); /* of a clock that never goes back and that all processes of this machine share */

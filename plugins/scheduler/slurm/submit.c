@@ -28,6 +28,7 @@ static void look(void *context);
 
 static void free_submitting(struct submitting *submitting)
 {
+    submitting->slurm->sending -= submitting->counted;
     request_groups_clear(&submitting->groups);
     free(submitting->accepted);
     free(submitting);
@@ -406,7 +407,10 @@ static bool is_too_many(struct submitting *submitting)
 {
     struct slurm *self = submitting->slurm;
     uint64_t most = slurm_most_jobs(self), count = submitting->submission->count;
-    if (most >= self->jobs.count && count <= most - self->jobs.count) {
+    uint64_t there = self->jobs.count + self->sending;
+    if (most >= there && count <= most - there) {
+        submitting->counted = count;
+        self->sending += count;
         return false;
     }
     char message[SLURM_MESSAGE];

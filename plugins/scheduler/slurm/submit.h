@@ -25,6 +25,7 @@ struct submitting {
     size_t accepted_groups;
     int64_t look_until_ms, wait_ms;
     bool cancelled;
+    uint64_t counted;      /* so many of slurm->sending are its jobs */
     struct answer failure; /* to be told after what was accepted is cancelled */
 };
 

@@ -60,14 +60,35 @@ void watch_say_blind(struct slurm *self)
     self->host->observe->blind(watch->sink, message[0] != '\0' ? watch->said_blind : NULL);
 }
 
-/* "Priority; may start about 2026-11-21 16:04 UTC" */
-static void write_waiting(const struct record *record, char *text, size_t size)
+/* "Priority; 3 of 17 in partition 'debug'; may start about 2026-11-21 16:04 UTC" */
+static void write_waiting(const struct batch *batch, char *text, size_t size)
 {
-    int length = snprintf(text, size, "%s", record->reason[0] != '\0' ? record->reason : "not looked at yet");
+    int length = snprintf(text, size, "%s", batch->why[0] != '\0' ? batch->why : "not looked at yet");
     struct tm utc;
-    time_t start = (time_t)record->started_s;
-    if (record->started_s > 0 && length > 0 && (size_t)length < size && gmtime_r(&start, &utc) != NULL) {
+    time_t start = (time_t)batch->start_s;
+    if (batch->position > 0 && length > 0 && (size_t)length < size) {
+        length += snprintf(text + length, size - (size_t)length, "; %" PRIu64 " of %" PRIu64 " in partition '%s'",
+                           batch->position, batch->of, batch->partition);
+    }
+    if (batch->start_s > 0 && length > 0 && (size_t)length < size && gmtime_r(&start, &utc) != NULL) {
         strftime(text + length, size - (size_t)length, "; may start about %Y-%m-%d %H:%M UTC", &utc);
+    }
+}
+
+static void say_waiting(struct slurm *self, struct watched *watched)
+{
+    struct batch *batch = watched->batch;
+    write_waiting(batch, batch->reported_reason, sizeof(batch->reported_reason));
+    batch->reported_waiting = true;
+    batch->reported_job = watched->job;
+    struct descpipe_change change = {.state = DESCPIPE_JOB_QUEUED, .reason = batch->reported_reason};
+    report(self, watched, &change);
+}
+
+void watch_found_position(struct slurm *self, struct watched *watched)
+{
+    if (watched->phase == PHASE_WAITING && watched->batch->reported_job == watched->job) {
+        say_waiting(self, watched);
     }
 }
 
@@ -76,9 +97,7 @@ static void write_waiting(const struct record *record, char *text, size_t size)
 static void report_waiting(struct slurm *self, struct watched *watched, const struct record *record)
 {
     struct batch *batch = watched->batch;
-    char reason[sizeof(batch->reported_reason)];
     bool requeued = watched->phase == PHASE_RUNNING;
-    write_waiting(record, reason, sizeof(reason));
     watched->phase = PHASE_WAITING;
     if (requeued) {
         watched->restarts++;
@@ -89,17 +108,15 @@ static void report_waiting(struct slurm *self, struct watched *watched, const st
         }
     }
     bool moved = labs((long)(record->started_s - watched->last_start_s)) >= ESTIMATE_SHIFT_S;
-    size_t word = strcspn(reason, ";");
-    if (!requeued && batch->reported_waiting && batch->reported_job == watched->job && !moved &&
-        strncmp(reason, batch->reported_reason, word) == 0 && strcspn(batch->reported_reason, ";") == word) {
+    bool said = batch->reported_waiting && batch->reported_job == watched->job;
+    position_ask(self, watched);
+    if (!requeued && said && !moved && strcmp(record->reason, batch->why) == 0) {
         return;
     }
     watched->last_start_s = requeued ? 0 : record->started_s;
-    batch->reported_waiting = true;
-    batch->reported_job = watched->job;
-    snprintf(batch->reported_reason, sizeof(batch->reported_reason), "%s", reason);
-    struct descpipe_change change = {.state = DESCPIPE_JOB_QUEUED, .reason = reason};
-    report(self, watched, &change);
+    batch->start_s = record->started_s;
+    snprintf(batch->why, sizeof(batch->why), "%s", record->reason);
+    say_waiting(self, watched);
 }
 
 static void report_running(struct slurm *self, struct watched *watched, const struct record *record)
@@ -362,6 +379,7 @@ static void observe_cancelled(void *context)
     self->host->timer->stop(watch->timer);
     watch->timer = NULL;
     tool_stop(watch->tool);
+    position_stop(self);
     accounts_stop(self);
     self->host->call->succeed(call);
 }

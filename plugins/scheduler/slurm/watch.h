@@ -7,6 +7,7 @@
 
 #include "accounts.h"
 #include "jobs.h"
+#include "position.h"
 #include "tool.h"
 
 struct slurm;
@@ -25,12 +26,15 @@ struct watch {
     unsigned failures;                /* in a row */
     char blind[320], said_blind[320]; /* why the queue cannot be asked; what the host was told; "" */
     struct accounts accounts;
+    struct position position;
 };
 
 void watch_wake(struct slurm *self); /* jobs were added, or something happened: look soon */
 void watch_close(struct slurm *self);
 /* Tells the host whether something cannot be asked. */
 void watch_say_blind(struct slurm *self);
+/* The place in the queue of a job of its batch that waits is known, or another. */
+void watch_found_position(struct slurm *self, struct watched *watched);
 /* Says the end to the host and forgets the job. */
 void watch_ended(struct slurm *self, struct watched *watched, const struct descpipe_ending *ending);
 /* Rows of squeue about watched jobs or, for `find`, whatever the caller wants. `complete` false: not every line could

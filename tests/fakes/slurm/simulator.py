@@ -332,7 +332,7 @@ def squeue(simulation, arguments):
     if "name" in options:
         jobs = [job for job in jobs if job["name"] in options["name"].split(",")]
     if options.get("states") != "all":
-        jobs = [job for job in jobs if job["state"] in ("PENDING", "RUNNING")]
+        jobs = [job for job in jobs if job["state"] in options.get("states", "PENDING,RUNNING").split(",")]
     if "array" not in options or int(simulation["collapse"]):
         jobs = collapse(jobs)
     if options.get("clusters") and simulation["cluster"]:
@@ -343,7 +343,7 @@ def squeue(simulation, arguments):
         state = "COMPLETING" if clearing and simulation.state["commands"] % 2 else job["state"]
         values = {"F": job["array"], "K": index, "A": job["raw"], "T": state, "r": job["reason"],
                   "S": simulation.moment(job["started"]), "e": simulation.moment(job["ended"]), "N": job["nodes"],
-                  "j": job["name"], "i": job["array"] if job["index"] is None else "%d_%s" % (job["array"], index)}
+                  "j": job["name"], "P": "debug", "i": job["array"] if job["index"] is None else "%d_%s" % (job["array"], index)}
         print(re.sub(r"%([A-Za-z])", lambda found: str(values.get(found[1], "")), options.get("format", "%i %T %j")))
     return 0
 

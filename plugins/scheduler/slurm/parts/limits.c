@@ -152,6 +152,8 @@ void limits_read_config(struct limits *limits, const char *line, size_t length)
         keep(limits->accounting, value, left);
     } else if (is(line, key, "AccountingStorageEnforce")) {
         read_enforced(limits, value, left);
+    } else if (is(line, key, "PrivateData")) {
+        limits->hides_jobs = memmem(value, left, "jobs", strlen("jobs")) != NULL;
     } else if (is(line, key, "MaxArraySize")) {
         read_number(value, left, &limits->array_size);
     } else if (is(line, key, "MaxJobCount")) {

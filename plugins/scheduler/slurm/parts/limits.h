@@ -28,6 +28,7 @@ struct limits {
     uint64_t jobs;       /* MaxJobCount, of everybody */
     uint64_t forget_s;   /* MinJobAge */
     bool has_rate;       /* rl_enable: */
+    bool hides_jobs;     /* PrivateData: of others */
     bool enforces_limits, enforces_associations, enforces_qos; /* AccountingStorageEnforce */
     struct policy policy;                                      /* empty when nothing of it is enforced */
     uint64_t rate_bucket, rate_refill, rate_period_s;
