@@ -185,6 +185,16 @@ bool members_object(const struct members *members, const char *name, struct memb
     return member != NULL && members_find(object, members->arena, member->value, member->value_length);
 }
 
+bool members_raw(const struct members *members, const char *name, const char **bytes, size_t *length)
+{
+    const struct member *member = find(members, name);
+    if (member == NULL)
+        return false;
+    *bytes = member->value;
+    *length = member->value_length;
+    return true;
+}
+
 json_t *members_json(const struct members *members, const char *name)
 {
     const struct member *member = find(members, name);

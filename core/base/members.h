@@ -37,6 +37,8 @@ bool members_integer(const struct members *members, const char *name, int64_t *n
 int64_t members_number(const struct members *members, const char *name);
 bool members_true(const struct members *members, const char *name);
 bool members_object(const struct members *members, const char *name, struct members *object);
+/* As it stands there, whatever it is: part of the object's bytes. */
+bool members_raw(const struct members *members, const char *name, const char **bytes, size_t *length);
 json_t *members_json(const struct members *members, const char *name); /* of any type; owned, or NULL */
 
 /* for (struct elements all = members_elements(record, "jobs"); elements_next(&all, &job);) ... the objects of an array;

@@ -4,6 +4,7 @@
 
 #include "command/plan.h"
 #include "command/run_show.h"
+#include "report/run_records.h"
 #include "report/events.h"
 
 struct run_values {
@@ -64,6 +65,7 @@ bool run_request_fill(struct invocation *invocation, struct installation *instal
     request->version = DESCPIPE_VERSION;
     request->keep_going = values->keep_going;
     request->no_cache = values->no_cache;
+    request->ended = run_records_write;
     request->detach = values->pipeline.detach;
     request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
                             : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE

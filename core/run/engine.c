@@ -481,6 +481,9 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     /* Whoever waits for the front's end may start the next run at once. */
     if (!engine->lease_lost)
         journal_close(steal(&engine->journal));
+    if (engine->finished && engine->folder.path != NULL && request->ended != NULL && !engine->lease_lost &&
+        engine->detach == NULL && engine->stop != STOP_LEAVE)
+        request->ended(engine->folder.path, request->version);
     lease_release(steal(&engine->lease));
     lease_release(steal(&engine->working_lease));
     tell_front(engine, RUN_END, status, "");

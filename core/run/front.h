@@ -35,6 +35,8 @@ struct run_request {
     bool wants_messages;       /* standard error of keeper and engine comes through front->messages instead */
     bool wants_problems;       /* problems come through front->problems too, one JSON object a line */
     bool keep_going;
+    /* In the engine's process, when the run is over and its journal complete: makes what is made from that. NULL: none. */
+    void (*ended)(const char *run_folder, const char *version);
     bool no_cache; /* everything runs, whatever is known of it */
     bool detach; /* the whole graph goes to the scheduler; choices.detach as well */
     enum on_interrupt on_interrupt;

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What ran, for whoever asks years later.
+ *
+ * How it works: everything is taken from the journal, whose chain `descpipe verify` checks; this file is a view of it
+ * for other programs. What decided a task (its image, command, environment, files) is its key's fields; a cached task
+ * names the run that has them.
+ */
+#include <jansson.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/members.h"
+#include "base/table.h"
+#include "report/decided.h"
+#include "report/run_records.h"
+#include "run/journal.h"
+
+struct sources { /* parts of the journal, as JSON */
+    struct arena *arena;
+    struct table *published; /* job → its files */
+    char *plugins, *options;
+    struct text images;
+    struct text sources;
+};
+
+static void member(struct text *out, const char *name, const char *value)
+{
+    text_format(out, ",\"%s\":", name);
+    if (value != NULL && value[0] != '\0')
+        text_append_json(out, value);
+    else
+        text_append(out, "null");
+}
+
+static void member_time(struct text *out, const char *name, int64_t wall_ms)
+{
+    text_format(out, ",\"%s\":", name);
+    if (wall_ms <= 0) {
+        text_append(out, "null");
+        return;
+    }
+    text_append_character(out, '"');
+    clock_append_stamp(out, wall_ms);
+    text_append_character(out, '"');
+}
+
+static char *raw_copy(struct arena *arena, const struct members *record, const char *name)
+{
+    const char *bytes;
+    size_t length;
+    return members_raw(record, name, &bytes, &length) ? arena_copy(arena, bytes, length) : NULL;
+}
+
+static void take_image(struct sources *sources, const struct members *record)
+{
+    static const char *const names[] = {"reference", "config_digest", "manifest_digest", "handle"};
+    if (members_text(record, "failure") != NULL || members_text(record, "image") == NULL)
+        return;
+    text_append(&sources->images, sources->images.length > 0 ? ",\n" : "");
+    text_append(&sources->images, "{\"image\":");
+    text_append_json(&sources->images, members_text(record, "image"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        member(&sources->images, names[i], members_text(record, names[i]));
+    text_append(&sources->images, "}");
+}
+
+static void take_source(struct sources *sources, const struct members *record)
+{
+    text_append(&sources->sources, sources->sources.length > 0 ? ",\n" : "");
+    text_append(&sources->sources, "{\"folder\":");
+    text_append_json(&sources->sources, members_text(record, "folder") != NULL ? members_text(record, "folder") : "");
+    member(&sources->sources, "commit", members_text(record, "commit"));
+    text_append(&sources->sources, members_true(record, "dirty") ? ",\"dirty\":true}" : ",\"dirty\":false}");
+}
+
+static void take_record(struct sources *sources, const struct journal_record *journal, const struct members *record)
+{
+    if (strcmp(journal->kind, "run") == 0) {
+        sources->plugins = raw_copy(sources->arena, record, "plugins");
+        sources->options = raw_copy(sources->arena, record, "options");
+    } else if (strcmp(journal->kind, "image") == 0) {
+        take_image(sources, record);
+    } else if (strcmp(journal->kind, "source") == 0) {
+        take_source(sources, record);
+    } else if (strcmp(journal->kind, "publish") == 0) {
+        char *files = raw_copy(sources->arena, record, "files");
+        const char *job = raw_copy(sources->arena, record, "job");
+        if (files != NULL && job != NULL)
+            table_put(sources->published, job, files);
+    }
+}
+
+static bool read_sources(const char *folder, struct sources *sources, struct error *error)
+{
+    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(folder, error);
+    cleanup(arena_free) struct arena *passing = arena_new();
+    struct journal_record record;
+    if (reader == NULL)
+        return false;
+    while (journal_reader_next(reader, &record)) {
+        struct members members;
+        arena_reset(passing);
+        if (members_find(&members, passing, record.line, record.length))
+            take_record(sources, &record, &members);
+    }
+    return true;
+}
+
+static void append_files(const struct decided_fields *fields, const char *kind, const char *name, struct text *out)
+{
+    size_t length = strlen(kind);
+    bool first = true;
+    text_format(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < fields->count; i++) {
+        if (strncmp(fields->items[i].name, kind, length) != 0)
+            continue;
+        text_append(out, first ? "{\"name\":" : ",{\"name\":");
+        first = false;
+        text_append_json(out, fields->items[i].name + length);
+        member(out, "path", fields->items[i].path);
+        member(out, "sha256", fields->items[i].value);
+        text_append(out, "}");
+    }
+    text_append(out, "]");
+}
+
+static void append_environment(const struct decided_fields *fields, struct text *out)
+{
+    static const char kind[] = "environment ";
+    bool first = true;
+    text_append(out, ",\"environment\":{");
+    for (size_t i = 0; i < fields->count; i++) {
+        if (!text_starts_with(fields->items[i].name, kind))
+            continue;
+        const char *name = fields->items[i].name + sizeof kind - 1;
+        text_append(out, first ? "" : ",");
+        first = false;
+        text_append_json(out, name);
+        text_append(out, ":");
+        text_append_json(out, name_sounds_secret(name) ? "(not shown)" : fields->items[i].value);
+    }
+    text_append(out, "}");
+}
+
+static const char *field_value(const struct decided_fields *fields, const char *name)
+{
+    for (size_t i = 0; i < fields->count; i++)
+        if (strcmp(fields->items[i].name, name) == 0)
+            return fields->items[i].value;
+    return NULL;
+}
+
+static void append_decided(const struct decided *decided, const struct decided_task *task, struct text *out)
+{
+    cleanup(arena_free) struct arena *arena = arena_new();
+    struct decided_fields fields;
+    member(out, "key", task->key);
+    member(out, "made_by", task->made_by);
+    if (!decided_fields(decided, task, arena, &fields))
+        return;
+    member(out, "image", field_value(&fields, "image"));
+    member(out, "command", field_value(&fields, "command"));
+    append_environment(&fields, out);
+    append_files(&fields, "input ", "inputs", out);
+    append_files(&fields, "config ", "configs", out);
+    append_files(&fields, "program ", "programs", out);
+}
+
+static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided,
+                        const struct sources *sources, struct text *out)
+{
+    const struct task_view *task = &view->tasks.items[number];
+    const char *stage = run_view_text(view, task->stage);
+    const char *member_name = task->member != 0 ? run_view_text(view, task->member) : NULL;
+    cleanup(memory_free) char *job = memory_format("%llu", (unsigned long long)task->job);
+    const char *files = table_get(sources->published, job);
+    const struct decided_task *why = decided_task(decided, stage, member_name);
+    text_append(out, "{\"stage\":");
+    text_append_json(out, stage);
+    member(out, "member", member_name);
+    member(out, "state", task_state_name((enum task_state)task->state));
+    member(out, "verdict", run_view_text(view, task->verdict));
+    text_format(out, ",\"attempt\":%u", task->attempt);
+    member(out, "host", run_view_text(view, task->host));
+    member_time(out, "started", task->started_at_ms);
+    member_time(out, "finished", task->finished_at_ms);
+    if (why != NULL)
+        append_decided(decided, why, out);
+    text_append(out, ",\"outputs\":");
+    text_append(out, files != NULL ? files : "[]");
+    text_append(out, "}");
+}
+
+static void sources_clear(struct sources *sources)
+{
+    arena_free(sources->arena);
+    table_free(sources->published);
+    text_clear(&sources->images);
+    text_clear(&sources->sources);
+}
+static inline void sources_clear_at(struct sources *sources)
+{
+    sources_clear(sources);
+}
+
+bool provenance_append(const struct run_view *view, const char *version, struct text *out, struct error *error)
+{
+    cleanup(sources_clear) struct sources sources = {.arena = arena_new(), .published = table_new()};
+    cleanup(decided_free) struct decided *decided = decided_read(view->folder, error);
+    if (decided == NULL || !read_sources(view->folder, &sources, error))
+        return false;
+    text_append(out, "{\"descpipe\":");
+    text_append_json(out, version);
+    member(out, "run", view->run);
+    member(out, "pipeline", view->name);
+    member(out, "file", view->pipeline);
+    member(out, "user", view->user);
+    member(out, "host", view->host);
+    member(out, "backend", view->backend);
+    member(out, "state", run_view_state(view));
+    member_time(out, "started", view->started_at_ms);
+    member_time(out, "finished", view->finished_at_ms);
+    text_format(out, ",\n\"options\":%s", sources.options != NULL ? sources.options : "null");
+    text_format(out, ",\n\"plugins\":%s", sources.plugins != NULL ? sources.plugins : "[]");
+    text_format(out, ",\n\"sources\":[%s]", text_bytes(&sources.sources));
+    text_format(out, ",\n\"images\":[%s]", text_bytes(&sources.images));
+    text_append(out, ",\n\"tasks\":[");
+    for (uint32_t i = 0; i < view->tasks.count; i++) {
+        text_append(out, i > 0 ? ",\n" : "\n");
+        append_task(view, i, decided, &sources, out);
+    }
+    text_append(out, "\n]}\n");
+    return true;
+}
