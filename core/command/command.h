@@ -77,7 +77,8 @@ const char *command_word(const struct invocation *invocation, size_t number);
 int command_refuse(struct invocation *invocation, struct problems *problems, const struct error *error);
 
 extern const struct command command_run, command_check, command_plan, command_status, command_runs, command_logs,
-    command_why, command_cancel, command_resume, command_images, command_pull, command_push, command_build,
-    command_login, command_logout, command_plugins, command_doctor, command_config, command_schema, command_completion;
+    command_why, command_verify, command_clean, command_cancel, command_resume, command_images, command_pull,
+    command_push, command_build, command_login, command_logout, command_plugins, command_doctor, command_config,
+    command_schema, command_completion;
 
 #endif

@@ -5,9 +5,7 @@
  * The first fourteen columns are those of Nextflow's trace file, in its order and with its units, as tools for it
  * expect them; the others have the names that it gives them when they are asked for.
  */
-#include <stdio.h>
-#include <time.h>
-
+#include "base/clock.h"
 #include "report/decided.h"
 #include "report/run_records.h"
 
@@ -40,19 +38,20 @@ static void append_number(bool known, int64_t number, struct text *out)
         text_append_character(out, '-');
 }
 
-/* "2026-11-28 13:11:47.123" in local time, as Nextflow writes it. */
+/* "2026-11-28 13:11:47.123", in UTC. */
 static void append_time(int64_t wall_ms, struct text *out)
 {
-    time_t seconds = (time_t)(wall_ms / MS_PER_SECOND);
-    struct tm parts;
-    char text[64];
+    enum { DATE_LENGTH = 10 };
     tab(out);
-    if (wall_ms <= 0 || localtime_r(&seconds, &parts) == NULL ||
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts) == 0) {
+    if (wall_ms <= 0) {
         text_append_character(out, '-');
         return;
     }
-    text_format(out, "%s.%03d", text, (int)(wall_ms % MS_PER_SECOND));
+    cleanup(text_clear) struct text stamp = TEXT_INIT;
+    clock_append_stamp(&stamp, wall_ms);
+    text_append_bytes(out, stamp.bytes, DATE_LENGTH);
+    text_append_character(out, ' ');
+    text_append_bytes(out, stamp.bytes + DATE_LENGTH + 1, stamp.length - DATE_LENGTH - 2); /* without T and Z */
 }
 
 /* "450ms", "12.3s", "4m 5s", "2h 10m 3s", "1d 2h". */

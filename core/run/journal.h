@@ -30,7 +30,7 @@
  *     key        {stage, member?, key, refused?, fields:[{name, value, path?}]}      what decides a task's results, before
  *                it runs (cache/identity.h); refused: why a result that is known was not taken
  *     text       {sha256, content}      what a configuration or script of a key says, once; without what sounds secret
- *     publish    {job, files:[{tag, path, bytes, sha256?}]} before; published {job} after; both before the verdict
+ *     publish    {job, files:[{tag, path, name, bytes, sha256?}]} before; published {job} after; both before the verdict
  *     verdict    {job, stage, member?, attempt, verdict, reason, cpu_ms, peak_memory,
  *                 retry?: {at, reason, memory?, time_limit_ms?}}
  *     state      {stage, member?, state, reason?}      for tasks that end without a verdict: skipped, cancelled, cached

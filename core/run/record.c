@@ -228,6 +228,7 @@ void record_publish(struct attempt *attempt)
         text_append(text, i > 0 ? ",{\"tag\":" : "{\"tag\":");
         text_append_json(text, output->tag);
         member_text(text, "path", output->published);
+        member_text(text, "name", output->name);
         member_unsigned(text, "bytes", output->bytes);
         if (output->sha256[0] != '\0')
             member_text(text, "sha256", output->sha256);

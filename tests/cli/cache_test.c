@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs that find their results made already, and who asks why. */
+#include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,7 +8,6 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "program.h"
-#include "suite.h"
 
 /* clang-format off: one line of YAML a line */
 #define PIPELINE                                                                                                       \
@@ -123,9 +123,128 @@ START_TEST(why_says_what_was_refused_and_what_is_unknown)
 }
 END_TEST
 
+/* A file of the latest run's folder. */
+static char *run_file(const char *name)
+{
+    cleanup(result_clear) struct result runs = with_plugins("runs --json");
+    json_t *json = json_loads(text_bytes(&runs.out), 0, NULL);
+    const char *folder = json_string_value(json_object_get(json_array_get(json, 0), "folder"));
+    ck_assert_ptr_nonnull(folder);
+    char *path = path_join(folder, name);
+    json_decref(json);
+    return path;
+}
+
+static void change_byte(const char *path, const char *before, const char *after)
+{
+    struct text text = TEXT_INIT;
+    ck_assert_msg(file_read(path, 1 << 20, &text, NULL), "no file '%s'", path);
+    char *at = strstr(text.bytes, before);
+    ck_assert_msg(at != NULL, "no '%s' in %s", before, text.bytes);
+    memcpy(at, after, strlen(after));
+    ck_assert(file_write(path, text.bytes, text.length, 0600, NULL));
+    text_clear(&text);
+}
+
+START_TEST(a_run_leaves_a_trace_and_its_provenance)
+{
+    expect("run p.yaml -q", 0, "");
+    cleanup(memory_free) char *trace_path = run_file("trace.tsv");
+    cleanup(text_clear) struct text trace = TEXT_INIT, provenance = TEXT_INIT;
+    ck_assert(file_read(trace_path, 65536, &trace, NULL));
+    static const char head[] =
+        "task_id\thash\tnative_id\tname\tstatus\texit\tsubmit\tduration\trealtime\t%cpu\tpeak_rss\t"
+        "peak_vmem\trchar\twchar\t";
+    ck_assert(text_starts_with(text_bytes(&trace), head));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&trace), "\tsecond\tCOMPLETED\t0\t20"));
+    cleanup(memory_free) char *path = run_file("provenance.json");
+    json_t *json = json_load_file(path, 0, NULL);
+    ck_assert_ptr_nonnull(json);
+    const json_t *task = json_array_get(json_object_get(json, "tasks"), 1);
+    const json_t *output = json_array_get(json_object_get(task, "outputs"), 0);
+    const json_t *input = json_array_get(json_object_get(task, "inputs"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(input, "name")), "a.txt");
+    ck_assert_str_eq(json_string_value(json_object_get(input, "sha256")),
+                     json_string_value(json_object_get(output, "sha256"))); /* it is a copy */
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "plugins")), 2);
+    json_decref(json);
+    expect("run p.yaml -q", 0, "");
+    cleanup(memory_free) char *second = run_file("trace.tsv");
+    text_clear(&trace);
+    ck_assert(file_read(second, 65536, &trace, NULL));
+    ck_assert_ptr_nonnull(strstr(text_bytes(&trace), "\tsecond\tCACHED\t"));
+}
+END_TEST
+
+static const struct {
+    const char *file; /* of the run's folder; NULL: below the test's folder */
+    const char *other, *before, *after, *says;
+} damages[] = {
+    {"journal.jsonl", NULL, "\"kind\":\"verdict\"", "\"kind\":\"Verdict\"",
+     "does not continue the chain of the line before it"},
+    {"provenance.json", NULL, "\"pipeline\":\"small\"", "\"pipeline\":\"smell\"",
+     "line 1 is not what the journal says"},
+    {NULL, "work/data/b.txt", "1", "7", "the output '"},
+    {NULL, "raw.txt", "2", "3", "the input raw.txt from '"},
+    {NULL, "conf.yaml", "5", "6", "the config conf.yaml from '"},
+};
+
+START_TEST(verify_names_the_first_thing_that_differs)
+{
+    expect("run p.yaml -q", 0, "");
+    expect("verify", 0, "is what its journal says: ");
+    cleanup(memory_free) char *path =
+        damages[_i].file != NULL ? run_file(damages[_i].file) : path_join(program_folder, damages[_i].other);
+    if (damages[_i].file == NULL && strstr(damages[_i].other, "data") != NULL) {
+        cleanup(memory_free) char *made = path_join(program_folder, "work/second/output/b.txt");
+        ck_assert_int_eq(unlink(made), 0); /* else it is found there */
+    }
+    change_byte(path, damages[_i].before, damages[_i].after);
+    expect("verify", 1, damages[_i].says);
+    expect("verify --json", 1, "\"same\":false,\"differs\":\"");
+}
+END_TEST
+
+START_TEST(clean_shows_and_frees_what_is_of_no_use)
+{
+    expect("run p.yaml -q", 0, "");
+    cleanup(memory_free) char *first = run_file("attempts");
+    write_pipeline("6");
+    expect("run p.yaml -q", 0, "");
+    cleanup(memory_free) char *second = run_file("attempts");
+    program_file("raw.txt", "4\n");
+    expect("run p.yaml -q", 0, "2 succeeded");
+    expect("clean", 0, "2 runs would be cleaned: ");
+    ck_assert(file_exists(first));
+    expect("clean --keep 2", 0, "1 run would be cleaned: ");
+    expect("clean --json", 0, "\"removed\":false,\"runs\":[{\"run\":\"");
+    expect("clean --yes", 0, "2 runs: freed ");
+    ck_assert(!file_exists(first));
+    ck_assert(!file_exists(second));
+    expect("clean", 0, "0 runs would be cleaned: 0 B in ");
+    expect("run p.yaml -q", 0, "2 cached\n");
+    expect("verify", 0, "is what its journal says: ");
+    expect("runs", 0, "succeeded");
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {a_second_run_says_that_all_is_there, why_says_the_field_and_both_values,
-                                  why_says_what_was_refused_and_what_is_unknown, NULL};
-    return suite_run("cache", tests, set_up, program_tear_down);
+    const TTest *const tests[] = {
+        a_second_run_says_that_all_is_there,           why_says_the_field_and_both_values,
+        why_says_what_was_refused_and_what_is_unknown, a_run_leaves_a_trace_and_its_provenance,
+        clean_shows_and_frees_what_is_of_no_use,       NULL};
+    Suite *suite = suite_create("cache");
+    TCase *cases = tcase_create("cache");
+    tcase_set_timeout(cases, 100);
+    tcase_add_checked_fixture(cases, set_up, program_tear_down);
+    for (size_t i = 0; tests[i] != NULL; i++)
+        tcase_add_test(cases, tests[i]);
+    tcase_add_loop_test(cases, verify_names_the_first_thing_that_differs, 0, sizeof damages / sizeof damages[0]);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
 }
