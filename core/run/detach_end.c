@@ -157,6 +157,6 @@ void detach_send_end(struct detach *detach)
                                                       .jobs = jobs,
                                                       .flags = DESCPIPE_SUBMISSION_DETACHED};
     remote->sending = true;
-    record_intent_end(engine, record_intent_begin(engine, remote->serial));
+    record_intent_end(engine, record_intent_begin(engine, remote->serial, 0));
     remote_announce(remote);
 }

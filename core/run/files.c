@@ -54,11 +54,10 @@ static void list_outputs(struct attempt *attempt, const struct stage *stage)
     struct staging_output *outputs = arena_allocate(attempt->arena, (stage->outputs.count + 1) * sizeof *outputs);
     for (uint32_t i = 0; i < stage->outputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
-        outputs[i] =
-            (struct staging_output){.tag = pipeline_text(engine->pipeline, file->tag),
-                                    .suffix = pipeline_text(engine->pipeline, file->suffix),
-                                    .name = task_files_name(&files, file),
-                                    .published = task_files_data_path(&files, stage, attempt->member, file)};
+        outputs[i] = (struct staging_output){.tag = pipeline_text(engine->pipeline, file->tag),
+                                             .suffix = pipeline_text(engine->pipeline, file->suffix),
+                                             .name = task_files_name(&files, file),
+                                             .published = task_files_data_path(&files, stage, attempt->member, file)};
     }
     attempt->out.outputs = outputs;
     attempt->out.outputs_count = stage->outputs.count;

@@ -104,7 +104,7 @@ static void take_intent(struct history *history, const json_t *record)
     json_array_foreach(json_object_get(record, "jobs"), index, one)
     {
         struct history_task *task = task_of(history, one);
-        if (task == NULL)
+        if (task == NULL || first + index >= history->tasks_count)
             continue;
         *task = (struct history_task){.job = number(one, "job"),
                                       .serial = serial,

@@ -18,7 +18,8 @@
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}
  *     fetch      {tag, url, done, total?, state?, reason?}      an input from a URL (without its query): done of total
  *                bytes, at most once a second; state: started, done, kept (it was there already), failed
- *     intent     {submission, jobs:[{job, stage, member?, attempt}]}      before the act
+ *     intent     {submission, first?, jobs:[{job, stage, member?, attempt, outcome?}]}      before the act; `first` is the
+ *                position of the first job in the submission, `outcome` where a job elsewhere says how it ended
  *     submitted  {submission, job, native}      after it: the system's name for it; none where the host starts stages
  *     queued     {job, reason}                  what a scheduler says a job waits for; rare
  *     blind      {reason?}                      a scheduler or runtime cannot ask its system; without reason: it can again

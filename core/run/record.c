@@ -97,10 +97,12 @@ void record_image(struct engine *engine, uint32_t image)
     journal_end(engine->journal);
 }
 
-struct text *record_intent_begin(struct engine *engine, uint64_t serial)
+struct text *record_intent_begin(struct engine *engine, uint64_t serial, uint32_t first)
 {
     struct text *text = journal_begin(engine->journal, "intent");
     member_unsigned(text, "submission", serial);
+    if (first > 0)
+        member_unsigned(text, "first", first);
     text_append(text, ",\"jobs\":[");
     return text;
 }
@@ -112,6 +114,16 @@ void record_intent_job(struct engine *engine, struct text *text, uint32_t task, 
     text_append_unsigned(text, walk_job(engine, task, attempt));
     append_task(engine, text, task);
     member_unsigned(text, "attempt", attempt);
+    text_append_character(text, '}');
+}
+
+void record_intent_attempt(const struct attempt *attempt, struct text *text, bool first)
+{
+    record_intent_job(attempt->engine, text, attempt->task, first);
+    if (attempt->outcome_path == NULL)
+        return; /* its scheduler alone says how it ended */
+    text->length--; /* the brace */
+    member_text(text, "outcome", attempt->outcome_path + strlen(attempt->engine->folder.path) + 1);
     text_append_character(text, '}');
 }
 

@@ -53,7 +53,7 @@ static void released(void *context, const struct call_result *result)
     remote_free(context);
 }
 
-static void over_when_empty(struct remote *remote)
+void remote_over_when_empty(struct remote *remote)
 {
     if (remote->open > 0 || remote->preparing > 0 || remote->sending || remote->releasing)
         return;
@@ -66,7 +66,7 @@ static void over_when_empty(struct remote *remote)
 }
 
 /* The attempt is over, or never became a job. */
-static void job_over(void *context, uint64_t job)
+void remote_job_over(void *context, uint64_t job)
 {
     struct remote *remote = context;
     for (uint32_t i = 0; i < remote->count; i++) {
@@ -81,7 +81,7 @@ static void job_over(void *context, uint64_t job)
         }
         break;
     }
-    over_when_empty(remote);
+    remote_over_when_empty(remote);
 }
 
 struct remote *remote_new(struct engine *engine, uint32_t backend, uint32_t count)
@@ -109,7 +109,7 @@ void remote_submit(struct engine *engine, uint32_t backend, const uint32_t *task
     struct remote *remote = remote_new(engine, backend, count);
     for (uint32_t i = 0; i < count; i++) {
         engine->tasks[tasks[i]].attempts++;
-        struct attempt *attempt = attempt_make(engine, tasks[i], job_over, remote);
+        struct attempt *attempt = attempt_make(engine, tasks[i], remote_job_over, remote);
         attempt->remote = remote;
         attempt->position = i;
         remote->jobs[i] = (struct remote_job){.attempt = attempt, .job = attempt->job};
@@ -190,7 +190,7 @@ static struct attempt *attempt_of_job(struct remote *remote, uint64_t job)
 }
 
 /* The scheduler has it. Whoever was cancelled meanwhile is cancelled there. */
-static void taken(struct remote *remote)
+void remote_taken(struct remote *remote)
 {
     remote->sending = false;
     for (uint32_t i = 0; i < remote->submission.count; i++) {
@@ -205,7 +205,7 @@ static void taken(struct remote *remote)
     if (remote->engine->detach != NULL)
         detach_taken(remote->engine, remote->serial);
     else
-        over_when_empty(remote);
+        remote_over_when_empty(remote);
 }
 
 static void refuse_all(struct remote *remote, const char *message)
@@ -270,7 +270,7 @@ static void send_each(struct remote *remote)
             send_when_ready(one);
     }
     remote->submission.count = 0;
-    over_when_empty(remote);
+    remote_over_when_empty(remote);
 }
 
 /* The scheduler has room for some of them, as it has said or learned meanwhile: those go now, the rest waits for room.
@@ -299,7 +299,7 @@ static bool send_as_room_allows(struct remote *remote)
     }
     if (first != NULL)
         send_when_ready(first);
-    over_when_empty(remote);
+    remote_over_when_empty(remote);
     return true;
 }
 
@@ -337,7 +337,7 @@ static void adopted(void *context, const struct call_result *result)
 {
     struct remote *remote = context;
     if (result->ok)
-        taken(remote);
+        remote_taken(remote);
     else if (remote->engine->detach != NULL)
         detach_fail(remote->engine, result->message);
     else
@@ -399,7 +399,7 @@ static void submitted(void *context, const struct call_result *result)
         for (size_t i = 0; i < result->native_ids_count; i++)
             if (attempt_of_job(remote, result->native_ids[i].job) != NULL)
                 record_submitted(engine, remote->serial, result->native_ids[i].job, result->native_ids[i].id);
-        taken(remote);
+        remote_taken(remote);
     } else if (engine->finished) {
         remote->sending = false;
     } else if (result->failure == DESCPIPE_FAILED_UNKNOWN || result->plugin_fault) {
@@ -428,7 +428,7 @@ static void take_back_all(struct remote *remote)
     }
     remote->submission.count = 0;
     remote->sending = false; /* until now, so that it was not gone with the last of them */
-    over_when_empty(remote);
+    remote_over_when_empty(remote);
 }
 
 static void submission_send(struct remote *remote)
@@ -463,9 +463,9 @@ static void record_intent(struct remote *remote)
 {
     struct engine *engine = remote->engine;
     for (uint32_t from = 0; from < remote->submission.count; from += JOBS_PER_RECORD) {
-        struct text *text = record_intent_begin(engine, remote->serial);
+        struct text *text = record_intent_begin(engine, remote->serial, from);
         for (uint32_t i = from; i < remote->submission.count && i < from + JOBS_PER_RECORD; i++)
-            record_intent_job(engine, text, remote->jobs[remote->positions[i]].attempt->task, i == from);
+            record_intent_attempt(remote->jobs[remote->positions[i]].attempt, text, i == from);
         record_intent_end(engine, text);
     }
 }
@@ -517,7 +517,7 @@ static void send_when_ready(struct remote *remote)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (fill_submission(remote) == 0) {
-        over_when_empty(remote);
+        remote_over_when_empty(remote);
         return;
     }
     remote->sending = true;

@@ -10,6 +10,7 @@ struct remote_job {
     struct attempt *attempt; /* NULL: never sent, or over */
     uint64_t job;            /* the attempt's, which forgets it at its end */
     bool ready;
+    bool known; /* of a run that is gone on with: its end is in the journal */
 };
 
 struct remote {
@@ -36,6 +37,12 @@ struct remote {
 /* remote.c: a submission of `count` jobs, empty; and the sending of one that is complete, its intent recorded. */
 struct remote *remote_new(struct engine *engine, uint32_t backend, uint32_t count);
 void remote_announce(struct remote *remote);
+void remote_job_over(void *context, uint64_t job); /* the attempt is over, or never became a job */
+void remote_taken(struct remote *remote);          /* the scheduler has it */
+void remote_over_when_empty(struct remote *remote);
+
+/* remote_watch.c: the end of a job of which its scheduler says no more. */
+void remote_look_for_outcome(struct attempt *attempt);
 
 /* remote_job.c: where the node gives the stage its scratch folder, if it wants one. */
 void remote_choose_scratch(struct attempt *attempt);

@@ -101,6 +101,21 @@ static void take_pod_ending(struct attempt *attempt, const struct descpipe_endin
     settle(attempt, attempt->seen_running || (ending != NULL && (ending->flags & DESCPIPE_ENDED_EXITED) != 0));
 }
 
+void remote_look_for_outcome(struct attempt *attempt)
+{
+    if (attempt->outcome_path == NULL) {
+        const struct descpipe_ending lost = {.size = sizeof lost,
+                                             .flags = DESCPIPE_ENDED_LOST,
+                                             .witness = "scheduler",
+                                             .reason = "its scheduler does not know it any more"};
+        attempt_add_ending(attempt, &lost);
+        attempt_ended_soon(attempt);
+        return;
+    }
+    attempt->patience_until_ms = clock_monotonic_ms() + OUTCOME_PATIENCE_CUT_MS;
+    look_for_outcome(attempt);
+}
+
 static void ended(struct attempt *attempt, const struct descpipe_change *change)
 {
     if (attempt->patience_until_ms != 0)

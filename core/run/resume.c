@@ -214,11 +214,6 @@ static bool all_in_sight(struct engine *engine)
     }
     if (count > NAMES_SHOWN)
         text_format(&names, " and %zu more", count - NAMES_SHOWN);
-    for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
-        if (is_elsewhere(engine, i) && is_between(&engine->resume->history->tasks[i]))
-            return error_set(&engine->error, ERROR_PLUGIN,
-                             "this version of descpipe does not follow what a scheduler "
-                             "elsewhere has of another run");
     if (count == 0 || engine->request->take_over)
         return true;
     error_set(&engine->error, ERROR_SYSTEM, "run %s began stages on '%s', which may still run there: %s",
@@ -270,6 +265,15 @@ static bool is_done(const struct history_task *past)
     return false;
 }
 
+static void take_limit(struct engine *engine, uint32_t task)
+{
+    uint32_t limit = engine->stages[plan_task_stage(engine->plan, task)].limit;
+    if (limit == NONE || engine->limits[limit].free == 0)
+        return;
+    engine->limits[limit].free--;
+    engine->tasks[task].holds_limit = true;
+}
+
 static void restore_task(struct engine *engine, uint32_t number)
 {
     const struct history_task *past = &engine->resume->history->tasks[number];
@@ -287,18 +291,10 @@ static void restore_task(struct engine *engine, uint32_t number)
         task->attempt_slot = NONE;
         task->state = TASK_SUBMITTED;
         task->resumed = true;
+        take_limit(engine, number);
     } else if (is_between(past)) {
         task->attempts--;
     }
-}
-
-static void take_limit(struct engine *engine, uint32_t task)
-{
-    uint32_t limit = engine->stages[plan_task_stage(engine->plan, task)].limit;
-    if (limit == NONE || engine->limits[limit].free == 0)
-        return;
-    engine->limits[limit].free--;
-    engine->tasks[task].holds_limit = true;
 }
 
 static void submit_backend(struct engine *engine, uint32_t backend)
@@ -307,7 +303,6 @@ static void submit_backend(struct engine *engine, uint32_t backend)
     for (uint32_t i = 0; i < engine->plan->tasks_count; i++) {
         if (!engine->tasks[i].resumed || backend_of(engine, i)->number != backend)
             continue;
-        take_limit(engine, i);
         tasks[count++] = i;
         if (count < SUBMIT_BATCH)
             continue;
@@ -333,7 +328,10 @@ void resume_walk(struct engine *engine)
         if (engine->tasks[i].state == TASK_SUCCEEDED)
             walk_open_dependents(engine, i);
     for (uint32_t i = 0; i < engine->plan->backends_count; i++)
-        submit_backend(engine, i);
+        if (engine->backends[i].elsewhere)
+            remote_resume(engine, i);
+        else
+            submit_backend(engine, i);
 }
 
 /* Attempts. */
@@ -361,10 +359,15 @@ static void attempt_lost(struct attempt *attempt)
     attempt_ended_soon(attempt);
 }
 
-void resume_attempt(struct attempt *attempt)
+const struct history_task *resume_past(const struct engine *engine, uint32_t task)
+{
+    return &engine->resume->history->tasks[task];
+}
+
+bool resume_take_past(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    const struct history_task *past = &engine->resume->history->tasks[attempt->task];
+    const struct history_task *past = resume_past(engine, attempt->task);
     attempt->resumed = true;
     attempt->has_logs = true;
     attempt->seen_running = past->step == HISTORY_STARTED;
@@ -374,17 +377,25 @@ void resume_attempt(struct attempt *attempt)
     if (attempt->folder != NULL)
         folder_remove_temporaries(attempt->folder);
     record_adopted(attempt);
-    if (past->step == HISTORY_ENDED) {
-        if (past->evidence != NULL)
-            attempt->endings_count = evidence_read(past->evidence, attempt->arena, attempt->endings, ENDINGS_LIMIT);
-        attempt->finished_ms = past->finished_at_ms;
-        attempt->ended_recorded = true;
-        if (is_managed(engine, attempt->task))
-            managed_forget(attempt, past->native);
-        else
-            attempt_ended_soon(attempt);
+    if (past->step != HISTORY_ENDED)
+        return false;
+    if (past->evidence != NULL)
+        attempt->endings_count = evidence_read(past->evidence, attempt->arena, attempt->endings, ENDINGS_LIMIT);
+    attempt->finished_ms = past->finished_at_ms;
+    attempt->ended_recorded = true;
+    if (is_managed(engine, attempt->task))
+        managed_forget(attempt, past->native);
+    else
+        attempt_ended_soon(attempt);
+    return true;
+}
+
+void resume_attempt(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    const struct history_task *past = resume_past(engine, attempt->task);
+    if (resume_take_past(attempt))
         return;
-    }
     if (is_managed(engine, attempt->task)) {
         managed_adopt(attempt);
         return;

@@ -116,7 +116,7 @@ static void send_each(struct submission *submission)
         one->submission = submission->submission;
         one->submission.count = 1;
         one->submission.jobs = jobs;
-        struct text *text = record_intent_begin(engine, one->serial);
+        struct text *text = record_intent_begin(engine, one->serial, 0);
         record_intent_job(engine, text, one->tasks[0], true);
         record_intent_end(engine, text);
         submission_send(one);
@@ -202,7 +202,7 @@ static void submit_batch(struct engine *engine, uint32_t backend, const uint32_t
     for (uint32_t i = 0; i < count; i++)
         engine->tasks[tasks[i]].attempts++;
     struct submission *submission = make_submission(engine, backend, tasks, count);
-    struct text *text = record_intent_begin(engine, submission->serial);
+    struct text *text = record_intent_begin(engine, submission->serial, 0);
     for (uint32_t i = 0; i < count; i++)
         record_intent_job(engine, text, tasks[i], i == 0);
     record_intent_end(engine, text);
@@ -284,7 +284,8 @@ void submit_ready(struct engine *engine)
     uint32_t tasks[BATCH_ELSEWHERE], backend;
     struct task_heap aside = {.items = NULL};
     cached_slice(engine);
-    while (engine->stop == STOP_NOT && !engine->journal_stuck && !cached_slice_is_over(engine) && (engine->ready.count > 0 || aside.count > 0)) {
+    while (engine->stop == STOP_NOT && !engine->journal_stuck && !cached_slice_is_over(engine) &&
+           (engine->ready.count > 0 || aside.count > 0)) {
         while (aside.count > 0)
             task_heap_push(&engine->ready, task_heap_pop(&aside));
         uint32_t count = collect(engine, tasks, &backend, &aside);

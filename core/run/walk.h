@@ -255,11 +255,11 @@ struct engine {
     struct detach *detach;  /* the run is being handed over; NULL: it is not */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
-    LIST(uint32_t) stack;    /* of tasks, for walking without recursion */
-    uint32_t left;           /* tasks without a final state */
-    uint32_t running;        /* attempts in progress */
-    uint32_t retrying;       /* tasks that wait for their next attempt */
-    uint64_t serial;         /* of submissions */
+    LIST(uint32_t) stack; /* of tasks, for walking without recursion */
+    uint32_t left;        /* tasks without a final state */
+    uint32_t running;     /* attempts in progress */
+    uint32_t retrying;    /* tasks that wait for their next attempt */
+    uint64_t serial;      /* of submissions */
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
     struct cached *cached; /* NULL: nothing is remembered */
     enum engine_stop stop;
@@ -367,6 +367,8 @@ void remote_hurry(struct engine *engine);                        /* what waits t
 void remote_withdraw(struct engine *engine);                     /* what waits in schedulers elsewhere does not start */
 /* False: it is not about an attempt elsewhere. */
 bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_change *change);
+/* Attempts of a run that is gone on with: adopted, if their scheduler has them; else they were never begun. */
+void remote_resume(struct engine *engine, uint32_t backend);
 uint32_t remote_in_progress(const struct engine *engine); /* attempts that a scheduler elsewhere has */
 bool remote_is_releasing(const struct engine *engine);    /* one is told that its jobs are over; it ends soon */
 void remote_end(struct engine *engine);                   /* forgets the submissions; what runs goes on */
@@ -461,7 +463,8 @@ void detach_give_up(struct engine *engine);
 /* record.c */
 void record_run(struct engine *engine);
 void record_image(struct engine *engine, uint32_t image);
-struct text *record_intent_begin(struct engine *engine, uint64_t serial);
+struct text *record_intent_begin(struct engine *engine, uint64_t serial, uint32_t first); /* position */
+void record_intent_attempt(const struct attempt *attempt, struct text *text, bool first); /* that goes elsewhere */
 void record_intent_job(struct engine *engine, struct text *text, uint32_t task, bool first);
 void record_intent_end(struct engine *engine, struct text *text);
 void record_queued(struct engine *engine, uint64_t job, const char *reason);
@@ -506,6 +509,10 @@ bool resume_open(struct engine *engine);
 bool resume_is_named(const struct engine *engine); /* its journal has a record `run` */
 void resume_walk(struct engine *engine); /* before walk_start: what is done is done, what may go on is looked for */
 void resume_attempt(struct attempt *attempt); /* instead of attempt_begin */
+struct history_task;
+const struct history_task *resume_past(const struct engine *engine, uint32_t task);
+/* Where it stood; true when its end is known and on its way. */
+bool resume_take_past(struct attempt *attempt);
 
 /* adopt.c */
 struct keeper_log;

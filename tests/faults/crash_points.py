@@ -23,6 +23,8 @@ WORKERS = 4  # a round mostly waits
 STEPS_LIMIT = 400
 PR_SET_CHILD_SUBREAPER = 36
 
+SIMULATOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fakes/slurm/simulator.py")
+
 PIPELINE = """\
 pipeline: {{name: crash, stages: [first, many, last]}}
 runtime: {{backend: here, working: ./work, output: ./out}}
@@ -30,16 +32,19 @@ backends:
   here: {{scheduler: {scheduler}, runtime: {runtime}}}
 first:
   image: '{image}'
+  pull: never
   outputs: {{one: txt}}
   command: [/bin/sh, -c, 'echo x >> "$$DESC_OUTPUT/begun"; sleep 0.05; echo one > "$$DESC_OUTPUT/one.txt"']
 many:
   image: '{image}'
+  pull: never
   size: 2
   inputs: {{one: txt}}
   outputs: {{two: txt}}
   command: [/bin/sh, -c, 'echo x >> "$$DESC_OUTPUT/begun"; cp "$$DESC_INPUT/one.txt" "$$DESC_OUTPUT/two.txt"']
 last:
   image: '{image}'
+  pull: never
   inputs: {{two: txt}}
   outputs: {{three: txt}}
   command: [/bin/sh, -c, 'echo x >> "$$DESC_OUTPUT/begun"; cat "$$DESC_INPUT"/two/* > "$$DESC_OUTPUT/three.txt"']
@@ -115,15 +120,30 @@ def check(folder, log):
             if file.read() != text:
                 fail(f"{path} is wrong", folder, log)
     for where, folders, files in os.walk(os.path.join(folder, "work")):
+        if where.endswith("/.descpipe"):
+            folders.clear()  # what is private may be left untidy
         for name in folders + files:
             if name.startswith(".descpipe-") and name.endswith(".tmp"):
                 fail(f"left behind: {where}/{name}", folder, log)
+
+
+def containers():
+    """What a Docker Engine has of any run."""
+    host = os.environ["DESCPIPE_TEST_DOCKER"].removeprefix("unix://")
+    return subprocess.run(["curl", "--silent", "--fail", "--globoff", "--unix-socket", host,
+                           'http://localhost/containers/json?all=1&filters={"label":["descpipe.run"]}'],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def one_round(options, step, how):
     """False: the run ended before that step."""
     descpipe, preload, plugins, scheduler, runtime, image = options
     folder = tempfile.mkdtemp(prefix="descpipe-crash-")
+    if scheduler == "slurm":
+        subprocess.run([sys.executable, SIMULATOR, "make", folder + "/slurm"], check=True, stdout=subprocess.DEVNULL)
+        scheduler = f"{{use: slurm, commands: {folder}/slurm/bin, poll: 100ms}}"
+    if runtime == "docker":  # under engine_test.sh
+        runtime = f"{{use: docker, host: '{os.environ['DESCPIPE_TEST_DOCKER']}'}}"
     with open(os.path.join(folder, "p.yaml"), "w", encoding="utf-8") as file:
         file.write(PIPELINE.format(scheduler=scheduler, runtime=runtime, image=image))
     status, log = run_descpipe(descpipe, plugins, ["run", "p.yaml"], folder, (preload, step, how))
@@ -171,6 +191,8 @@ def main():
             os._exit(0)
         workers.append(child)
     failures = [child for child in workers if os.waitpid(child, 0)[1] != 0]
+    if not failures and sys.argv[5] == "docker" and containers() != "[]":
+        sys.exit(f"containers are left: {containers()}")
     sys.exit(1 if failures else 0)
 
 

@@ -77,16 +77,16 @@ START_TEST(keeper_knows_how_several_ended)
     struct run_front front;
     start_waiting("a", "a: {command: [sh, -c, '" WAITING "; exit $DESC_RANK'], size: 3}\n",
                   &(struct run_setup){.scheduler = "local"}, 2, &front);
-    char *record = NULL;
-    unsigned running = count_records(front.folder, "started", "", &record);
-    memory_free(record);
     ck_assert_int_eq(kill(engine_pid(front.folder), SIGKILL), 0);
     ck_assert_int_eq(next_news(&front), RUN_END);
     open_gate();
     ck_assert_int_eq(waitpid(front.keeper, NULL, 0), front.keeper);
     cleanup(memory_free) char *log = path_join(front.folder, KEEPER_LOG);
     cleanup(memory_free) char *text = read_text(log);
-    for (unsigned job = 1; job <= running; job++) {
+    for (unsigned job = 1; job <= 3; job++) {
+        cleanup(memory_free) char *started = memory_format("\"job\":%u,", job);
+        if (count_records(front.folder, "started", started, NULL) == 0)
+            continue; /* two have room, whichever those are */
         cleanup(memory_free) char *expected = memory_format("\"job\":%u,\"exit\":%u}", job, job - 1);
         ck_assert_msg(strstr(text, expected) != NULL, "no %s in %s", expected, text);
     }
