@@ -84,7 +84,8 @@ static void sent(void *context, const struct tool_end *end)
     }
     if (!end->good) {
         uint32_t kind = podman_judge(end->errors, &hint);
-        finish_failed(push, kind, hint, end->words);
+        const char *refusal = strstr(end->words, "unauthorized: "); /* behind all that Podman was about to do */
+        finish_failed(push, kind, hint, refusal != NULL ? refusal : end->words);
         return;
     }
     read_digest(push, digest);
