@@ -113,6 +113,11 @@ void registry_client_set_patience(struct registry_client *client, uint64_t patie
     client->patience_ms = patience_ms;
 }
 
+uint64_t registry_client_patience(const struct registry_client *client)
+{
+    return client->patience_ms;
+}
+
 void registry_client_set_tries(struct registry_client *client, unsigned tries)
 {
     client->tries = tries > 0 ? tries : 1;

@@ -33,6 +33,7 @@ DEFINE_CLEANUP(struct registry_client *, registry_client_release);
 const struct access *registry_client_access(const struct registry_client *client);
 /* Waits at most so long in all for a server that says when to come again, instead of failing; 2 minutes at first. */
 void registry_client_set_patience(struct registry_client *client, uint64_t patience_ms);
+uint64_t registry_client_patience(const struct registry_client *client);
 void registry_client_set_tries(struct registry_client *client, unsigned tries); /* of one request; 5 at first */
 
 struct client_answer {

@@ -9,6 +9,8 @@ struct registry_clients {
     const struct descpipe_host *host;
     struct registry_client *items[CLIENTS_LIMIT]; /* the most recently used first */
     size_t count;
+    bool patience_given;
+    uint64_t patience_ms;
 };
 
 struct registry_clients *registry_clients_new(const struct descpipe_host *host)
@@ -17,6 +19,12 @@ struct registry_clients *registry_clients_new(const struct descpipe_host *host)
     if (clients != NULL)
         clients->host = host;
     return clients;
+}
+
+void registry_clients_set_patience(struct registry_clients *clients, uint64_t patience_ms)
+{
+    clients->patience_given = true;
+    clients->patience_ms = patience_ms;
 }
 
 void registry_clients_free(struct registry_clients *clients)
@@ -50,6 +58,8 @@ struct registry_client *registry_clients_get(struct registry_clients *clients, c
     struct registry_client *client = registry_client_new(&access, failure);
     if (client == NULL)
         return NULL;
+    if (clients->patience_given)
+        registry_client_set_patience(client, clients->patience_ms);
     if (clients->count == CLIENTS_LIMIT)
         registry_client_release(clients->items[--clients->count]);
     move_up(clients, clients->count++, client);

@@ -10,6 +10,8 @@
 
 struct registry_clients;
 struct registry_clients *registry_clients_new(const struct descpipe_host *host);
+/* Of all that are made from now on; see registry_client_set_patience. */
+void registry_clients_set_patience(struct registry_clients *clients, uint64_t patience_ms);
 void registry_clients_free(struct registry_clients *clients);
 /* A client that the caller must release. NULL with a failure. */
 struct registry_client *registry_clients_get(struct registry_clients *clients, const char *server,

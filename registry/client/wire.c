@@ -2,6 +2,7 @@
 /* One HTTP request with its repetitions. */
 #include "registry/client/wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 
 #define IDLE_TIMEOUT_MS 30000
 #define LARGE_IDLE_TIMEOUT_MS 60000
-#define CONNECT_TRIES 3 /* a name that does not exist will not exist in ten seconds either */
+#define TOLD_PAUSE_MS 5000 /* a longer one is told */
+#define CONNECT_TRIES 3    /* a name that does not exist will not exist in ten seconds either */
 
 struct wire {
     struct wire_request request; /* pointers into what follows */
@@ -213,6 +215,18 @@ static bool may_repeat(struct wire *wire, const struct descpipe_http_end *end)
     }
 }
 
+/* Who waits for long should know for what. */
+static void tell_pause(const struct wire *wire, uint64_t pause_ms)
+{
+    const struct access *access = wire->request.access;
+    char line[512];
+    if (pause_ms < TOLD_PAUSE_MS)
+        return;
+    snprintf(line, sizeof line, "%.300s: '%.100s' wants to be asked again in %llu s; waiting", wire->what,
+             access->server, (unsigned long long)((pause_ms + 999) / 1000));
+    access->host->log->write(access->host, DESCPIPE_LOG_NOTICE, line);
+}
+
 static bool try_again(struct wire *wire, const struct descpipe_http_end *end)
 {
     const struct descpipe_host *host = wire->request.access->host;
@@ -222,6 +236,8 @@ static bool try_again(struct wire *wire, const struct descpipe_http_end *end)
     if (!may_repeat(wire, end) || !retry_next(&wire->retry, named_ms, &pause_ms))
         return false;
     forget_answer(wire);
+    if (named_ms >= 0)
+        tell_pause(wire, pause_ms);
     wire->timer = host->timer->start(host, pause_ms, pause_over, wire);
     return true;
 }

@@ -341,7 +341,7 @@ static bool copy_request(struct blob_fetch *fetch, const struct blob_request *re
     registry_client_retain(request->client);
     if (fetch->request.slow_window_ms == 0)
         fetch->request.slow_window_ms = SLOW_WINDOW_MS;
-    fetch->retry = (struct retry){.tries = TRIES, .patience_ms = 10 * RETRY_LONGEST_MS};
+    fetch->retry = (struct retry){.tries = TRIES, .patience_ms = registry_client_patience(request->client)};
     fetch->repository = strdup(request->repository);
     fetch->digest = strdup(request->digest);
     if (asprintf(&fetch->path, "/v2/%s/blobs/%s", request->repository, request->digest) < 0)

@@ -261,6 +261,14 @@ static void on_config(void *context, const struct client_answer *answer, const s
     settle(resolve, good);
 }
 
+static bool is_listed(const char *const *tags, size_t count, const char *tag)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tags[i], tag) == 0)
+            return true;
+    return false;
+}
+
 static void tell_nearest(void *context, const char *const *tags, size_t count, const struct failure *failure)
 {
     struct resolve *resolve = context;
@@ -276,6 +284,11 @@ static void tell_nearest(void *context, const char *const *tags, size_t count, c
                     "%s: '%s' has no such repository, or does not show it", resolve->what,
                     registry_client_access(resolve->request.client)->server);
         failure_hint(&resolve->failure, "check the name; a private image needs a login");
+    } else if (is_listed(tags, count, reference_object(reference))) {
+        failure_set(&resolve->failure, DESCPIPE_FAILED_NOT_FOUND,
+                    "%s: '%s' lists the tag '%s', but has no image for it", resolve->what, name,
+                    reference_object(reference));
+        failure_hint(&resolve->failure, "push it again: its manifest is lost, or of a kind that is not asked for");
     } else {
         failure_set(&resolve->failure, DESCPIPE_FAILED_NOT_FOUND, "%s: '%s' has no tag '%s'", resolve->what, name,
                     reference_object(reference));

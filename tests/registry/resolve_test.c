@@ -296,6 +296,15 @@ START_TEST(dockers_first_format_is_told)
 }
 END_TEST
 
+START_TEST(a_tag_that_is_listed_but_has_no_image_is_not_called_missing)
+{
+    script.tags = "\"1.0\",\"1.0.2\"|\"latest\"";
+    resolve("1.0.2", "linux/amd64", NULL);
+    ck_assert_uint_eq(outcome.end.failure.kind, DESCPIPE_FAILED_NOT_FOUND);
+    ck_assert_says(outcome.end.failure.message, "lists the tag '1.0.2', but has no image for it");
+}
+END_TEST
+
 START_TEST(a_missing_tag_is_answered_with_the_nearest)
 {
     script.tags = "\"1.0\",\"0.9\"|\"latest\",\"1.0.1\"";
@@ -430,6 +439,7 @@ int main(void)
     tcase_add_test(test, truncated_json_is_refused);
     tcase_add_test(test, an_oversized_manifest_is_refused);
     tcase_add_test(test, dockers_first_format_is_told);
+    tcase_add_test(test, a_tag_that_is_listed_but_has_no_image_is_not_called_missing);
     tcase_add_test(test, a_missing_tag_is_answered_with_the_nearest);
     tcase_add_test(test, a_missing_repository_is_told);
     tcase_add_test(test, what_is_known_is_not_fetched_again);

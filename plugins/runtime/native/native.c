@@ -94,6 +94,9 @@ static int32_t native_open(const struct descpipe_host *host, void **self, char *
         native->layer_bytes = (uint64_t)host->config->integer(host->settings, "layer-limit");
         native->keep_layers = host->config->boolean(host->settings, "keep-layers") != 0;
         native->clients = registry_clients_new(host);
+        if (native->clients != NULL)
+            registry_clients_set_patience(native->clients,
+                                          (uint64_t)host->config->integer(host->settings, "limit-wait"));
         if (store == NULL)
             store = host->cache_folder;
         native->store = store != NULL ? strdup(store) : NULL;
@@ -246,6 +249,18 @@ static const struct descpipe_option option_layer_limit = {
     .maximum = INT64_MAX,
 };
 
+static const struct descpipe_option option_limit_wait = {
+    .size = sizeof option_limit_wait,
+    .type = DESCPIPE_OPTION_DURATION,
+    .flags = DESCPIPE_OPTION_RANGED,
+    .key = "limit-wait",
+    .default_value = "2m",
+    .help = "How long a pull may wait, in all, for a registry that limits how often it is asked and says until when; "
+            "0s: it fails at once.",
+    .minimum = 0,
+    .maximum = INT64_C(7) * 24 * 3600 * 1000,
+};
+
 static const struct descpipe_option option_keep_layers = {
     .size = sizeof option_keep_layers,
     .type = DESCPIPE_OPTION_BOOLEAN,
@@ -255,7 +270,7 @@ static const struct descpipe_option option_keep_layers = {
 };
 
 static const struct descpipe_option *const native_options[] = {
-    &option_tool, &option_store, &option_network, &option_layer_limit, &option_keep_layers, NULL};
+    &option_tool, &option_store, &option_network, &option_layer_limit, &option_keep_layers, &option_limit_wait, NULL};
 
 static const struct descpipe_plugin native_plugin = {
     .size = sizeof native_plugin,
