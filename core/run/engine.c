@@ -105,7 +105,8 @@ static void end_of_run_again(void *context)
  */
 static void end_of_run(struct engine *engine)
 {
-    if (stray_end(engine, 0) > 0 && ++engine->stray_looks < STRAY_LOOKS) {
+    bool strays = stray_end(engine, 0) > 0 && ++engine->stray_looks < STRAY_LOOKS;
+    if (strays || engine->sources_asked > 0) { /* git has a deadline of its own */
         loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
         return;
     }

@@ -30,6 +30,7 @@
  *                 started_at, finished_at}
  *     key        {stage, member?, key, refused?, fields:[{name, value, path?}]}      what decides a task's results, before
  *                it runs (cache/identity.h); refused: why a result that is known was not taken
+ *     source     {folder, commit, dirty}      a work tree of git that the pipeline or its stage folders lie in
  *     text       {sha256, content}      what a configuration or script of a key says, once; without what sounds secret
  *     publish    {job, files:[{tag, path, name, bytes, sha256?}]} before; published {job} after; both before the verdict
  *     verdict    {job, stage, member?, attempt, verdict, reason, cpu_ms, peak_memory,

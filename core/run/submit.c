@@ -289,6 +289,8 @@ void submit_ready(struct engine *engine)
         while (aside.count > 0)
             task_heap_push(&engine->ready, task_heap_pop(&aside));
         uint32_t count = collect(engine, tasks, &backend, &aside);
+        if (count > 0)
+            sources_begin(engine);
         if (count > 0 && engine->backends[backend].elsewhere)
             remote_submit(engine, backend, tasks, count);
         else if (count > 0)

@@ -21,6 +21,7 @@
  *     left_running.c     … and what an earlier run left running in it
  *     results.c    the final results, at the end of the run
  *     cached.c     results that are there already, and remembering new ones
+ *     sources.c    which commits the pipeline and its stages are of
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
  *     resume.c     going on with a run whose engine has gone
@@ -262,6 +263,8 @@ struct engine {
     uint64_t serial;      /* of submissions */
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
     struct cached *cached; /* NULL: nothing is remembered */
+    bool sources_begun;
+    unsigned sources_asked; /* git commands under way */
     enum engine_stop stop;
     unsigned cancels; /* how often it was asked */
     bool plan_done, walking, finished, journal_stuck, lease_lost;
@@ -441,6 +444,9 @@ bool cached_slice_is_over(struct engine *engine); /* enough for one round; anoth
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
 void cached_keep(struct attempt *attempt);                                /* it has succeeded */
 void cached_flush(struct engine *engine);
+
+/* sources.c: which commits the pipeline is of; once, when a stage is about to run. */
+void sources_begin(struct engine *engine);
 
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */

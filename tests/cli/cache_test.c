@@ -3,6 +3,7 @@
 #include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -146,8 +147,24 @@ static void change_byte(const char *path, const char *before, const char *after)
     text_clear(&text);
 }
 
+/* What git says of a work tree with one commit. */
+static void make_work_tree(void)
+{
+    cleanup(memory_free) char *line =
+        memory_format("cd '%s' && git init -q . && git add p.yaml && git -c user.name=joe -c user.email=joe@localhost "
+                      "commit -q -m first && echo '# more' >>p.yaml",
+                      program_folder);
+    pid_t shell = fork();
+    if (shell == 0)
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+    int status = 1;
+    ck_assert_int_eq(waitpid(shell, &status, 0), shell);
+    ck_assert_int_eq(status, 0);
+}
+
 START_TEST(a_run_leaves_a_trace_and_its_provenance)
 {
+    make_work_tree();
     expect("run p.yaml -q", 0, "");
     cleanup(memory_free) char *trace_path = run_file("trace.tsv");
     cleanup(text_clear) struct text trace = TEXT_INIT, provenance = TEXT_INIT;
@@ -167,6 +184,9 @@ START_TEST(a_run_leaves_a_trace_and_its_provenance)
     ck_assert_str_eq(json_string_value(json_object_get(input, "sha256")),
                      json_string_value(json_object_get(output, "sha256"))); /* it is a copy */
     ck_assert_uint_eq(json_array_size(json_object_get(json, "plugins")), 2);
+    const json_t *source = json_array_get(json_object_get(json, "sources"), 0);
+    ck_assert_uint_eq(json_string_length(json_object_get(source, "commit")), 40);
+    ck_assert(json_is_true(json_object_get(source, "dirty")));
     json_decref(json);
     expect("run p.yaml -q", 0, "");
     cleanup(memory_free) char *second = run_file("trace.tsv");
