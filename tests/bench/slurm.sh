@@ -23,9 +23,9 @@ finish() {
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 status=0
-# As many at a time as memory allows: 120 of them.
-"$testbed" start "$top/slurm" MinJobAge=2 MaxArraySize=2001 DebugFlags=NO_CONF_HASH \
-    "PartitionName=debug Nodes=n[1-3] Default=YES MaxTime=60 DefaultTime=10 State=UP OverSubscribe=FORCE:50" >"$top/conf" || status=$?
+# 48 jobs at a time; nodes may be slow to answer.
+"$testbed" start "$top/slurm" MinJobAge=2 MaxArraySize=2001 SlurmdTimeout=300 DebugFlags=NO_CONF_HASH \
+    "PartitionName=debug Nodes=n[1-3] Default=YES MaxTime=60 DefaultTime=10 State=UP OverSubscribe=FORCE:8" >"$top/conf" || status=$?
 [ "$status" = 0 ] || exit "$status"
 SLURM_CONF=$(sed -n 's/^SLURM_CONF=//p' "$top/conf")
 export SLURM_CONF XDG_CACHE_HOME="$top/cache" XDG_STATE_HOME="$top/state" XDG_CONFIG_HOME="$top/config"

@@ -155,9 +155,12 @@ salloc --quiet --nodes=2 --ntasks-per-node=1 --cpus-per-task=2 --mem=600 \
 [ "$status" = 5 ] || { cat log >&2; failed "a run of steps with failed stages ended with $status"; }
 run=$(basename "$(echo steps/.descpipe/runs/*)")
 verdicts_of "$run" >verdicts
-wanted="exits=EXIT many=succeeded memory=$memory ranks=OK wide=OK"
+# Docker's client names its container, which ranks of one stage cannot share.
+ranks=OK
+[ "$runtime" != docker ] || ranks=EXIT
+wanted="exits=EXIT many=succeeded memory=$memory ranks=$ranks wide=OK"
 grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts of steps: '$(cat verdicts)', not '$wanted'"; }
-[ "$("$program" logs "$run" ranks 2>/dev/null | sort | tr '\n' ' ')" = "0 of 4 1 of 4 2 of 4 3 of 4 " ] || failed "ranks of a step: $("$program" logs "$run" ranks)"
+[ "$runtime" = docker ] || [ "$("$program" logs "$run" ranks 2>/dev/null | sort | tr '\n' ' ')" = "0 of 4 1 of 4 2 of 4 3 of 4 " ] || failed "ranks of a step: $("$program" logs "$run" ranks)"
 [ -z "$(squeue --noheader --states=all --format=%j | grep "^$run" || true)" ] || failed "steps were submitted as jobs"
 status=0
 salloc --quiet --nodes=2 --ntasks-per-node=1 --cpus-per-task=2 --mem=600 \
