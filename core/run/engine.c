@@ -36,6 +36,11 @@ bool engine_flush(struct engine *engine, bool sync)
         return false;
     cleanup(error_clear) struct error error = ERROR_INIT;
     bool flushed = journal_flush(engine->journal, sync, &error);
+    if (!flushed && reserve_give(engine)) {
+        error_clear(&error);
+        flushed = journal_flush(engine->journal, sync, &error);
+        reserve_take(engine); /* not before the journal: it says that there is no room */
+    }
     if (!flushed && !engine->journal_stuck)
         log_warning("%s; nothing new is started until that works again", error.message);
     engine->journal_stuck = !flushed;
@@ -76,6 +81,8 @@ static void beat(void *context)
     memory_watch_look(&engine->memory);
     if (engine->journal_stuck)
         engine_flush(engine, true);
+    if (!engine->has_reserve)
+        reserve_take(engine);
     if (engine->running == 0)
         stray_end(engine, 0);
     if (++engine->beats % (LEASE_TOUCH_MS / BEAT_MS) != 0)
@@ -152,7 +159,7 @@ static bool next_round(void *context)
     struct engine *engine = context;
     if (engine->journal == NULL)
         return !engine->finished;
-    if (engine->walking && engine->stop == STOP_NOT)
+    if (engine->walking && engine->stop == STOP_NOT && engine->has_reserve)
         submit_ready(engine);
     engine_finish_when_done(engine);
     if (journal_unflushed(engine->journal) > 0 && !engine->journal_stuck)
@@ -444,6 +451,7 @@ static void walk(struct engine *engine)
     engine_flush(engine, true);
     add_to_index(engine);
     tell_front(engine, RUN_FOLDER, 0, engine->folder.path);
+    reserve_take(engine);
     engine->walking = true;
     submit_observe(engine);
     scratch_sweep(engine);
@@ -480,8 +488,10 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     if (engine->error.message != NULL)
         tell_error(engine);
     /* Whoever waits for the front's end may start the next run at once. */
-    if (!engine->lease_lost)
+    if (!engine->lease_lost && engine->journal != NULL) {
         journal_close(steal(&engine->journal));
+        reserve_end(engine);
+    }
     if (engine->finished && engine->folder.path != NULL && request->ended != NULL && !engine->lease_lost &&
         engine->detach == NULL && engine->stop != STOP_LEAVE)
         request->ended(engine->folder.path, request->version);

@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "io/process.h"
+#include "run/run_folder.h"
 
 #define NOTES_LIMIT ((size_t)4 * 1024 * 1024)
 #define ROOM_LOOK_MS 500
@@ -163,6 +164,16 @@ static bool open_log(struct notes *notes)
     return notes->log >= 0;
 }
 
+/* The engine that kept it is dead. */
+static bool take_reserve(struct keeper_table *table)
+{
+    int kept = errno;
+    cleanup(memory_free) char *path = path_join(table->folder, RUN_RESERVE_FILE);
+    bool taken = unlink(path) == 0;
+    errno = kept;
+    return taken;
+}
+
 /* False: there is no room now, but there may be later. */
 static bool write_notes(struct notes *notes)
 {
@@ -171,6 +182,8 @@ static bool write_notes(struct notes *notes)
         ssize_t got =
             open_log(notes) ? write(notes->log, text->bytes + notes->written, text->length - notes->written) : -1;
         if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && (errno == ENOSPC || errno == EDQUOT) && take_reserve(notes->table))
             continue;
         if (got < 0 && (errno == ENOSPC || errno == EDQUOT) && text->length < NOTES_LIMIT)
             return false;

@@ -24,6 +24,7 @@
 #define RUN_ID_LENGTH 22
 #define RUN_CANCEL_FILE "cancel"
 #define RUN_REQUEST_FILE "request.json"
+#define RUN_RESERVE_FILE "reserve" /* room on the disk, while the run goes on */
 #define RUN_FAILED_FILE "failed" /* of a detached run: a stage failed, and nothing else shall begin */
 #define RUN_STAGES_PER_FOLDER 256
 

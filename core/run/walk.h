@@ -26,6 +26,7 @@
  *     stop.c       cancelling and leaving
  *     resume.c     going on with a run whose engine has gone
  *     adopt.c      … and its processes, which a keeper has
+ *     reserve.c    room on the disk for the journal
  *     fetch.c      inputs that come from a URL
  *     stray.c      processes that stages leave behind
  *
@@ -270,6 +271,7 @@ struct engine {
     bool plan_done, walking, finished, journal_stuck, lease_lost;
     unsigned beats, stray_looks;
     struct memory_watch memory;
+    bool has_reserve, tells_full;
     struct resume *resume;     /* NULL: the run began with this engine */
     struct adoption *adoption; /* NULL: nothing to follow through a keeper */
 };
@@ -525,6 +527,11 @@ struct keeper_log;
 /* False: nobody has it and nobody knows how it ended. */
 bool adopt_process(struct attempt *attempt, struct keeper_log *log);
 void adopt_signal(struct attempt *attempt, int signal);
+
+/* reserve.c: room on the disk for the journal */
+void reserve_take(struct engine *engine); /* if there is room; says when there is none, and when there is again */
+bool reserve_give(struct engine *engine); /* to the journal; false: it was given already */
+void reserve_end(struct engine *engine);
 
 /* stray.c: processes that a stage left behind. `session` 0: of every session that no running stage has. */
 size_t stray_end(struct engine *engine, pid_t session);
