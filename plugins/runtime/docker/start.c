@@ -6,8 +6,8 @@
  * is seen however soon it comes. The name makes it exactly once: when it is in use by a container with our own token,
  * an earlier try got that far, and it is only started if it never was. A container that Docker refuses to start is
  * removed again. When an answer is lost, the call fails as UNKNOWN and everything is left as it is, to be found by
- * `find`. A call that is cancelled while Docker creates waits for the answer: Docker goes on creating when nobody
- * listens any more, and `find` would be too early to see it.
+ * `find`. A call that is cancelled while Docker creates waits some seconds for the answer: Docker goes on creating when
+ * nobody listens any more, and `find` would be too early to see it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "engine/words.h"
 
 enum { START_PATIENCE_MS = 600000 };
+enum { CANCEL_PATIENCE_MS = 3000 }; /* the host waits 5 s for a call that it cancelled */
 
 struct attempt {
     struct docker *docker;
@@ -29,8 +30,9 @@ struct attempt {
     struct watch *watch;
     char id[ANSWER_ID];
     bool creating, registering;
-    bool cancelled;   /* while it was being created */
-    uint32_t failure; /* while the container is removed again */
+    bool cancelled;                 /* while it was being created */
+    struct descpipe_timer *give_up; /* then */
+    uint32_t failure;               /* while the container is removed again */
     const char *hint;
     char words[ANSWER_WORDS];
 };
@@ -171,6 +173,10 @@ static void created(void *context, const struct docker_reply *reply)
     struct attempt *attempt = context;
     attempt->exchange = NULL;
     attempt->creating = false;
+    if (attempt->give_up != NULL) {
+        attempt->docker->host->timer->stop(attempt->give_up);
+        attempt->give_up = NULL;
+    }
     if (docker_answered(reply, 201)) {
         if (!answer_read_created(reply->body, reply->length, attempt->id)) {
             fail(attempt, DESCPIPE_FAILED_UNKNOWN, NULL, "Docker's answer to create cannot be read");
@@ -192,14 +198,23 @@ static void created(void *context, const struct docker_reply *reply)
     }
 }
 
+static void no_answer_came(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->give_up = NULL;
+    docker_stop_asking(attempt->exchange);
+}
+
 static void cancelled(void *context)
 {
     struct attempt *attempt = context;
+    const struct descpipe_host *host = attempt->docker->host;
     if (attempt->registering) {
         attempt->registering = false;
         remove_and_fail(attempt, DESCPIPE_FAILED_CANCELLED, "cancelled before it ran");
     } else if (attempt->creating) {
         attempt->cancelled = true;
+        attempt->give_up = host->timer->start(host, CANCEL_PATIENCE_MS, no_answer_came, attempt);
     } else if (attempt->exchange != NULL && attempt->failure == 0) {
         docker_stop_asking(attempt->exchange);
     }
