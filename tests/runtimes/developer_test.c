@@ -322,7 +322,8 @@ START_TEST(a_terminal_is_handed_over)
         .size = sizeof exec,
         .terminal = 1,
         .container = &container,
-        .command = SHELL("tty -s && read line && echo \"<$line>\" && [ \"$(stty size)\" = '24 77' ] && exit 7")};
+        .command =
+            SHELL("[ -t 0 ] && [ -t 1 ] && read line && echo \"<$line>\" && [ \"$(stty size)\" = '24 77' ] && exit 7")};
     runtime_exec(driver.instance, &exec, driver_call(&answer));
     driver_wait(&driver, &answer);
     for (int i = 0; i < 3; i++) {

@@ -36,6 +36,8 @@ struct looking {
     struct image_facts facts;
     char *path;
     struct failure failure;
+    struct descpipe_image own; /* of a file that was made here */
+    char *reference;
 };
 
 static void looking_free(struct looking *looking)
@@ -43,6 +45,7 @@ static void looking_free(struct looking *looking)
     image_facts_clear(&looking->facts);
     failure_clear(&looking->failure);
     free(looking->path);
+    free(looking->reference);
     free(looking);
 }
 
@@ -325,4 +328,23 @@ void singularity_prepare(void *self, struct descpipe_call *call, const struct de
 {
     const struct singularity *singularity = self;
     start(self, call, prepare->image, true, singularity->pull_on_node || prepare->where == DESCPIPE_PREPARE_PER_NODE);
+}
+
+void singularity_identify_made(struct singularity *singularity, struct descpipe_call *call, const char *reference)
+{
+    const struct descpipe_host *host = singularity->host;
+    struct looking *looking = calloc(1, sizeof *looking);
+    char *copy = looking != NULL ? strdup(reference) : NULL;
+    if (copy == NULL) {
+        free(looking);
+        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
+        return;
+    }
+    looking->singularity = singularity;
+    looking->call = call;
+    looking->reference = copy;
+    looking->own = (struct descpipe_image){
+        .size = sizeof looking->own, .source = DESCPIPE_SOURCE_SIF, .reference = copy, .path = copy + strlen("sif:")};
+    looking->image = &looking->own;
+    take_as_it_is(looking);
 }

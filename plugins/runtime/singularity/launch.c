@@ -235,6 +235,30 @@ static bool write_launch(struct launch *launch)
                                                                                      : true;
 }
 
+bool singularity_add_instance(const struct singularity *singularity, const struct descpipe_stage *stage,
+                              struct arguments *argv, struct failure *failure)
+{
+    struct launch launch = {.singularity = singularity, .stage = stage};
+    bool good = stage->uid == geteuid() || stage->uid == 0;
+    if (!good)
+        failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED, "a container of uid %u: it is the caller's (%u) or root's",
+                    stage->uid, geteuid());
+    if (good && stage->uid != geteuid())
+        arguments_add(&launch.argv, "--fakeroot");
+    if (good) {
+        add_isolation(&launch);
+        good = add_home(&launch) && add_mounts(&launch);
+        if (!good)
+            failure_copy(failure, &launch.failure);
+    }
+    for (size_t i = 0; good && i < launch.argv.count; i++)
+        arguments_add(argv, arguments_format(argv, "%s", launch.argv.words[i]));
+    argv->failed = argv->failed || launch.argv.failed;
+    arguments_clear(&launch.argv);
+    failure_clear(&launch.failure);
+    return good;
+}
+
 static void launch_clear(struct launch *launch)
 {
     arguments_clear(&launch->argv);

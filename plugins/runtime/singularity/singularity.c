@@ -6,7 +6,8 @@
  *     oci:, oci-archive:, docker-archive:          converted once into the cache (tool/cache.h), as SIF
  *     a registry's image                           pulled once, by digest, on this machine or on each node
  *
- * `launch` (launch.c) answers one `exec` per attempt.
+ * `launch` (launch.c) answers one `exec` per attempt; developers' containers are instances over a writable folder
+ * (developer.c).
  */
 #include "singularity.h"
 
@@ -106,6 +107,13 @@ static const struct descpipe_runtime singularity_operations = {
     .identify = singularity_identify,
     .prepare = singularity_prepare,
     .launch = singularity_launch,
+    .shell = singularity_shell,
+    .exec = singularity_exec,
+    .stop = singularity_stop,
+    .release = singularity_release,
+    .commit = singularity_commit,
+    .changes = singularity_changes,
+    .copy_out = singularity_copy_out,
 };
 
 static const char *const pull_choices[] = {"login", "node", NULL};

@@ -30,6 +30,21 @@ void singularity_identify(void *self, struct descpipe_call *call, const struct d
 void singularity_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare);
 void singularity_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
 
+/* developer.c */
+void singularity_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+void singularity_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);
+void singularity_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
+void singularity_release(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void singularity_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
+void singularity_changes(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void singularity_copy_out(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
+
+/* The world of a developer's container, as options of `instance start`. False with a failure. */
+bool singularity_add_instance(const struct singularity *singularity, const struct descpipe_stage *stage,
+                              struct arguments *argv, struct failure *failure);
+/* Ends the call with what the SIF file of "sif:PATH" is. */
+void singularity_identify_made(struct singularity *singularity, struct descpipe_call *call, const char *reference);
+
 /* What the tool's own variables begin with: "APPTAINER" or "SINGULARITY". */
 const char *singularity_prefix(const struct singularity *singularity);
 /* What the tool needs of our environment, and where it unpacks. */

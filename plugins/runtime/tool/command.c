@@ -84,6 +84,11 @@ bool command_take_output(struct command *command, int32_t output_descriptor)
     return take_stream(command, 1, output_descriptor);
 }
 
+void command_drop(struct command *command)
+{
+    command_free(command);
+}
+
 void command_refuse(struct command *command, const struct failure *failure)
 {
     failure_finish(failure, command->host, command->call);

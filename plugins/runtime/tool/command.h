@@ -41,6 +41,8 @@ bool command_take_streams(struct command *command, const struct descpipe_exec *e
 bool command_take_output(struct command *command, int32_t output_descriptor);
 /* The call fails, and the command is gone. */
 void command_refuse(struct command *command, const struct failure *failure);
+/* Unused: the call is somebody else's again. */
+void command_drop(struct command *command);
 /* Takes it. */
 void command_start(struct command *command);
 /* For `done`: fails the call as cancelled, or as "WHAT: what the tool said". */

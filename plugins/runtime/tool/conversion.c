@@ -266,7 +266,9 @@ static void looked(void *context)
     struct conversion *conversion = context;
     const struct conversion_request *request = &conversion->request;
     bool registry = request->image->source == DESCPIPE_SOURCE_REGISTRY;
-    if (conversion->busy) {
+    if (atomic_load(&conversion->stop)) { /* while it was looked for: nobody would tell again */
+        finish_failed(conversion, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
+    } else if (conversion->busy) {
         request->host->call->progress(request->call, 0, 0, "another process is making it");
         request->host->timer->start(request->host, BUSY_RETRY_MS, try_again, conversion);
     } else if (conversion->failure.kind != 0 || conversion->payload != NULL || (request->only_look && !registry)) {
