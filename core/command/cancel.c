@@ -58,6 +58,8 @@ static bool remove_rest(const struct run_view *view, struct error *error)
 static bool end_left_over(const struct invocation *invocation, struct run_view *view, const char *name,
                           struct error *error)
 {
+    if (view->host == NULL || run_view_is_here(view)) /* NULL: it was killed before it said so */
+        folder_remove_temporaries(view->folder);
     if (!run_view_is_here(view)) {
         if (view->counts[TASK_RUNNING] == 0)
             return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);

@@ -2,6 +2,7 @@
 /* The lease file: made, judged, taken over, touched and given back. */
 #include "run/lease.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -268,6 +269,23 @@ static enum attempt try_take(const struct lease_request *request, struct lease_h
     return result == TAKEN && !is_ours(lease) ? AGAIN : result;
 }
 
+/* What takers that were killed left: each names a process that is gone. */
+static void remove_dead_temporaries(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        enum lease_state state = LEASE_FREE;
+        struct lease_holder holder = {.pid = 0};
+        if (!text_starts_with(entry->d_name, ".descpipe-") || !text_ends_with(entry->d_name, ".tmp"))
+            continue;
+        cleanup(memory_free) char *left = path_join(path, entry->d_name);
+        if (look(left, clock_wall_ms(), &state, &holder, NULL) && state == LEASE_DEAD)
+            unlink(left);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
 struct lease *lease_take(const struct lease_request *request, pid_t pid, struct error *error)
 {
     cleanup(lease_forget) struct lease *lease = memory_allocate(sizeof *lease);
@@ -278,8 +296,10 @@ struct lease *lease_take(const struct lease_request *request, pid_t pid, struct 
     snprintf(self.run, sizeof self.run, "%s", request->run != NULL ? request->run : "");
     for (unsigned i = 0; i < TRIES; i++) {
         enum attempt attempt = try_take(request, &self, lease, error);
-        if (attempt == TAKEN)
+        if (attempt == TAKEN) {
+            remove_dead_temporaries(request->folder);
             return steal(&lease);
+        }
         if (attempt == REFUSED)
             return NULL;
     }
