@@ -118,14 +118,13 @@ END
 "$program" run three.yaml > "$folder/three.log" 2>&1 || failed "three stages ended with status $?"
 [ "$(cat out/total.txt)" = 220 ] || failed "the total is '$(cat out/total.txt)', not 220"
 "$program" logs three.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it: $("$program" logs three.yaml make_it)"
-"$program" logs three.yaml double | grep -q 'half b' || failed "the log of double"
+"$program" logs three.yaml double/b | grep -q 'half b' || failed "the log of double"
 
 echo "== endings"
 {
-    head_of_file 'three, deaf, large, missing, dollars, late'
+    head_of_file 'three, large, missing, dollars, late'
     cat << END
 three: {image: $image, command: [sh, -c, 'exit 3']}
-deaf: {image: $image, command: [sh, -c, 'kill -9 \$\$\$\$']}
 large: {image: $image, memory: 32MiB, command: [sh, -c, 'tail /dev/zero']}
 missing: {image: "127.0.0.1:$port/descpipe/busybox:1", command: [nothing-here]}
 dollars: {image: $image, command: [echo, '\$(A) \$\$\$\$x']}

@@ -9,7 +9,8 @@
 #   testbed.sh kill DIR PROGRAM  ends one of etcd, apiserver, controller-manager, scheduler, kubelet hard
 #   testbed.sh again DIR PROGRAM starts it again, and waits for the API server when it is that
 #
-# The node is called localhost, so that the API server finds it without a line in /etc/hosts. Pods have no network of their own.
+# The node is called localhost, so that the API server finds it without a line in /etc/hosts. Pods have a bridge of
+# their own that leads nowhere: a pod without an address is killed and made anew.
 # The programs are built once from Debian's source package (build.sh).
 #
 # Exit status: 0 done, 77 this machine cannot run one, 1 it did not come up (the logs are printed).
@@ -206,7 +207,7 @@ print_environment() {
 
 start() {
     [ "$(id -u)" = 0 ] || cannot "a cluster of one's own needs root"
-    for tool in etcd dockerd gcc curl openssl python3; do
+    for tool in etcd dockerd ip gcc curl openssl python3; do
         command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh ci)"
     done
     [ ${#folder} -le 70 ] || cannot "the name of '$folder' is too long for sockets"
@@ -228,12 +229,15 @@ held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
 print(*[one.getsockname()[1] for one in held])')
     {
         echo "programs=$programs"
-        echo "$ports" | awk '{ print "port_etcd=" $1; print "port_peer=" $2; print "port_api=" $3; print "port_kubelet=" $4 }'
+        echo "$ports" | awk '{ print "port_etcd=" $1; print "port_peer=" $2; print "port_api=" $3; print "port_kubelet=" $4; print "bridge=dpk" $3 }'
     } > "$folder/run/settings"
     # shellcheck disable=SC1091 # written just now
     . "$folder/run/settings"
     write_configuration
-    "$daemon" start "$folder/engine" --add-runtime "plain=$folder/runc" --default-runtime plain > /dev/null
+    ip link add "$bridge" type bridge
+    ip address add "10.213.$((port_api % 256)).1/24" dev "$bridge"
+    ip link set "$bridge" up
+    "$daemon" start "$folder/engine" --bridge "$bridge" --add-runtime "plain=$folder/runc" --default-runtime plain > /dev/null
     make_pause_image
     start_etcd
     start_apiserver
@@ -252,6 +256,7 @@ stop() {
         wait_for_end "$process" 10 2> /dev/null || kill -KILL "$process" 2> /dev/null || true
     done
     "$daemon" stop "$folder/engine" || true
+    [ -z "${bridge:-}" ] || ip link delete "$bridge" 2> /dev/null || true
     cut -d' ' -f5 /proc/self/mountinfo | grep -F "$folder/" | sort -r | while read -r mounted; do
         umount -l "$mounted" 2> /dev/null || true
     done
