@@ -107,13 +107,12 @@ static bool is_pod(const struct launch *launch)
     return launch->backend->form == DESCPIPE_FORM_POD;
 }
 
-/* On this machine, and in a pod, there is no launcher around the container: its own mpirun starts the ranks inside, in one
- * world. */
+/* On this machine, and in a pod, there is no launcher around the container: its own mpirun starts the ranks inside, in
+ * one world. */
 static bool ranks_are_inside(const struct launch *launch)
 {
-    return launch_ranks(launch) > 1 &&
-           (is_pod(launch) ||
-            (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0);
+    return launch_ranks(launch) > 1 && (is_pod(launch) || (plugin_scheduler(launch->backend->scheduler)->capabilities &
+                                                           DESCPIPE_SCHEDULER_HOST_STARTS) != 0);
 }
 
 /* Elsewhere the scheduler's launcher starts the container once per rank. */
@@ -253,7 +252,8 @@ static const char *const *launch_late_names(const struct launch *launch)
         if (extras->environment.items[i].secret)
             arena_words_add(&names, pipeline_text(launch->pipeline, extras->environment.items[i].name));
     }
-    if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0 && !is_pod(launch)) /* the node says which */
+    if (launch->pipeline->resources.items[launch->stage->resources].gpus > 0 &&
+        !is_pod(launch)) /* the node says which */
         arena_words_add(&names, "CUDA_VISIBLE_DEVICES");
     if (ranks_are_outside(launch))
         arena_words_add(&names, "DESC_RANK");

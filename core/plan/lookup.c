@@ -315,8 +315,8 @@ static void named(struct lookup *lookup)
 {
     const struct lookup_request *request = &lookup->request;
     struct plan_image *image = lookup->image;
-    bool pods = is_for_pods(lookup), known = pods && image->image.pull != DESCPIPE_PULL_ALWAYS && lookup->locked != NULL &&
-                                             lookup->locked->manifest_digest != NULL;
+    bool pods = is_for_pods(lookup), known = pods && image->image.pull != DESCPIPE_PULL_ALWAYS &&
+                                             lookup->locked != NULL && lookup->locked->manifest_digest != NULL;
     bool first = (pods && !known) || image->image.pull == DESCPIPE_PULL_ALWAYS || request->extent == LOOKUP_REGISTRY;
     if (request->extent == LOOKUP_NAME)
         finish(lookup);

@@ -31,8 +31,9 @@ static const char *const *secret_pairs(struct attempt *attempt, const struct des
     names[kept] = NULL;
     secrets.late_names = names;
     *kept_count = kept;
-    return kept == 0 ? none
-                     : late_environment(attempt, &secrets, form->late_prefix != NULL ? form->late_prefix : "", none, error);
+    return kept == 0
+               ? none
+               : late_environment(attempt, &secrets, form->late_prefix != NULL ? form->late_prefix : "", none, error);
 }
 
 /* What the node must not find in a script that sites keep: a file of its own. */

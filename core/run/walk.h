@@ -154,11 +154,11 @@ struct attempt {
     const struct descpipe_job *job_made; /* in its submission's arena */
     bool ready, sent;                    /* its job is written; its scheduler may have it */
     bool seen_running;
-    const char *outcome_path;  /* where its job says how it ended */
+    const char *outcome_path;           /* where its job says how it ended */
     struct task_file_list later_inputs; /* of a run that is handed over: its job brings them in */
-    char *waits_reason;        /* the last that its scheduler said it waits for */
-    int64_t finished_ms;       /* by a witness elsewhere; 0: when we hear of it */
-    int64_t patience_until_ms; /* its scheduler says that it is over, its job has not said so yet */
+    char *waits_reason;                 /* the last that its scheduler said it waits for */
+    int64_t finished_ms;                /* by a witness elsewhere; 0: when we hear of it */
+    int64_t patience_until_ms;          /* its scheduler says that it is over, its job has not said so yet */
     int keeper_slot;
     struct process *process;
     pid_t session;          /* 0: none */

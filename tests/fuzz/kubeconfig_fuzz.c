@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char mark[] = "\n---8<---\n";
     const char *text = (const char *)data;
     const char *cut = memmem(text, size, mark, sizeof(mark) - 1);
-    struct kubeconfig_file files[2] = {{.path = "/home/me/.kube/config", .text = text, .length = cut ? (size_t)(cut - text) : size}};
+    struct kubeconfig_file files[2] = {
+        {.path = "/home/me/.kube/config", .text = text, .length = cut ? (size_t)(cut - text) : size}};
     size_t count = 1;
     if (cut != NULL) {
         size_t rest = (size_t)(cut - text) + sizeof(mark) - 1;

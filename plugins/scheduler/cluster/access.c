@@ -82,8 +82,9 @@ static bool keep_data(struct access *access, size_t which, const char *data, con
         return say(words, "out of memory");
     }
     packed[length] = '\0';
-    int decoded = length % 4 == 0 && length < KUBECONFIG_BYTES ? EVP_DecodeBlock(plain, (unsigned char *)packed, (int)length)
-                                                               : -1;
+    int decoded = length % 4 == 0 && length < KUBECONFIG_BYTES
+                      ? EVP_DecodeBlock(plain, (unsigned char *)packed, (int)length)
+                      : -1;
     for (size_t i = length; decoded > 0 && i > 0 && packed[i - 1] == '='; i--) {
         decoded--;
     }
@@ -134,8 +135,10 @@ static bool check_supported(const struct access *access, char *words)
         return say(words, "%s: the server '%.200s' is no http or https address", access->origin, config->server);
     }
     if (config->username != NULL || config->password != NULL) {
-        return say(words, "%s: a user with a name and a password, which Kubernetes itself has given up; use a token or a "
-                          "certificate", access->origin);
+        return say(words,
+                   "%s: a user with a name and a password, which Kubernetes itself has given up; use a token or a "
+                   "certificate",
+                   access->origin);
     }
     if (config->tls_server_name != NULL) {
         return say(words, "%s: 'tls-server-name' is not supported; name the server by what its certificate says",
@@ -197,8 +200,8 @@ static bool open_service_account(struct access *access, char *words)
     config->token_file = strdup(SERVICE_ACCOUNT "/token");
     config->certificate_authority = strdup(SERVICE_ACCOUNT "/ca.crt");
     access->origin = strdup("the service account of this pod");
-    if (asprintf(&config->server, "https://%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port != NULL ? port : "443") <
-        0) {
+    if (asprintf(&config->server, "https://%s%s%s:%s", six ? "[" : "", host, six ? "]" : "",
+                 port != NULL ? port : "443") < 0) {
         config->server = NULL;
     }
     return (config->server != NULL && config->token_file != NULL && config->certificate_authority != NULL &&
@@ -216,11 +219,13 @@ static bool open_source(struct access *access, const char *path, const char *con
         paths = NULL;
     }
     bool is_default = named == NULL || named[0] == '\0';
-    if (is_default && (paths == NULL || euidaccess(paths, F_OK) != 0) && secure_getenv("KUBERNETES_SERVICE_HOST") != NULL) {
+    if (is_default && (paths == NULL || euidaccess(paths, F_OK) != 0) &&
+        secure_getenv("KUBERNETES_SERVICE_HOST") != NULL) {
         free(paths);
         return open_service_account(access, words);
     }
-    bool done = paths != NULL ? open_files(access, paths, context, words) : say(words, "there is no kubeconfig: HOME is not set");
+    bool done = paths != NULL ? open_files(access, paths, context, words)
+                              : say(words, "there is no kubeconfig: HOME is not set");
     free(paths);
     return done;
 }
@@ -337,7 +342,8 @@ static int64_t read_moment(const char *text)
     return rest != NULL ? (int64_t)timegm(&when) * 1000 : 0;
 }
 
-/* {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": ..., "expirationTimestamp": ...}} */
+/* {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": ...,
+ * "expirationTimestamp": ...}} */
 static bool take_credential(struct access *access, char *words)
 {
     json_error_t error;
@@ -404,9 +410,10 @@ static void start_command(struct access *access)
     char **environment = calloc(ours + KUBECONFIG_ARGUMENTS + 2, sizeof(*environment));
     char **argv = calloc(KUBECONFIG_ARGUMENTS + 2, sizeof(*argv));
     char *question = NULL;
-    if (asprintf(&question,
-                 "KUBERNETES_EXEC_INFO={\"kind\":\"ExecCredential\",\"apiVersion\":\"%s\",\"spec\":{\"interactive\":false}}",
-                 exec->api_version != NULL ? exec->api_version : "client.authentication.k8s.io/v1") < 0) {
+    if (asprintf(
+            &question,
+            "KUBERNETES_EXEC_INFO={\"kind\":\"ExecCredential\",\"apiVersion\":\"%s\",\"spec\":{\"interactive\":false}}",
+            exec->api_version != NULL ? exec->api_version : "client.authentication.k8s.io/v1") < 0) {
         question = NULL;
     }
     if (environment == NULL || argv == NULL || question == NULL) {

@@ -93,8 +93,8 @@ void cluster_drop(struct cluster_exchange *exchange)
     }
 }
 
-bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, const char *kubeconfig, const char *context,
-                  const char *namespace, char words[CLUSTER_WORDS])
+bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, const char *kubeconfig,
+                  const char *context, const char *namespace, char words[CLUSTER_WORDS])
 {
     *cluster = (struct cluster){.host = host};
     if (!access_open(&cluster->access, host, kubeconfig, context, words)) {
@@ -160,9 +160,15 @@ char *cluster_escape(const char *text)
 /* What a server says in words that it will soon not say any more. */
 static bool may_pass(const char *message)
 {
-    static const char *const passing[] = {"leader changed", "etcdserver: request timed out", "etcdserver: too many requests",
-                                          "etcdserver: no leader", "timeout: ", "context deadline exceeded",
-                                          "connection refused", "transport is closing", "please try again"};
+    static const char *const passing[] = {"leader changed",
+                                          "etcdserver: request timed out",
+                                          "etcdserver: too many requests",
+                                          "etcdserver: no leader",
+                                          "timeout: ",
+                                          "context deadline exceeded",
+                                          "connection refused",
+                                          "transport is closing",
+                                          "please try again"};
     for (size_t i = 0; message != NULL && i < sizeof(passing) / sizeof(*passing); i++) {
         if (strstr(message, passing[i]) != NULL) {
             return true;
@@ -171,7 +177,8 @@ static bool may_pass(const char *message)
     return false;
 }
 
-static bool is_transient(const struct cluster_exchange *exchange, const struct descpipe_http_end *end, const char *message)
+static bool is_transient(const struct cluster_exchange *exchange, const struct descpipe_http_end *end,
+                         const char *message)
 {
     switch (end->outcome) {
     case DESCPIPE_HTTP_CANNOT_CONNECT:
@@ -179,8 +186,8 @@ static bool is_transient(const struct cluster_exchange *exchange, const struct d
     case DESCPIPE_HTTP_TIMED_OUT:
         return true;
     case DESCPIPE_HTTP_DONE:
-        return exchange->status == 429 || exchange->status == 502 || exchange->status == 503 || exchange->status == 504 ||
-               (exchange->status == 500 && (message == NULL || may_pass(message)));
+        return exchange->status == 429 || exchange->status == 502 || exchange->status == 503 ||
+               exchange->status == 504 || (exchange->status == 500 && (message == NULL || may_pass(message)));
     default:
         return false;
     }
@@ -285,7 +292,8 @@ static void word_outcome(const struct cluster_exchange *exchange, const struct d
     if (exchange->no_memory) {
         snprintf(words, CLUSTER_WORDS, "out of memory");
     } else if (exchange->too_large || end->outcome == DESCPIPE_HTTP_TOO_LARGE) {
-        snprintf(words, CLUSTER_WORDS, "the answer of %.200s is larger than %d MiB", server, CLUSTER_ANSWER_BYTES >> 20);
+        snprintf(words, CLUSTER_WORDS, "the answer of %.200s is larger than %d MiB", server,
+                 CLUSTER_ANSWER_BYTES >> 20);
     } else if (end->outcome == DESCPIPE_HTTP_TLS) {
         snprintf(words, CLUSTER_WORDS, "no trusted connection to %.200s: %.300s", server, why);
         reply->hint = "the kubeconfig's certificate authority must be that of the server";
@@ -301,8 +309,8 @@ static void word_status(const struct cluster_exchange *exchange, const char *mes
                         char words[CLUSTER_WORDS])
 {
     const struct access *access = &exchange->cluster->access;
-    snprintf(words, CLUSTER_WORDS, "the API server says: %.500s (%d)",
-             message != NULL ? message : "no words", exchange->status);
+    snprintf(words, CLUSTER_WORDS, "the API server says: %.500s (%d)", message != NULL ? message : "no words",
+             exchange->status);
     switch (exchange->status) {
     case 401:
         reply->failure = DESCPIPE_FAILED_NEEDS_LOGIN;
@@ -312,8 +320,9 @@ static void word_status(const struct cluster_exchange *exchange, const char *mes
         break;
     case 403:
         /* A full quota is no refusal for good. */
-        reply->failure = message != NULL && strstr(message, "exceeded quota") != NULL ? (uint32_t)DESCPIPE_FAILED_LATER
-                                                                                       : (uint32_t)DESCPIPE_FAILED_REFUSED;
+        reply->failure = message != NULL && strstr(message, "exceeded quota") != NULL
+                             ? (uint32_t)DESCPIPE_FAILED_LATER
+                             : (uint32_t)DESCPIPE_FAILED_REFUSED;
         reply->hint = reply->failure == DESCPIPE_FAILED_LATER ? NULL : "ask the cluster's administrator for this right";
         break;
     case 404:
@@ -323,7 +332,8 @@ static void word_status(const struct cluster_exchange *exchange, const char *mes
         reply->failure = DESCPIPE_FAILED_LATER;
         break;
     default:
-        reply->failure = exchange->status >= 500 ? (uint32_t)DESCPIPE_FAILED_CANNOT_ASK : (uint32_t)DESCPIPE_FAILED_REFUSED;
+        reply->failure =
+            exchange->status >= 500 ? (uint32_t)DESCPIPE_FAILED_CANNOT_ASK : (uint32_t)DESCPIPE_FAILED_REFUSED;
     }
 }
 
@@ -331,10 +341,12 @@ static void finish(struct cluster_exchange *exchange, const struct descpipe_http
 {
     json_error_t error;
     char words[CLUSTER_WORDS] = "";
-    json_t *json = exchange->answer_length > 0 ? json_loadb(exchange->answer, exchange->answer_length, 0, &error) : NULL;
+    json_t *json =
+        exchange->answer_length > 0 ? json_loadb(exchange->answer, exchange->answer_length, 0, &error) : NULL;
     const char *message = json_string_value(json_object_get(json, "message"));
     const char *reason = json_string_value(json_object_get(json, "reason"));
-    struct cluster_reply reply = {.status = exchange->status, .json = json, .reason = reason != NULL ? reason : "", .words = words};
+    struct cluster_reply reply = {
+        .status = exchange->status, .json = json, .reason = reason != NULL ? reason : "", .words = words};
     bool answered = end->outcome == DESCPIPE_HTTP_DONE && !exchange->too_large && !exchange->no_memory;
     reply.ok = answered && exchange->status >= 200 && exchange->status < 300;
     if (!reply.ok && try_again(exchange, end, message)) {
@@ -363,7 +375,8 @@ static void http_header(void *context, const char *name, const char *value)
     }
     unsigned long seconds = strtoul(value, &end, 10);
     if (end != value && *end == '\0' && seconds > 0) {
-        exchange->retry_after_ms = seconds < RETRY_AFTER_LIMIT_MS / 1000 ? (int64_t)seconds * 1000 : RETRY_AFTER_LIMIT_MS;
+        exchange->retry_after_ms =
+            seconds < RETRY_AFTER_LIMIT_MS / 1000 ? (int64_t)seconds * 1000 : RETRY_AFTER_LIMIT_MS;
     }
 }
 
@@ -422,22 +435,21 @@ static void send_exchange(struct cluster_exchange *exchange)
     struct cluster *cluster = exchange->cluster;
     const char *const headers[] = {"Accept: application/json", exchange->type, NULL};
     bool stream = exchange->request.data != NULL;
-    struct descpipe_http_request request = {.size = sizeof(request),
-                                            .method = exchange->method,
-                                            .url = exchange->url,
-                                            .headers = headers,
-                                            .body = exchange->body,
-                                            .body_length = exchange->body_length,
-                                            .connect_timeout_ms = CONNECT_MS,
-                                            .idle_timeout_ms = exchange->request.idle_timeout_ms != 0
-                                                                   ? exchange->request.idle_timeout_ms
-                                                                   : REQUEST_IDLE_MS,
-                                            .answer_limit = stream ? UINT64_MAX : CLUSTER_ANSWER_BYTES,
-                                            .header = http_header,
-                                            .started = http_started,
-                                            .data = http_data,
-                                            .ended = http_ended,
-                                            .context = exchange};
+    struct descpipe_http_request request = {
+        .size = sizeof(request),
+        .method = exchange->method,
+        .url = exchange->url,
+        .headers = headers,
+        .body = exchange->body,
+        .body_length = exchange->body_length,
+        .connect_timeout_ms = CONNECT_MS,
+        .idle_timeout_ms = exchange->request.idle_timeout_ms != 0 ? exchange->request.idle_timeout_ms : REQUEST_IDLE_MS,
+        .answer_limit = stream ? UINT64_MAX : CLUSTER_ANSWER_BYTES,
+        .header = http_header,
+        .started = http_started,
+        .data = http_data,
+        .ended = http_ended,
+        .context = exchange};
     access_apply(&cluster->access, &request);
     exchange->answer_length = 0;
     exchange->status = 0;
@@ -459,7 +471,8 @@ struct cluster_exchange *cluster_ask(struct cluster *cluster, const struct clust
     exchange->body_length = exchange->body != NULL ? strlen(exchange->body) : 0;
     bool made = asprintf(&exchange->url, "%s%s", cluster->server, request->path) >= 0;
     if (request->body != NULL && made) {
-        made = asprintf(&exchange->type, "Content-Type: %s", request->type != NULL ? request->type : "application/json") >= 0;
+        made = asprintf(&exchange->type, "Content-Type: %s",
+                        request->type != NULL ? request->type : "application/json") >= 0;
     }
     if (!made || exchange->method == NULL || (request->body != NULL && exchange->body == NULL)) {
         free_exchange(exchange);

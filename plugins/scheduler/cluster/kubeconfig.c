@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads kubeconfig files. Only fixed keys at a fixed depth are looked at, so an alias that holds itself does no harm. */
+/* Reads kubeconfig files. Only fixed keys at a fixed depth are looked at, so an alias that holds itself does no harm.
+ */
 #include "cluster/kubeconfig.h"
 
 #include <stdarg.h>
@@ -233,8 +234,7 @@ static bool choose_context(struct reading *reading, const char *wanted, struct k
         return refuse(reading, "there is no context '%.100s' in %.200s%s", name, reading->documents[0].file->path,
                       reading->count > 1 ? " and the others" : "");
     }
-    if (!keep(reading, &config->context, name) ||
-        !keep_text(reading, document, node, "cluster", &config->cluster) ||
+    if (!keep(reading, &config->context, name) || !keep_text(reading, document, node, "cluster", &config->cluster) ||
         !keep_text(reading, document, node, "user", &config->user) ||
         !keep_text(reading, document, node, "namespace", &config->namespace)) {
         return false;

@@ -2,9 +2,9 @@
 /*
  * Kubernetes' own configuration files: which API server, and who we are there.
  *
- * Source: kubernetes.io/docs/reference/config-api/kubeconfig.v1 and .../concepts/configuration/organize-cluster-access-kubeconfig.
- * Of several files the first that names a thing wins, and so does the first `current-context`. Relative paths count from the
- * folder of the file they stand in.
+ * Source: kubernetes.io/docs/reference/config-api/kubeconfig.v1 and
+ * .../concepts/configuration/organize-cluster-access-kubeconfig. Of several files the first that names a thing wins,
+ * and so does the first `current-context`. Relative paths count from the folder of the file they stand in.
  */
 #ifndef DESCPIPE_CLUSTER_KUBECONFIG_H
 #define DESCPIPE_CLUSTER_KUBECONFIG_H

@@ -23,7 +23,8 @@ static bool say(char *words, const char *format, ...)
     return false;
 }
 
-bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *buffer, size_t size, char words[POD_WORDS])
+bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *buffer, size_t size,
+                     char words[POD_WORDS])
 {
     for (size_t i = 0; map != NULL && map[i] != NULL; i += 2) {
         const char *key = map[i], *value = map[i + 1];
@@ -50,7 +51,8 @@ bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *bu
     }
     const char *mount = wishes->mount != NULL ? wishes->mount : wishes->host_path;
     if (mount == NULL) {
-        return say(words, "the option 'volume' does not say where the claim '%.100s' is mounted on this machine", wishes->claim);
+        return say(words, "the option 'volume' does not say where the claim '%.100s' is mounted on this machine",
+                   wishes->claim);
     }
     char *real = realpath(mount, NULL);
     if (real == NULL) {
@@ -132,9 +134,8 @@ json_t *pod_tolerations(const char *const *tolerations, char words[POD_WORDS])
             return NULL;
         }
         json_t *one = json_pack("{s:s%, s:s}", "key", text, key, "operator", equals != NULL ? "Equal" : "Exists");
-        if (equals != NULL) {
-            json_object_set_new(one, "value", json_stringn(equals + 1, length - key - 1));
-        }
+        json_object_set_new(one, "value",
+                            equals != NULL ? json_stringn(equals + 1, length - key - 1) : json_string(""));
         if (effect != NULL) {
             json_object_set_new(one, "effect", json_string(effect));
         }
@@ -162,14 +163,15 @@ static json_t *environment_of(const struct descpipe_job *job, const char *secret
     for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i++) {
         size_t name = strcspn(pairs[i], "=");
         if (pairs[i][name] == '=' && !is_late(job, pairs[i])) {
-            json_array_append_new(list, json_pack("{s:s%, s:o}", "name", pairs[i], name, "value", verbatim(pairs[i] + name + 1)));
+            json_array_append_new(
+                list, json_pack("{s:s%, s:o}", "name", pairs[i], name, "value", verbatim(pairs[i] + name + 1)));
         }
     }
     pairs = job->late_environment;
     for (size_t i = 0; secret != NULL && pairs != NULL && pairs[i] != NULL; i++) {
         size_t name = strcspn(pairs[i], "=");
-        json_array_append_new(list, json_pack("{s:s%, s:{s:{s:s, s:s%}}}", "name", pairs[i], name, "valueFrom", "secretKeyRef",
-                                              "name", secret, "key", pairs[i], name));
+        json_array_append_new(list, json_pack("{s:s%, s:{s:{s:s, s:s%}}}", "name", pairs[i], name, "valueFrom",
+                                              "secretKeyRef", "name", secret, "key", pairs[i], name));
     }
     return list;
 }
@@ -218,7 +220,8 @@ static json_t *resources_of(const struct pod_wishes *wishes, const struct descpi
     }
     if (resources != NULL && resources->gpus_per_node > 0) {
         snprintf(text, sizeof(text), "%" PRIu32, resources->gpus_per_node);
-        json_object_set_new(limits, wishes->gpu_resource != NULL ? wishes->gpu_resource : "nvidia.com/gpu", json_string(text));
+        json_object_set_new(limits, wishes->gpu_resource != NULL ? wishes->gpu_resource : "nvidia.com/gpu",
+                            json_string(text));
     }
     return json_pack("{s:o, s:o}", "requests", requests, "limits", limits);
 }
@@ -250,7 +253,8 @@ static void add_volume(json_t *volumes, json_t *volume)
     const char *name = json_string_value(json_object_get(volume, "name"));
     size_t i;
     json_t *other;
-    json_array_foreach (volumes, i, other) {
+    json_array_foreach(volumes, i, other)
+    {
         const char *there = json_string_value(json_object_get(other, "name"));
         if (there != NULL && name != NULL && strcmp(there, name) == 0) {
             json_decref(volume);
@@ -262,8 +266,9 @@ static void add_volume(json_t *volumes, json_t *volume)
 
 static json_t *volume_source(const struct pod_wishes *wishes)
 {
-    return wishes->claim != NULL ? json_pack("{s:s, s:{s:s}}", "name", "work", "persistentVolumeClaim", "claimName", wishes->claim)
-                                 : json_pack("{s:s, s:{s:s}}", "name", "work", "hostPath", "path", wishes->host_path);
+    return wishes->claim != NULL
+               ? json_pack("{s:s, s:{s:s}}", "name", "work", "persistentVolumeClaim", "claimName", wishes->claim)
+               : json_pack("{s:s, s:{s:s}}", "name", "work", "hostPath", "path", wishes->host_path);
 }
 
 static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job *job, size_t number, json_t *mounts,
@@ -294,18 +299,22 @@ static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job
         json_decref(entry);
         return say(words, "the cluster cannot see '%.250s'; the option 'volume' names %.150s", mount->source,
                    wishes->mount != NULL ? wishes->mount : "nothing");
+    } else if (file) {
+        json_decref(entry);
+        return say(words, "the cluster cannot see the file '%.250s' of this machine; put it into the image",
+                   mount->source);
     } else {
         snprintf(name, sizeof(name), "node-%zu", number);
         add_volume(volumes, json_pack("{s:s, s:{s:s, s:s}}", "name", name, "hostPath", "path", mount->source, "type",
-                                      file ? "File" : "Directory"));
+                                      "Directory"));
     }
     json_object_set_new(entry, "name", json_string(name));
     json_array_append_new(mounts, entry);
     return true;
 }
 
-json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret, json_t *volumes,
-                      char words[POD_WORDS])
+json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret,
+                      json_t *volumes, char words[POD_WORDS])
 {
     const struct descpipe_form *form = job->form;
     if (job->resources != NULL && job->resources->nodes > 1) {
@@ -319,9 +328,9 @@ json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job
             return NULL;
         }
     }
-    json_t *container =
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", POD_CONTAINER, "image", form->image, "command", words_of(form->argv), "env",
-                  environment_of(job, secret), "resources", resources_of(wishes, job->resources), "volumeMounts", mounts);
+    json_t *container = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", POD_CONTAINER, "image", form->image,
+                                  "command", words_of(form->argv), "env", environment_of(job, secret), "resources",
+                                  resources_of(wishes, job->resources), "volumeMounts", mounts);
     if (container == NULL) {
         say(words, "stage '%.100s' holds text that is no UTF-8", job->stage);
         return NULL;
@@ -330,7 +339,8 @@ json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job
         json_object_set_new(container, "workingDir", json_string(form->directory));
     }
     /* A digest names one image for ever: what the node has is as good as what the registry has. */
-    json_object_set_new(container, "imagePullPolicy", json_string(strchr(form->image, '@') != NULL ? "IfNotPresent" : "Always"));
+    json_object_set_new(container, "imagePullPolicy",
+                        json_string(strchr(form->image, '@') != NULL ? "IfNotPresent" : "Always"));
     return container;
 }
 
@@ -371,8 +381,9 @@ json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe
     set_unless_empty(pod, "nodeSelector", pod_map(wishes->node_selector));
     set_unless_empty(pod, "imagePullSecrets", pull_secrets_of(wishes));
     if (!wishes->image_user) {
-        json_object_set_new(pod, "securityContext", json_pack("{s:I, s:I}", "runAsUser", (json_int_t)wishes->uid, "runAsGroup",
-                                                              (json_int_t)wishes->gid));
+        json_object_set_new(
+            pod, "securityContext",
+            json_pack("{s:I, s:I}", "runAsUser", (json_int_t)wishes->uid, "runAsGroup", (json_int_t)wishes->gid));
     }
     if (wishes->service_account != NULL) {
         json_object_set_new(pod, "serviceAccountName", json_string(wishes->service_account));
@@ -380,7 +391,8 @@ json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe
     if (wishes->priority_class != NULL) {
         json_object_set_new(pod, "priorityClassName", json_string(wishes->priority_class));
     }
-    if (job->resources != NULL && job->resources->time_limit_ms > 0) { /* of the pod: a Job's own would delete it, and its log */
+    if (job->resources != NULL &&
+        job->resources->time_limit_ms > 0) { /* of the pod: a Job's own would delete it, and its log */
         json_object_set_new(pod, "activeDeadlineSeconds",
                             json_integer((json_int_t)((job->resources->time_limit_ms + 999) / 1000)));
     }

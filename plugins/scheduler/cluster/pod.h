@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A stage as a pod: the parts of a manifest that plain Jobs and Workflows have in common, from a job and a site's words. Pure.
+ * A stage as a pod: the parts of a manifest that plain Jobs and Workflows have in common, from a job and a site's
+ * words. Pure.
  *
  * How it works: our folders lie on a volume that the cluster mounts as well; a folder of ours becomes the volume with a
  * `subPath`. Whatever a stage mounts besides is a path of the node. Kubernetes replaces $(NAME) in commands and values:
@@ -22,10 +23,10 @@ enum { POD_WORDS = 512 };
 
 /* What a site or a stage says of its pods. Borrowed; NULL: not said. */
 struct pod_wishes {
-    const char *claim;      /* a PersistentVolumeClaim, or */
-    const char *host_path;  /* a folder of the nodes */
-    const char *mount;      /* where that volume is on this machine: absolute, without links */
-    const char *path;       /* of `mount` in the volume; NULL: its top */
+    const char *claim;     /* a PersistentVolumeClaim, or */
+    const char *host_path; /* a folder of the nodes */
+    const char *mount;     /* where that volume is on this machine: absolute, without links */
+    const char *path;      /* of `mount` in the volume; NULL: its top */
     const char *service_account, *priority_class, *gpu_resource;
     const char *const *pull_secrets;  /* names */
     const char *const *node_selector; /* name, value ... */
@@ -37,12 +38,13 @@ struct pod_wishes {
 };
 
 /* "volume: {claim: NAME, mount: /here}" as read. False with words. `mount` is made real into `buffer`. */
-bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *buffer, size_t size, char words[POD_WORDS]);
+bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *buffer, size_t size,
+                     char words[POD_WORDS]);
 
-/* The container of a job whose form is a POD. `secret`: the Secret that holds the late names, or NULL. Mounts refer to volumes
- * that are added to `volumes`. NULL with words when it cannot be a pod here. */
-json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret, json_t *volumes,
-                      char words[POD_WORDS]);
+/* The container of a job whose form is a POD. `secret`: the Secret that holds the late names, or NULL. Mounts refer to
+ * volumes that are added to `volumes`. NULL with words when it cannot be a pod here. */
+json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret,
+                      json_t *volumes, char words[POD_WORDS]);
 /* The whole specification of a pod with that one container. */
 json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret,
                           char words[POD_WORDS]);
@@ -64,7 +66,7 @@ struct pod_view {
     enum pod_trouble trouble; /* while it waits */
     char reason[POD_WORDS];   /* what it waits for; "" */
     char node[256];
-    uint32_t flags;           /* DESCPIPE_ENDED_ */
+    uint32_t flags; /* DESCPIPE_ENDED_ */
     int32_t exit_code;
     int64_t started_at_ms, finished_at_ms;
 };

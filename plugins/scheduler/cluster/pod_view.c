@@ -52,8 +52,9 @@ static const json_t *container_of(const json_t *status, const char *name)
 static bool judge_pod(const json_t *status, struct pod_view *view)
 {
     static const char *const node[] = {"NodeLost", "NodeShutdown", "Shutdown", "Terminated", NULL};
-    static const char *const turned_away[] = {"UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods",
-                                              "NodeAffinity", "Outofnvidia.com/gpu", NULL};
+    static const char *const turned_away[] = {
+        "UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "NodeAffinity",
+        "Outofnvidia.com/gpu",      NULL};
     const char *reason = text_of(status, "reason"), *message = text_of(status, "message");
     if (reason[0] == '\0') {
         return false;
@@ -62,11 +63,11 @@ static bool judge_pod(const json_t *status, struct pod_view *view)
     if (strcmp(reason, "DeadlineExceeded") == 0) {
         view->flags |= DESCPIPE_ENDED_TIMED_OUT;
     } else if (strcmp(reason, "Evicted") == 0) {
-        view->flags |= strstr(message, "storage") != NULL || strstr(message, "disk") != NULL ||
-                               strstr(message, "EmptyDir") != NULL
-                           ? (uint32_t)DESCPIPE_ENDED_DISK
-                       : strstr(message, "memory") != NULL ? (uint32_t)DESCPIPE_ENDED_OUT_OF_MEMORY
-                                                           : (uint32_t)DESCPIPE_ENDED_PREEMPTED;
+        view->flags |=
+            strstr(message, "storage") != NULL || strstr(message, "disk") != NULL || strstr(message, "EmptyDir") != NULL
+                ? (uint32_t)DESCPIPE_ENDED_DISK
+            : strstr(message, "memory") != NULL ? (uint32_t)DESCPIPE_ENDED_OUT_OF_MEMORY
+                                                : (uint32_t)DESCPIPE_ENDED_PREEMPTED;
     } else if (strcmp(reason, "Preempting") == 0) {
         view->flags |= DESCPIPE_ENDED_PREEMPTED;
     } else if (is_one_of(reason, node)) {
@@ -81,7 +82,8 @@ static bool judge_pod(const json_t *status, struct pod_view *view)
 
 static void judge_terminated(const json_t *terminated, struct pod_view *view)
 {
-    static const char *const never_ran[] = {"ContainerCannotRun", "StartError", "RunContainerError", "CreateContainerError", NULL};
+    static const char *const never_ran[] = {"ContainerCannotRun", "StartError", "RunContainerError",
+                                            "CreateContainerError", NULL};
     const char *reason = text_of(terminated, "reason"), *message = text_of(terminated, "message");
     json_int_t code = json_integer_value(json_object_get(terminated, "exitCode"));
     view->exit_code = code >= 0 && code < 256 ? (int32_t)code : 1;
@@ -104,8 +106,13 @@ static void judge_terminated(const json_t *terminated, struct pod_view *view)
 
 static void judge_waiting(const json_t *waiting, struct pod_view *view)
 {
-    static const char *const image[] = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-                                        "ImageInspectError", "RegistryUnavailable", NULL};
+    static const char *const image[] = {"ErrImagePull",
+                                        "ImagePullBackOff",
+                                        "InvalidImageName",
+                                        "ErrImageNeverPull",
+                                        "ImageInspectError",
+                                        "RegistryUnavailable",
+                                        NULL};
     static const char *const setup[] = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
                                         "CrashLoopBackOff", NULL};
     const char *reason = text_of(waiting, "reason"), *message = text_of(waiting, "message");
@@ -124,7 +131,8 @@ static void judge_unscheduled(const json_t *status, struct pod_view *view)
     const json_t *conditions = json_object_get(status, "conditions");
     for (size_t i = 0; i < json_array_size(conditions); i++) {
         const json_t *condition = json_array_get(conditions, i);
-        if (strcmp(text_of(condition, "type"), "PodScheduled") == 0 && strcmp(text_of(condition, "status"), "False") == 0) {
+        if (strcmp(text_of(condition, "type"), "PodScheduled") == 0 &&
+            strcmp(text_of(condition, "status"), "False") == 0) {
             view->trouble = POD_TROUBLE_PLACE;
             say(view, "%.60s: %.400s", text_of(condition, "reason"), text_of(condition, "message"));
             return;

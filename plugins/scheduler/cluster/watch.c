@@ -62,9 +62,9 @@ static const char *name_of(const json_t *object)
 static void remember(struct cluster_watch *watch, const char *name, const json_t *object)
 {
     const json_t *metadata = json_object_get(object, "metadata");
-    json_t *kept = json_pack("{s:{s:O?, s:O?, s:O?}, s:I}", "metadata", "name", json_object_get(metadata, "name"), "uid",
-                             json_object_get(metadata, "uid"), "labels", json_object_get(metadata, "labels"), "round",
-                             watch->round);
+    json_t *kept = json_pack("{s:{s:O?, s:O?, s:O?}, s:I}", "metadata", "name", json_object_get(metadata, "name"),
+                             "uid", json_object_get(metadata, "uid"), "labels", json_object_get(metadata, "labels"),
+                             "round", watch->round);
     if (kept != NULL) {
         json_object_set_new(watch->known, name, kept);
     }
@@ -100,13 +100,15 @@ static void tell_missing(struct cluster_watch *watch)
 {
     const char *name;
     json_t *kept, *missing = json_array();
-    json_object_foreach (watch->known, name, kept) {
+    json_object_foreach(watch->known, name, kept)
+    {
         if (json_integer_value(json_object_get(kept, "round")) != watch->round) {
             json_array_append(missing, kept);
         }
     }
     size_t i;
-    json_array_foreach (missing, i, kept) {
+    json_array_foreach(missing, i, kept)
+    {
         json_object_del(watch->known, name_of(kept));
         watch->changed(watch->context, kept, true);
     }
@@ -129,7 +131,8 @@ static void list_done(void *context, const struct cluster_reply *reply)
         fails(watch, "the API server's list is none");
         return;
     }
-    json_array_foreach (items, i, item) {
+    json_array_foreach(items, i, item)
+    {
         take(watch, item);
         if (!watch->opened) {
             return; /* it was ended by what it told */
@@ -170,8 +173,8 @@ static void list_now(void *context)
         watch->round++;
     }
     char *page = watch->page != NULL ? cluster_escape(watch->page) : NULL;
-    char *path = cluster_path(watch->cluster, "%s?limit=%d&labelSelector=%s%s%s", watch->path, WATCH_PAGE, watch->selector,
-                              page != NULL ? "&continue=" : "", page != NULL ? page : "");
+    char *path = cluster_path(watch->cluster, "%s?limit=%d&labelSelector=%s%s%s", watch->path, WATCH_PAGE,
+                              watch->selector, page != NULL ? "&continue=" : "", page != NULL ? page : "");
     const struct cluster_request request = {
         .method = "GET", .path = path, .patience_ms = -1, .done = list_done, .context = watch};
     ask(watch, &request);
@@ -274,9 +277,9 @@ static void watch_now(void *context)
     watch->timer = NULL;
     watch->watching = watch->broken = false;
     watch->line_length = 0;
-    char *path =
-        cluster_path(watch->cluster, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s&labelSelector=%s",
-                     watch->path, WATCH_SECONDS, watch->version != NULL ? watch->version : "", watch->selector);
+    char *path = cluster_path(
+        watch->cluster, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s&labelSelector=%s",
+        watch->path, WATCH_SECONDS, watch->version != NULL ? watch->version : "", watch->selector);
     const struct cluster_request request = {.method = "GET",
                                             .path = path,
                                             .patience_ms = -1,

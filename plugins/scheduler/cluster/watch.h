@@ -2,11 +2,11 @@
 /*
  * Follows the objects of one kind that a selector chooses: the whole list first, then each change.
  *
- * How it works: a list gives the objects and a version; a watch from that version gives what happened since. A watch that
- * ends in good order goes on from the last version heard (bookmarks keep it young). One that breaks, falls silent, or whose
- * version the server does not know any more (410, as a status or as an event) begins with a list again, and what is not in that
- * list any more is told as gone: an event that nobody got is found out that way. While nobody answers, `blind` says so once,
- * and again when it works; objects stay as they were.
+ * How it works: a list gives the objects and a version; a watch from that version gives what happened since. A watch
+ * that ends in good order goes on from the last version heard (bookmarks keep it young). One that breaks, falls silent,
+ * or whose version the server does not know any more (410, as a status or as an event) begins with a list again, and
+ * what is not in that list any more is told as gone: an event that nobody got is found out that way. While nobody
+ * answers, `blind` says so once, and again when it works; objects stay as they were.
  */
 #ifndef DESCPIPE_CLUSTER_WATCH_H
 #define DESCPIPE_CLUSTER_WATCH_H
@@ -27,10 +27,10 @@ struct cluster_watch {
 
     struct cluster_exchange *exchange;
     struct descpipe_timer *timer;
-    json_t *known;      /* name → {"metadata": {name, uid, labels}, "round": N} */
-    json_int_t round;   /* of lists */
-    char *version;      /* resourceVersion, opaque */
-    char *page;         /* `continue` of the list */
+    json_t *known;    /* name → {"metadata": {name, uid, labels}, "round": N} */
+    json_int_t round; /* of lists */
+    char *version;    /* resourceVersion, opaque */
+    char *page;       /* `continue` of the list */
     char *line;
     size_t line_length, line_capacity;
     bool line_too_long, expired, broken, is_blind, watching, opened;

@@ -4,9 +4,9 @@
  *
  *     submit ─► one POST a job ─► watch (Jobs and pods of the run) ─► pod_look ─► log ─► sink
  *
- * A Job's name is the submission's token and the position in it, so that a creation whose answer was lost is found to be done
- * when it is tried again. A Job never tries twice: repeating is descpipe's. A pod that is gone without a word ends its Job as
- * well, else Kubernetes would start the stage a second time beside what the first one left.
+ * A Job's name is the submission's token and the position in it, so that a creation whose answer was lost is found to
+ * be done when it is tried again. A Job never tries twice: repeating is descpipe's. A pod that is gone without a word
+ * ends its Job as well, else Kubernetes would start the stage a second time beside what the first one left.
  */
 #ifndef DESCPIPE_KUBERNETES_H
 #define DESCPIPE_KUBERNETES_H
@@ -30,14 +30,14 @@ struct task {
     uint64_t job, attempt;
     uint32_t index;
     char *name, *token, *output;
-    char *uid;             /* of the Job, once it is known */
-    bool created;          /* the server has it, as far as we know */
-    bool stopping;         /* its Job is being deleted */
-    bool ran;              /* it was told as running */
-    enum task_end end;     /* TASK_LOG: only its log is missing */
-    char *pod;             /* its pod's name, NULL: none yet */
-    char *said;            /* what it was last told to wait for */
-    uint32_t cause;        /* DESCPIPE_ENDED_: why we deleted it */
+    char *uid;         /* of the Job, once it is known */
+    bool created;      /* the server has it, as far as we know */
+    bool stopping;     /* its Job is being deleted */
+    bool ran;          /* it was told as running */
+    enum task_end end; /* TASK_LOG: only its log is missing */
+    char *pod;         /* its pod's name, NULL: none yet */
+    char *said;        /* what it was last told to wait for */
+    uint32_t cause;    /* DESCPIPE_ENDED_: why we deleted it */
     char cause_words[POD_WORDS];
     enum pod_trouble trouble;
     struct descpipe_timer *patience; /* what is wrong may pass */
@@ -45,7 +45,7 @@ struct task {
     /* log.c */
     struct cluster_exchange *log;
     struct descpipe_timer *log_timer;
-    bool log_whole;        /* the stream ended in good order */
+    bool log_whole; /* the stream ended in good order */
     bool log_followed, log_final;
     uint64_t log_written, log_skip;
     int log_descriptor;
@@ -60,8 +60,8 @@ struct kubernetes {
     char mount[4096];
     struct pod_wishes wishes; /* of the backend; a stage's own come over them */
     struct task *tasks;
-    json_t *by_name;          /* name → address of the task */
-    uint64_t open;            /* tasks that are not over */
+    json_t *by_name; /* name → address of the task */
+    uint64_t open;   /* tasks that are not over */
     uint32_t following;
     char *run;
     struct descpipe_call *observing;

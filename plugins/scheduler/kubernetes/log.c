@@ -2,10 +2,10 @@
 /*
  * A stage's output, from its pod into its log file.
  *
- * How it works: while the stage runs its log is followed. A stream that breaks begins anew and skips what is written already.
- * When the stage is over and no stream of it ended in good order afterwards, the log is read once more for its rest: a stream
- * may end early (rotation, a restarted kubelet), so its end says nothing about the stage. Standard output and standard error
- * are one there.
+ * How it works: while the stage runs its log is followed. A stream that breaks begins anew and skips what is written
+ * already. When the stage is over and no stream of it ended in good order afterwards, the log is read once more for its
+ * rest: a stream may end early (rotation, a restarted kubelet), so its end says nothing about the stage. Standard
+ * output and standard error are one there.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -6,17 +6,20 @@
 
 #include "kubernetes.h"
 
-#define OPTION(kind, name, text) .size = sizeof(struct descpipe_option), .type = DESCPIPE_OPTION_##kind, .key = name, .help = text
+#define OPTION(kind, name, text)                                                                                       \
+    .size = sizeof(struct descpipe_option), .type = DESCPIPE_OPTION_##kind, .key = name, .help = text
 #define PER_STAGE .flags = DESCPIPE_OPTION_PER_STAGE
 
 static const char *const users[] = {"caller", "image", NULL};
 
 static const struct descpipe_option options[] = {
-    {OPTION(PATH, "kubeconfig", "The kubeconfig; without it KUBECONFIG, ~/.kube/config, or the pod's service account.")},
+    {OPTION(PATH, "kubeconfig",
+            "The kubeconfig; without it KUBECONFIG, ~/.kube/config, or the pod's service account.")},
     {OPTION(TEXT, "context", "The context of the kubeconfig; without it the current one.")},
     {OPTION(TEXT, "namespace", "Where the Jobs are made; without it the context's.")},
     {OPTION(MAP, "volume",
-            "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with mount: where it is on this machine, "
+            "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with mount: where it is on this "
+            "machine, "
             "and path: which folder of the volume that is.")},
     {OPTION(TEXT, "service-account", "The service account of the pods."), PER_STAGE},
     {OPTION(LIST, "pull-secrets", "Secrets of the namespace that hold registry logins."), PER_STAGE},
@@ -25,10 +28,10 @@ static const struct descpipe_option options[] = {
     {OPTION(TEXT, "priority-class", "The priority class of the pods."), PER_STAGE},
     {OPTION(MAP, "labels", "More labels, for accounting."), PER_STAGE},
     {OPTION(TEXT, "gpu-resource", "What the cluster calls a gpu."), PER_STAGE, .default_value = "nvidia.com/gpu"},
-    {OPTION(CHOICE, "user", "As whom a stage runs: the caller, or whom its image names."), PER_STAGE, .default_value = "caller",
-     .choices = users},
-    {OPTION(INTEGER, "jobs", "Jobs at a time; 0 is as many as there are."), .flags = DESCPIPE_OPTION_RANGED, .default_value = "0",
-     .minimum = 0, .maximum = 1000000},
+    {OPTION(CHOICE, "user", "As whom a stage runs: the caller, or whom its image names."), PER_STAGE,
+     .default_value = "caller", .choices = users},
+    {OPTION(INTEGER, "jobs", "Jobs at a time; 0 is as many as there are."), .flags = DESCPIPE_OPTION_RANGED,
+     .default_value = "0", .minimum = 0, .maximum = 1000000},
     {OPTION(DURATION, "grace", "From SIGTERM to SIGKILL when a stage is ended."), .flags = DESCPIPE_OPTION_RANGED,
      .default_value = "10s", .minimum = 1000, .maximum = 3600000},
     {OPTION(DURATION, "image-patience", "How long an image may fail to come before its stage fails."),
@@ -40,10 +43,12 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const kubernetes_options[] = {
-    &options[0], &options[1], &options[2],  &options[3],  &options[4],  &options[5],  &options[6],  &options[7], &options[8],
-    &options[9], &options[10], &options[11], &options[12], &options[13], &options[14], &options[15], &options[16], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],
+    &options[6],  &options[7],  &options[8],  &options[9],  &options[10], &options[11],
+    &options[12], &options[13], &options[14], &options[15], &options[16], NULL};
 
-_Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(kubernetes_options) / sizeof(*kubernetes_options), "all of them");
+_Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(kubernetes_options) / sizeof(*kubernetes_options),
+               "all of them");
 
 const char *kubernetes_text(const struct kubernetes *self, const char *key)
 {
@@ -74,7 +79,8 @@ bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call)
 }
 
 /* A stage's own word, else the backend's. */
-static const struct descpipe_settings *settings_for(const struct kubernetes *self, const struct descpipe_job *job, const char *key)
+static const struct descpipe_settings *settings_for(const struct kubernetes *self, const struct descpipe_job *job,
+                                                    const char *key)
 {
     bool own = job != NULL && job->settings != NULL && self->host->config->given(job->settings, key);
     return own ? job->settings : self->settings;

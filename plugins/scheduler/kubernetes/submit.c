@@ -2,9 +2,9 @@
 /*
  * Making the Jobs of a submission: all or none.
  *
- * How it works: some requests are under way at a time. A Job of that name that is there already is one of ours whose answer
- * was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret that belongs to its
- * Job and goes with it; its pod waits for it.
+ * How it works: some requests are under way at a time. A Job of that name that is there already is one of ours whose
+ * answer was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret that
+ * belongs to its Job and goes with it; its pod waits for it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +110,8 @@ static bool post_secret(struct posting *posting, const json_t *job)
 {
     struct kubernetes *self = posting->submission->self;
     const char *uid = json_string_value(json_object_get(json_object_get(job, "metadata"), "uid"));
-    json_t *owner = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", "batch/v1", "kind", "Job", "name", posting->task->name, "uid",
-                              uid != NULL ? uid : "");
+    json_t *owner = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", "batch/v1", "kind", "Job", "name",
+                              posting->task->name, "uid", uid != NULL ? uid : "");
     json_object_set_new(json_object_get(posting->secret, "metadata"), "ownerReferences", json_pack("[o]", owner));
     char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
     const struct cluster_request request = {
@@ -124,8 +124,8 @@ static bool post_secret(struct posting *posting, const json_t *job)
 static void job_found(void *context, const struct cluster_reply *reply)
 {
     struct posting *posting = context;
-    const char *token = json_string_value(json_object_get(
-        json_object_get(json_object_get(reply->json, "metadata"), "labels"), POD_LABEL_TOKEN));
+    const char *token = json_string_value(
+        json_object_get(json_object_get(json_object_get(reply->json, "metadata"), "labels"), POD_LABEL_TOKEN));
     bool leaving = json_object_get(json_object_get(reply->json, "metadata"), "deletionTimestamp") != NULL;
     if (!reply->ok) {
         fail_submission(posting->submission, reply->failure, reply->hint, reply->words);
@@ -178,7 +178,8 @@ static void post_more(struct submission *submission)
     if (!submission->failed && self->host->call->cancelled(submission->call)) {
         fail_submission(submission, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
     }
-    while (!submission->failed && submission->next_one < submission->count && submission->under_way < KUBERNETES_POSTS) {
+    while (!submission->failed && submission->next_one < submission->count &&
+           submission->under_way < KUBERNETES_POSTS) {
         struct posting *posting = &submission->postings[submission->next_one++];
         char *path = cluster_path(&self->cluster, "/apis/batch/v1/namespaces/%s/jobs", self->cluster.namespace);
         const struct cluster_request request = {
@@ -206,9 +207,9 @@ static json_t *job_manifest(const struct pod_wishes *wishes, const struct descpi
     }
     json_t *inner = json_deep_copy(metadata);
     json_object_del(inner, "name");
-    return json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:i, s:{s:o, s:o}}}", "apiVersion", "batch/v1", "kind", "Job", "metadata",
-                     metadata, "spec", "backoffLimit", 0, "completions", 1, "parallelism", 1, "template", "metadata", inner,
-                     "spec", pod);
+    return json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:i, s:{s:o, s:o}}}", "apiVersion", "batch/v1", "kind", "Job",
+                     "metadata", metadata, "spec", "backoffLimit", 0, "completions", 1, "parallelism", 1, "template",
+                     "metadata", inner, "spec", pod);
 }
 
 /* False: fail_submission was told. */
@@ -232,7 +233,8 @@ static bool prepare(struct submission *submission, const struct descpipe_submiss
     }
     bool secrets = job->late_environment != NULL && job->late_environment[0] != NULL;
     kubernetes_wishes(self, job, &wishes);
-    posting->job = job_manifest(&wishes, given, index, posting->task->name, secrets ? posting->task->name : NULL, words);
+    posting->job =
+        job_manifest(&wishes, given, index, posting->task->name, secrets ? posting->task->name : NULL, words);
     if (posting->job == NULL) {
         char message[POD_WORDS + 128];
         snprintf(message, sizeof(message), "stage '%.100s': %s", job->stage, words);
@@ -240,8 +242,9 @@ static bool prepare(struct submission *submission, const struct descpipe_submiss
         return false;
     }
     if (secrets) {
-        posting->secret = json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "Secret", "metadata",
-                                    pod_metadata(&wishes, given, index, posting->task->name), "data", pod_secret_data(job));
+        posting->secret =
+            json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "Secret", "metadata",
+                      pod_metadata(&wishes, given, index, posting->task->name), "data", pod_secret_data(job));
     }
     return true;
 }

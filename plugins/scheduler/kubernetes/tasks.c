@@ -122,11 +122,12 @@ void task_log_is_whole(struct task *task)
                                      .witness = "pod",
                                      .host = view->node[0] != '\0' ? view->node : NULL,
                                      .reason = !fine && task->cause_words[0] != '\0' ? task->cause_words
-                                               : view->reason[0] != '\0'            ? view->reason
-                                                                                    : NULL};
+                                               : view->reason[0] != '\0'             ? view->reason
+                                                                                     : NULL};
     task->end = TASK_OVER;
     task->self->open--;
-    tell(task, &(struct descpipe_change){.state = DESCPIPE_JOB_ENDED, .at_ms = view->finished_at_ms, .ending = &ending});
+    tell(task,
+         &(struct descpipe_change){.state = DESCPIPE_JOB_ENDED, .at_ms = view->finished_at_ms, .ending = &ending});
 }
 
 static void end_task(struct task *task, const struct pod_view *view)
@@ -181,14 +182,16 @@ static void patience_is_over(void *context)
 {
     struct task *task = context;
     task->patience = NULL;
-    uint32_t cause = DESCPIPE_ENDED_NOT_STARTED | (task->trouble == POD_TROUBLE_IMAGE ? (uint32_t)DESCPIPE_ENDED_IMAGE : 0);
+    uint32_t cause =
+        DESCPIPE_ENDED_NOT_STARTED | (task->trouble == POD_TROUBLE_IMAGE ? (uint32_t)DESCPIPE_ENDED_IMAGE : 0);
     task_stop(task, cause, task->said != NULL ? task->said : "it did not start");
 }
 
 static void waits(struct task *task, const struct pod_view *view)
 {
-    static const char *const options[] = {
-        [POD_TROUBLE_IMAGE] = "image-patience", [POD_TROUBLE_PLACE] = "place-patience", [POD_TROUBLE_SETUP] = "setup-patience"};
+    static const char *const options[] = {[POD_TROUBLE_IMAGE] = "image-patience",
+                                          [POD_TROUBLE_PLACE] = "place-patience",
+                                          [POD_TROUBLE_SETUP] = "setup-patience"};
     tell_waiting(task, view->reason);
     if (task->trouble == view->trouble && (task->patience != NULL || view->trouble == POD_FINE)) {
         return; /* the clock runs since it began */
@@ -196,7 +199,8 @@ static void waits(struct task *task, const struct pod_view *view)
     stop_patience(task);
     task->trouble = view->trouble;
     const struct kubernetes *self = task->self;
-    int64_t patience = view->trouble != POD_FINE ? self->host->config->integer(self->settings, options[view->trouble]) : 0;
+    int64_t patience =
+        view->trouble != POD_FINE ? self->host->config->integer(self->settings, options[view->trouble]) : 0;
     if (patience > 0 || (view->trouble != POD_FINE && view->trouble != POD_TROUBLE_PLACE)) {
         start_patience(task, patience, patience_is_over);
     }
@@ -327,10 +331,11 @@ static void no_pod(void *context)
     struct task *task = context;
     struct kubernetes *self = task->self;
     task->patience = NULL;
-    char *path = cluster_path(&self->cluster,
-                              "/api/v1/namespaces/%s/events?limit=20&fieldSelector=involvedObject.kind%%3DJob%%2Ctype%%3DWarning%%2C"
-                              "involvedObject.name%%3D%s",
-                              self->cluster.namespace, task->name);
+    char *path = cluster_path(
+        &self->cluster,
+        "/api/v1/namespaces/%s/events?limit=20&fieldSelector=involvedObject.kind%%3DJob%%2Ctype%%3DWarning%%2C"
+        "involvedObject.name%%3D%s",
+        self->cluster.namespace, task->name);
     const struct cluster_request request = {
         .method = "GET", .path = path, .patience_ms = -1, .done = events_came, .context = self};
     if (path != NULL) {
