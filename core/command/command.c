@@ -58,7 +58,7 @@ static const struct argument_option global_options[] = {
 static const struct command *const commands[] = {
     &command_run,    &command_check,  &command_plan,   &command_status,     &command_runs,   &command_logs,
     &command_why,    &command_verify, &command_clean,  &command_cancel,     &command_resume, &command_images,
-    &command_pull,   &command_push,   &command_build,  &command_login,      &command_logout, &command_plugins,
+    &command_pull,   &command_push,   &command_build,  &command_login,      &command_logout, &command_export,  &command_plugins,
     &command_doctor, &command_config, &command_schema, &command_completion,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], STATUS_PIPE = 128 + SIGPIPE };

@@ -78,7 +78,7 @@ int command_refuse(struct invocation *invocation, struct problems *problems, con
 
 extern const struct command command_run, command_check, command_plan, command_status, command_runs, command_logs,
     command_why, command_verify, command_clean, command_cancel, command_resume, command_images, command_pull,
-    command_push, command_build, command_login, command_logout, command_plugins, command_doctor, command_config,
+    command_push, command_build, command_login, command_logout, command_export, command_plugins, command_doctor, command_config,
     command_schema, command_completion;
 
 #endif

@@ -381,7 +381,7 @@ static const struct step steps[] = {
     {"scheduler", "release", step_scheduler_release, 0},
     {"scheduler", "logs", step_scheduler_logs, 0},
     {"scheduler", "queue_estimate", step_scheduler_queue_estimate, 0},
-    {"scheduler", "render", step_scheduler_render, 0},
+    {"scheduler", "render", step_scheduler_render, STEP_AT_ONCE},
 };
 
 _Static_assert(sizeof(steps) / sizeof(steps[0]) <= sizeof(step_is_deaf), "one for each");

@@ -63,6 +63,7 @@ struct descpipe_job {
     const struct descpipe_edge *const *after; /* ends with NULL */
     const struct descpipe_settings *settings; /* the stage's `on: {NAME: ...}`, or NULL */
     const char *native_id;                /* with ADOPT: what the system calls it; else NULL */
+    const char *source;                   /* POD: the text of the file that the last word of argv names, a script; or NULL */
     const char *const *late_environment;  /* POD: "NAME=value", secrets: they belong in no manifest and no message */
 };
 
@@ -133,7 +134,7 @@ struct descpipe_scheduler {
     void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_job *job);
     /* Pure: room for a submission now; the host sends no more jobs than that. NULL: no limit. */
     uint64_t (*room)(void *self);
-    /* What `submit` would send, for people and other tools. Nobody is asked and nothing is started. Answers text. Optional. */
+    /* What `submit` would send, for people and other tools. Pure: it ends before it returns. Answers text. Optional. */
     void (*render)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
 };
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+target_link_libraries(${plugin} PRIVATE scheduler-cluster)

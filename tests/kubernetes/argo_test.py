@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `descpipe export --format argo` writes: argo_test.py PROGRAM [TEST...]
+
+Two Workflows that other tools make from their own examples (Hera, Couler) are reproduced field by field. With
+ARGO_JSON_SCHEMA=FILE, Argo's JSON Schema, every Workflow is validated against it; without it that part is skipped by name.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+SCHEMA = os.environ.get("ARGO_JSON_SCHEMA")
+
+HERA = """
+pipeline: {name: unique-name-of-workflow, stages: [source-task, container-task]}
+backends:
+  default:
+    scheduler:
+      use: argo
+      parallelism: 10
+      service-account: workflow-account
+      pull-secrets: [registry-login]
+      node-selector: {pool: small}
+      tolerations: ["dedicated=work:NoSchedule", "kubernetes.azure.com/scalesetpriority:NoSchedule"]
+    runtime: docker
+    registry: oci
+source-task:
+  image: registry.eo4ph.geoanalytics.ca/project-name/image-name:image-tag
+  interpreter: [python]
+  env: {SOME_ENV: SOME_VAL, TASKSAY: Workflows Are Powerful!}
+  script: |
+    import os
+    #do something
+    print(os.getenv('TASKSAY'))
+container-task:
+  image: registry.eo4ph.geoanalytics.ca/project-name/image-name:image-tag
+  depends-on: [source-task]
+  command: [/bin/bash, -c, python run.py]
+  env: {SOME_ENV: SOME_VAL, TASKSAY: Workflows Are Powerful!}
+"""
+
+COULER = """
+pipeline: {name: script-file, stages: [job1, job2]}
+backends:
+  default:
+    scheduler: {use: argo, pull-secrets: [image-secret], tolerations: ["pipeline:NoSchedule"]}
+    runtime: docker
+    registry: oci
+job1:
+  image: registry.example/image:tag
+  interpreter: [python]
+  env: {SOME_ENV: env-value}
+  on: {argo: {node-selector: {pool: large}}}
+  script: |
+    print("job")
+job2: {image: registry.example/image:tag, depends-on: [job1], command: [python, other.py]}
+"""
+
+
+def named(items, name):
+    return next(item for item in items if item["name"] == name)
+
+
+class Export(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="descpipe-argo-")
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def export(self, text, *words):
+        with open(os.path.join(self.folder, "pipeline.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        home = {"HOME": self.folder, "XDG_STATE_HOME": self.folder, "XDG_CACHE_HOME": self.folder, "XDG_CONFIG_HOME": self.folder}
+        done = subprocess.run([PROGRAM, "export", "pipeline.yaml", "--format", "argo", "--unpinned", *words], cwd=self.folder, text=True,
+                              env={**os.environ, **home}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def workflow(self, text, *words):
+        code, output, errors = self.export(text, *words)
+        self.assertEqual(code, 0, errors)
+        return json.loads(output)
+
+    def refused(self, text, message):
+        code, output, errors = self.export(text)
+        self.assertEqual((code, output), (2, ""), errors)
+        self.assertIn(message, errors)
+
+    def assert_holds(self, got, wanted, where="workflow"):
+        """Every field of `wanted` is in `got`; lists of named things go by their names."""
+        if isinstance(wanted, dict):
+            for key, value in wanted.items():
+                self.assertIn(key, got, where)
+                self.assert_holds(got[key], value, where + "." + key)
+        elif isinstance(wanted, list) and wanted and isinstance(wanted[0], dict) and "name" in wanted[0]:
+            for item in wanted:
+                self.assertIn(item["name"], [other["name"] for other in got], where)
+                self.assert_holds(named(got, item["name"]), item, "%s[%s]" % (where, item["name"]))
+        else:
+            self.assertEqual(got, wanted, where)
+
+    def test_the_workflow_that_hera_makes(self):
+        tolerations = [{"key": "dedicated", "operator": "Equal", "effect": "NoSchedule", "value": "work"},
+                       {"key": "kubernetes.azure.com/scalesetpriority", "operator": "Exists", "effect": "NoSchedule", "value": ""}]
+        common = {"nodeSelector": {"pool": "small"}, "tolerations": tolerations}
+        image = "registry.eo4ph.geoanalytics.ca/project-name/image-name:image-tag"
+        env = [{"name": "SOME_ENV", "value": "SOME_VAL"}, {"name": "TASKSAY", "value": "Workflows Are Powerful!"}]
+        name = "unique-name-of-workflow"
+        self.assert_holds(self.workflow(HERA), {
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": name},
+            "spec": {"entrypoint": name, "parallelism": 10, "serviceAccountName": "workflow-account",
+                     "imagePullSecrets": [{"name": "registry-login"}], **common,
+                     "templates": [
+                         {"name": "source-task", **common,
+                          "script": {"image": image, "command": ["python"], "env": env,
+                                     "source": "import os\n#do something\nprint(os.getenv('TASKSAY'))\n"}},
+                         {"name": "container-task", **common,
+                          "container": {"image": image, "command": ["/bin/bash", "-c", "python run.py"], "env": env}},
+                         {"name": name, "dag": {"tasks": [{"name": "source-task", "template": "source-task"},
+                                                          {"name": "container-task", "template": "container-task",
+                                                           "depends": "source-task"}]}}]}})
+
+    def test_the_workflow_that_couler_makes(self):
+        workflow = self.workflow(COULER)
+        self.assert_holds(workflow, {
+            "spec": {"entrypoint": "script-file", "imagePullSecrets": [{"name": "image-secret"}],
+                     "tolerations": [{"key": "pipeline", "effect": "NoSchedule", "operator": "Exists", "value": ""}],
+                     "templates": [
+                         {"name": "job1", "nodeSelector": {"pool": "large"},
+                          "script": {"image": "registry.example/image:tag", "command": ["python"], "source": 'print("job")\n',
+                                     "env": [{"name": "SOME_ENV", "value": "env-value"}]}},
+                         {"name": "script-file", "dag": {"tasks": [{"name": "job1", "template": "job1"},
+                                                                   {"name": "job2", "template": "job2", "depends": "job1"}]}}]}})
+        self.assertNotIn("nodeSelector", named(workflow["spec"]["templates"], "job2"))
+
+    BACKEND = "backends: {default: {scheduler: {use: argo%s}, runtime: docker, registry: oci}}\n"
+
+    def pipeline(self, stages, options=""):
+        lines = ["pipeline: {name: My Run_1, stages: [%s]}" % ", ".join(stages), self.BACKEND % options]
+        return "\n".join(lines + ["%s: {image: r.example/i:1, %s}" % pair for pair in stages.items()])
+
+    def test_members_become_tasks_that_wait_for_their_own(self):
+        workflow = self.workflow(self.pipeline({"pz_stack": "command: [a], foreach: {band: [g, r]}",
+                                                "next": "command: [b], foreach: {band: [g, r]}, depends-on: [pz_stack]",
+                                                "all": "command: [c], depends-on: [next]"}))
+        tasks = named(workflow["spec"]["templates"], "my-run-1")["dag"]["tasks"]
+        self.assertEqual({task["name"]: task.get("depends") for task in tasks},
+                         {"pz-stack-g": None, "pz-stack-r": None, "next-g": "pz-stack-g", "next-r": "pz-stack-r", "all": "next-g && next-r"})
+        template = named(workflow["spec"]["templates"], "pz-stack-g")
+        self.assertEqual(template["metadata"]["annotations"], {"descpipe.org/stage": "pz_stack", "descpipe.org/member": "g"})
+
+    def test_resources_gpus_deadlines_and_the_rest_of_a_site(self):
+        workflow = self.workflow(self.pipeline({"s": "command: [a], cpus: 4, memory: 8GiB, gpus: 2, minutes: 30, scratch: 1GiB"},
+                                               ", deadline: 2h, ttl: 1d, pod-gc: OnPodCompletion, labels: {cost: sky}, priority-class: high"))
+        template = named(workflow["spec"]["templates"], "s")
+        self.assertEqual(template["activeDeadlineSeconds"], "1800")
+        self.assert_holds(template["container"]["resources"], {
+            "requests": {"cpu": "4", "memory": "8589934592"}, "limits": {"memory": "8589934592", "nvidia.com/gpu": "2"}})
+        self.assert_holds(workflow, {"metadata": {"labels": {"cost": "sky"}},
+                                     "spec": {"activeDeadlineSeconds": 7200, "ttlStrategy": {"secondsAfterCompletion": 86400},
+                                              "podGC": {"strategy": "OnPodCompletion"}, "podPriorityClassName": "high"}})
+
+    def test_a_dollar_reaches_the_stage_as_it_is_written(self):
+        workflow = self.workflow(self.pipeline({"s": "command: [sh, -c, 'echo $(date) $HOME'], env: {A: 'x$(B)'}"}))
+        container = named(workflow["spec"]["templates"], "s")["container"]
+        self.assertEqual(container["command"][2], "echo $$(date) $$HOME")
+        self.assertEqual(named(container["env"], "A")["value"], "x$$(B)")
+
+    def test_two_stages_that_would_have_one_name_are_refused(self):
+        self.refused(self.pipeline({"a_b": "command: [x]", "a-b": "command: [x]"}), "would both be called 'a-b' in Argo")
+
+    def test_argos_own_templates_are_refused_wherever_they_stand(self):
+        for lines, what in (("command: ['{{workflow.name}}']", "command"), ("command: [x], env: {A: '{{a}}'}", "env"),
+                            ("script: 'echo {{a}}'", "script")):
+            self.refused(self.pipeline({"s": lines}), "its %s holds '{{'" % what)
+
+    def test_what_it_cannot_say_yet_is_refused_with_its_line(self):
+        self.refused(self.pipeline({"s": "command: [x], outputs: {a: txt}"}), "pipeline.yaml:4:")
+        self.refused(self.pipeline({"s": "command: [x], retries: 2"}), "has retries")
+        self.refused(self.pipeline({"s": "command: [x], nodes: 2, ppn: 1"}), "nodes")
+
+    def test_a_workflow_that_is_too_large_is_refused_with_its_size(self):
+        self.refused(self.pipeline({"s": "command: [x], foreach: {n: [%s]}" % ", ".join(map(str, range(3000)))}),
+                     "bytes; Kubernetes takes 1048576")
+
+    def test_each_of_them_is_valid_by_argos_schema(self):
+        if not SCHEMA:
+            self.skipTest("ARGO_JSON_SCHEMA names no file")
+        import jsonschema
+        with open(SCHEMA, encoding="utf-8") as file:
+            schema = json.load(file)
+        schema = {"$ref": "#/definitions/io.argoproj.workflow.v1alpha1.Workflow", "definitions": schema["definitions"]}
+        for text in (HERA, COULER, self.pipeline({"s": "command: [x], cpus: 4, memory: 1GiB, gpus: 1, minutes: 3, scratch: 1GiB, mounts: ['/cvmfs:/cvmfs:ro']"},
+                                                 ", deadline: 2h, ttl: 1d, pod-gc: OnPodCompletion, user: image")):
+            jsonschema.validate(self.workflow(text), schema)
+
+
+if __name__ == "__main__":
+    unittest.main()
