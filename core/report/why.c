@@ -249,6 +249,8 @@ static void json_change(const struct why_change *change, struct text *out)
 {
     const struct decided_field *before = change->before, *after = change->after;
     const struct decided_field *either = after != NULL ? after : before;
+    if (either == NULL)
+        return;
     text_append(out, "{\"field\":");
     text_append_json(out, either->name);
     json_member(out, "before", before != NULL ? before->value : NULL);

@@ -271,7 +271,8 @@ static enum cached_answer run_it(struct look *look, const char *refused)
         tell_text(engine, &look->identity.fields[i]);
     record_key(engine, look->task, &look->identity, refused);
     struct cached_task *kept = memory_allocate(sizeof *kept);
-    *kept = (struct cached_task){.arena = steal(&look->arena), .identity = look->identity};
+    kept->arena = steal(&look->arena);
+    kept->identity = look->identity;
     engine->cached->tasks[look->task] = kept;
     return CACHED_RUN;
 }
@@ -382,8 +383,8 @@ enum cached_answer cached_look(struct engine *engine, uint32_t task)
     if (cached == NULL || cached->tasks[task] != NULL || cached->looks[task] >= LOOKS_LIMIT ||
         !identity_knows_image(engine->plan, plan_task_stage(engine->plan, task)))
         return CACHED_RUN;
-    struct look look = {
-        .engine = engine, .task = task, .arena = cached->spare != NULL ? steal(&cached->spare) : arena_new()};
+    struct look look = {.engine = engine, .task = task};
+    look.arena = cached->spare != NULL ? steal(&cached->spare) : arena_new();
     enum cached_answer answer = look_at(&look);
     look_clear(&look);
     return answer;
