@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -64,6 +65,18 @@ static bool read_request(const char *folder, struct words *arguments, char **sta
     return (there != NULL && arguments->count > 0) || error_set(error, ERROR_INPUT, "'%s' cannot be read", path);
 }
 
+/* It says which plugins to load and which commands to run: nobody else's word is taken for that. */
+static bool is_ours(const char *folder, struct error *error)
+{
+    struct stat status;
+    if (stat(folder, &status) != 0)
+        return error_system(error, "cannot look at '%s'", folder);
+    if (status.st_uid == geteuid() && (status.st_mode & 022) == 0)
+        return true;
+    error_set(error, ERROR_INPUT, "'%s' belongs to somebody else, or others may write in it", folder);
+    return error_hint(error, "who began the run can resume it");
+}
+
 static bool is_free(const struct run_view *view, const char *name, struct error *error)
 {
     enum lease_state state;
@@ -92,7 +105,7 @@ static int resume(struct invocation *invocation, struct run_view *view, struct e
     cleanup(installation_clear) struct installation installation = {0};
     cleanup(command_clear) struct invocation run = {.json = invocation->json};
     struct run_request request = {0};
-    if (folder == NULL || !read_request(folder, &arguments, &started_in, error))
+    if (folder == NULL || !is_ours(folder, error) || !read_request(folder, &arguments, &started_in, error))
         return run_refuse(invocation, error);
     if (chdir(started_in) != 0) {
         error_system(error, "cannot go to '%s', where the run was begun", started_in);

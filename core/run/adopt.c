@@ -45,7 +45,11 @@ static void over(struct attempt *attempt, const struct descpipe_ending *ending)
         attempt->adopted = false;
         attempt->engine->adoption->count--;
     }
-    attempt_ended_soon(attempt);
+    bool killed = (ending->flags & (DESCPIPE_ENDED_SIGNALLED | DESCPIPE_ENDED_LOST)) != 0 || attempt->stopped != 0;
+    if (attempt->removal != NULL && killed)
+        command_remove_rest(attempt);
+    else
+        attempt_ended_soon(attempt);
 }
 
 static void ended(struct attempt *attempt, const struct keeper_end *end)

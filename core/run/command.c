@@ -86,7 +86,7 @@ static void removed(void *context, const struct tool_end *end)
 }
 
 /* What a service keeps for it, and would keep without it. */
-static void remove_rest(struct attempt *attempt)
+void command_remove_rest(struct attempt *attempt)
 {
     const struct tool_request request = {.argv = attempt->removal,
                                          .environment = attempt->removal_environment,
@@ -104,7 +104,7 @@ static void finish(struct attempt *attempt)
     stray_end(attempt->engine, attempt->session);
     loop_timer_stop(steal(&attempt->limit));
     if (attempt->removal != NULL && (attempt->stopped != 0 || (ending->flags & DESCPIPE_ENDED_SIGNALLED) != 0))
-        remove_rest(attempt);
+        command_remove_rest(attempt);
     else
         attempt_ended(attempt);
 }

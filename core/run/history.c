@@ -136,6 +136,7 @@ static void take_started(struct history *history, const json_t *record)
     uint64_t session = number(record, "pid"), started = number(record, "started_at");
     task->session = session <= INT32_MAX ? (pid_t)session : 0;
     task->session_start = number(record, "session_start");
+    task->removal = keep_json(history, json_object_get(record, "removal"));
     task->started_at_ms = (int64_t)(started != 0 ? started : number(record, "at"));
     if (word(record, "native") != NULL)
         task->native = keep(history, word(record, "native"));

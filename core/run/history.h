@@ -39,6 +39,7 @@ struct history_task {  /* texts live as long as the history */
     const char *native;   /* what another system calls it, or NULL */
     const char *outcome;  /* where a job elsewhere says how it ended, in the run folder; or NULL */
     const char *evidence; /* JSON array, or NULL */
+    const char *removal;  /* JSON array: the command that removes what it leaves when it is killed, or NULL */
     const char *files;    /* JSON array of what was published, or NULL */
 };
 

@@ -194,6 +194,14 @@ static bool write_notes(struct notes *notes)
     return true;
 }
 
+static bool is_stage(struct keeper_table *table, pid_t pid)
+{
+    for (int i = 0; i < KEEPER_SLOTS; i++)
+        if (atomic_load(&table->slots[i].job) != 0 && atomic_load(&table->slots[i].pid) == (int32_t)pid)
+            return true;
+    return false;
+}
+
 static bool has_children(void)
 {
     siginfo_t what;
@@ -227,8 +235,9 @@ void keeper_run(struct keeper_table *table, pid_t engine, void (*ended)(void *co
             ended(context, exited ? what.si_status : -1, exited ? 0 : what.si_status);
             continue;
         }
-        /* While the engine lives these are what stages left behind: of no interest. */
-        if (engine_lives)
+        /* While the engine lives these are what stages left behind: of no interest. But its own children come to us
+         * as it dies, and may be met before it. */
+        if (engine_lives && !is_stage(table, what.si_pid))
             continue;
         note_end(&notes, &what);
         has_room = write_notes(&notes);

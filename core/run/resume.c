@@ -336,6 +336,23 @@ void resume_walk(struct engine *engine)
 
 /* Attempts. */
 
+static void take_removal(struct attempt *attempt, const char *removal)
+{
+    json_t *words = json_loads(removal, 0, NULL);
+    size_t count = json_array_size(words);
+    const char **argv = arena_allocate(attempt->arena, (count + 1) * sizeof *argv);
+    bool good = count > 0;
+    for (size_t i = 0; i < count && good; i++) {
+        const char *word = json_string_value(json_array_get(words, i));
+        good = word != NULL;
+        argv[i] = good ? arena_copy(attempt->arena, word, strlen(word)) : NULL;
+    }
+    if (good)
+        attempt->removal = argv;
+    attempt->removal_environment = (const char *const *)environ;
+    json_decref(words);
+}
+
 static void take_process(struct attempt *attempt, const struct history_task *past)
 {
     const struct resume *resume = attempt->engine->resume;
@@ -347,6 +364,8 @@ static void take_process(struct attempt *attempt, const struct history_task *pas
     attempt->session_start = past->session != 0 ? past->session_start : child != NULL ? child->start_time : 0;
     attempt->keeper = writer->keeper;
     attempt->keeper_start = writer->keeper_start;
+    if (past->removal != NULL)
+        take_removal(attempt, past->removal);
 }
 
 static void attempt_lost(struct attempt *attempt)
@@ -356,7 +375,10 @@ static void attempt_lost(struct attempt *attempt)
                                          .witness = "descpipe",
                                          .reason = "its run lost its engine, and nobody saw how it ended"};
     attempt_add_ending(attempt, &lost);
-    attempt_ended_soon(attempt);
+    if (attempt->removal != NULL)
+        command_remove_rest(attempt);
+    else
+        attempt_ended_soon(attempt);
 }
 
 const struct history_task *resume_past(const struct engine *engine, uint32_t task)

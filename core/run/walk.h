@@ -383,6 +383,7 @@ const struct descpipe_stage *command_stage(struct attempt *attempt); /* what the
 void command_time_limit(struct attempt *attempt);
 void command_start(struct attempt *attempt);
 void command_stop(struct attempt *attempt, int signal);
+void command_remove_rest(struct attempt *attempt); /* what is killed may leave: its removal, then attempt_ended */
 bool command_lives(const struct attempt *attempt); /* it, or others of its session */
 /* What explains the end of a process that did not end well. */
 void command_look_at_disk(struct attempt *attempt);
