@@ -160,7 +160,7 @@ int main(int count, char **arguments)
                       "--entrypoint /bin/true %s || exit 1; i=$((i + 1)); done",
                       engine.tasks, engine.socket, engine.image);
     cleanup(memory_free) char *client = measure_find("docker");
-    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
+    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", "--no-cache", pipeline, NULL};
     const char *const docker[] = {"sh", "-c", loop, NULL};
     struct contestant contestants[] = {
         {.name = "the Engine's API, straight", .run = straight, .context = &engine},

@@ -3,7 +3,8 @@
  * N tasks that do nothing: descpipe on `host` beside a bare posix_spawn loop that opens one log file per task, GNU
  * make, ninja and makeflow. bench-tasks [--tasks=1000] [--rounds=15] [--chain=0] [--makeflow=0] [--native=0] With
  * --native=1 each task is bubblewrap: descpipe's native runtime beside the very bwrap command that it starts, recorded
- * from a run of one task, in the bare loop.
+ * from a run of one task, in the bare loop; --podman=1, --singularity=1 and --charliecloud=1 do the same with those
+ * tools, one at a time, because a recorded command may hold a name that can be taken once.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -28,7 +29,8 @@ struct work {
     char *folder;
     size_t tasks;
     bool chain;
-    const char *const *argv; /* of one task */
+    const char *const *argv;     /* of one task */
+    const char *image, *command; /* as the pipeline names them */
     unsigned round;
 };
 
@@ -52,7 +54,7 @@ static void write_pipeline(const struct work *work, const char *runtime)
     text_format(&text, "backends: {default: {scheduler: {use: %s%s}, runtime: %s}}\n",
                 work->chain ? "sequential" : "local", work->chain ? "" : ", jobs: 2", runtime);
     for (size_t i = 0; i < work->tasks; i++) {
-        text_format(&text, "t%zu:\n  image: rootfs:/\n  command: [/bin/true]\n", i);
+        text_format(&text, "t%zu:\n  image: \"%s\"\n  command: %s\n", i, work->image, work->command);
         if (work->chain && i > 0)
             text_format(&text, "  depends-on: [t%zu]\n", i - 1);
     }
@@ -177,7 +179,7 @@ static void bench_host(struct work *work, size_t rounds, bool with_makeflow)
     write_makefile(work);
     write_ninja(work);
     write_makeflow(work);
-    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
+    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", "--no-cache", pipeline, NULL};
     const char *const make_argv[] = {"make", "-rR", "-s", "-j2", "-C", work->folder, NULL};
     const char *const ninja_argv[] = {"ninja", "-j2", "-C", work->folder, "-f", ninja_file, NULL};
     const char *const makeflow_argv[] = {"sh", "-c", "cd \"$0\" && exec makeflow -T local -j 2 flow", work->folder,
@@ -201,14 +203,15 @@ static void bench_host(struct work *work, size_t rounds, bool with_makeflow)
 }
 
 /* Stands before bubblewrap on PATH and notes what it is asked for; of several askings the last is the stage's. */
-static void write_recorder(const struct work *work, const char *bwrap)
+static void write_recorder(const struct work *work, const char *name, const char *tool)
 {
     cleanup(text_clear) struct text text = TEXT_INIT;
     cleanup(memory_free) char *folder = memory_format("%s/recorder", work->folder);
-    cleanup(memory_free) char *path = memory_format("%s/bwrap", folder);
+    cleanup(memory_free) char *path = memory_format("%s/%s", folder, name);
     mkdir(folder, 0755);
-    text_format(&text, "#!/bin/sh\nprintf '%%s\\n' \"$@\" > %s/asked\nexec %s \"$@\"\n", work->folder, bwrap);
-    write_file(work, "recorder/bwrap", &text);
+    text_format(&text, "#!/bin/sh\nprintf '%%s\\n' \"$@\" > %s/asked\nexec %s \"$@\"\n", work->folder, tool);
+    cleanup(memory_free) char *file = memory_format("recorder/%s", name);
+    write_file(work, file, &text);
     chmod(path, 0755);
 }
 
@@ -217,7 +220,8 @@ static void run_one(const char *folder, const char *pipeline)
     pid_t child;
     int status = 1;
     cleanup(memory_free) char *path = memory_format("PATH=%s/recorder:%s", folder, secure_getenv("PATH"));
-    const char *const command[] = {"env", path, DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
+    const char *const command[] = {"env",        path,     DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run",
+                                   "--no-cache", pipeline, NULL};
     const char *const *given = command;
     char **argv = NULL;
     memcpy(&argv, &given, sizeof(argv));
@@ -232,8 +236,26 @@ static void run_one(const char *folder, const char *pipeline)
     posix_spawn_file_actions_destroy(&actions);
 }
 
+/* A runtime and the program that it starts for each stage. */
+struct tool {
+    const char *runtime, *name;
+    char *path;
+};
+
+/* A word of the command: what it says of the run's folder is where that has been moved to. */
+static void add_moved(struct words *command, const char *word, const char *used, const char *kept)
+{
+    cleanup(text_clear) struct text moved = TEXT_INIT;
+    for (const char *found; (found = strstr(word, used)) != NULL; word = found + strlen(used)) {
+        text_append_bytes(&moved, word, (size_t)(found - word));
+        text_append(&moved, kept);
+    }
+    text_append(&moved, word);
+    words_add(command, text_bytes(&moved));
+}
+
 /* The argv of one stage; its folders stay as that run left them. */
-static void record_command(struct work *work, const char *bwrap, const char *pipeline, struct words *command)
+static void record_command(struct work *work, const struct tool *tool, const char *pipeline, struct words *command)
 {
     struct work one = *work;
     cleanup(text_clear) struct text asked = TEXT_INIT;
@@ -241,41 +263,41 @@ static void record_command(struct work *work, const char *bwrap, const char *pip
     cleanup(memory_free) char *used = memory_format("%s/work", work->folder);
     cleanup(memory_free) char *kept = memory_format("%s/recorded", work->folder);
     one.tasks = 1;
-    write_pipeline(&one, "native");
-    write_recorder(work, bwrap);
+    write_pipeline(&one, tool->runtime);
+    write_recorder(work, tool->name, tool->path);
     run_one(work->folder, pipeline);
     if (!file_read(path, 1 << 20, &asked, NULL) || rename(used, kept) != 0)
         exit(1);
-    words_add(command, bwrap);
+    words_add(command, tool->path);
     for (char *line = asked.bytes, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
         *end = '\0';
-        if (text_starts_with(line, used))
-            words_format(command, "%s%s", kept, line + strlen(used));
-        else
-            words_add(command, line);
+        add_moved(command, line, used, kept);
     }
 }
 
-static void bench_native(struct work *work, size_t rounds)
+static void bench_tool(struct work *work, size_t rounds, struct tool tool)
 {
     cleanup(memory_free) char *pipeline = memory_format("%s/pipeline.yaml", work->folder);
-    cleanup(memory_free) char *bwrap = measure_find("bwrap");
+    cleanup(memory_free) char *path = measure_find(tool.name);
     cleanup(words_clear) struct words command = {0};
-    if (!bwrap) {
-        fprintf(stderr, "bwrap is not installed\n");
+    if (!path) {
+        fprintf(stderr, "%s is not installed\n", tool.name);
         exit(1);
     }
-    record_command(work, bwrap, pipeline, &command);
+    tool.path = path;
+    record_command(work, &tool, pipeline, &command);
     work->argv = words_list(&command);
-    write_pipeline(work, "native");
-    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", pipeline, NULL};
+    write_pipeline(work, tool.runtime);
+    cleanup(memory_free) char *bare = memory_format("the same %s + log file", tool.name);
+    cleanup(memory_free) char *ours = memory_format("descpipe, runtime %s", tool.runtime);
+    const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", "--no-cache", pipeline, NULL};
     struct contestant contestants[] = {
-        {.name = "the same bwrap + log file", .run = bare_loop, .context = work, .before = fresh_logs},
-        {.name = "descpipe, runtime native", .argv = descpipe, .context = work, .before = fresh_work},
+        {.name = bare, .run = bare_loop, .context = work, .before = fresh_logs},
+        {.name = ours, .argv = descpipe, .context = work, .before = fresh_work},
     };
     measure_rounds(contestants, 2, rounds);
     cleanup(memory_free) char *title =
-        memory_format("%zu tasks of /bin/true in bubblewrap, %d at a time", work->tasks, JOBS);
+        memory_format("%zu tasks by %s, %d at a time", work->tasks, tool.name, work->chain ? 1 : JOBS);
     measure_print(title, contestants, 2, rounds, work->tasks);
 }
 
@@ -286,8 +308,25 @@ int main(int count, char **arguments)
                         .chain = measure_argument(count, arguments, "--chain", 0) != 0};
     size_t rounds = measure_argument(count, arguments, "--rounds", 15);
     rounds = rounds == 0 ? 1 : rounds > ROUNDS_LIMIT ? ROUNDS_LIMIT : rounds;
-    if (measure_argument(count, arguments, "--native", 0))
-        bench_native(&work, rounds);
+    static const struct tool tools[] = {{.runtime = "native", .name = "bwrap"},
+                                        {.runtime = "podman", .name = "podman"},
+                                        {.runtime = "singularity", .name = "apptainer"},
+                                        {.runtime = "charliecloud", .name = "ch-run"}};
+    const struct tool *asked = NULL;
+    for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
+        cleanup(memory_free) char *option = memory_format("--%s", tools[i].runtime);
+        if (measure_argument(count, arguments, option, 0))
+            asked = &tools[i];
+    }
+    work.image = "rootfs:/";
+    work.command = "[/bin/true]";
+    if (asked && asked != tools) {
+        work.image = "docker-archive:" WORLD_ARCHIVE;
+        work.command = "[/bin/world, exit, \"0\"]";
+        work.chain = true;
+    }
+    if (asked)
+        bench_tool(&work, rounds, *asked);
     else
         bench_host(&work, rounds, measure_argument(count, arguments, "--makeflow", 0) != 0);
     measure_folder_remove(work.folder);
