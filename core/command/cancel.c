@@ -10,6 +10,7 @@
 #include "command/chosen_run.h"
 #include "command/command.h"
 #include "command/left_containers.h"
+#include "command/left_jobs.h"
 #include "command/left_over.h"
 #include "run/machine.h"
 #include "run/removal.h"
@@ -84,10 +85,39 @@ static bool end_left_over(const struct invocation *invocation, struct run_view *
     return done && all;
 }
 
+static bool ask(const struct run_view *view, const char *who, struct error *error)
+{
+    cleanup(memory_free) char *line = memory_format("%s\n", who);
+    cleanup(memory_free) char *path = path_join(view->folder, RUN_CANCEL_FILE);
+    return file_write(path, line, strlen(line), 0644, error);
+}
+
+/* Of a run that its scheduler has. The file keeps what has not begun from beginning, wherever this is typed. */
+static bool end_detached(const struct invocation *invocation, struct run_view *view, const char *name,
+                         struct error *error)
+{
+    cleanup(memory_free) char *who = who_asks();
+    if (!ask(view, who, error))
+        return false;
+    if (!left_jobs_end(invocation, view, error)) {
+        error_wrap(error, "run %s begins nothing new, but what runs of it goes on", name);
+        if (error->hint == NULL)
+            error_hint(error, "type the same on a machine where its scheduler's commands work");
+        return false;
+    }
+    run_view_read(view, 0, NULL, NULL);
+    run_view_look_alive(view);
+    if (view->end_state == NULL && !left_jobs_settle(view, who, error))
+        return false;
+    log_notice("run %s is cancelled, and its scheduler has none of its jobs any more", name);
+    return true;
+}
+
 static int run_cancel(struct invocation *invocation)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(run_view_free) struct run_view *view = chosen_run_open(command_word(invocation, 0), 0, &error);
+    cleanup(run_view_free) struct run_view *view =
+        chosen_run_open(command_word(invocation, 0), RUN_VIEW_EVIDENCE, &error);
     if (view == NULL)
         return command_fail(&error);
     const char *name = view->run != NULL ? view->run : view->folder;
@@ -95,12 +125,12 @@ static int run_cancel(struct invocation *invocation)
         error_set(&error, ERROR_INPUT, "run %s has ended already: %s", name, view->end_state);
         return command_fail(&error);
     }
+    if (view->detached)
+        return end_detached(invocation, view, name, &error) ? 0 : command_fail(&error);
     if (view->abandoned)
         return end_left_over(invocation, view, name, &error) ? 0 : command_fail(&error);
     cleanup(memory_free) char *who = who_asks();
-    cleanup(memory_free) char *line = memory_format("%s\n", who);
-    cleanup(memory_free) char *path = path_join(view->folder, RUN_CANCEL_FILE);
-    if (!file_write(path, line, strlen(line), 0600, &error))
+    if (!ask(view, who, &error))
         return command_fail(&error);
     log_notice("run %s was asked to stop; 'descpipe status %s' shows how far it is", name, name);
     return 0;
@@ -111,7 +141,7 @@ const struct command command_cancel = {
     .summary = "ask a run to stop",
     .description =
         "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
-        "ends\nwhat goes on itself, processes and containers, and waits for that.",
+        "ends\nwhat goes on itself, processes, containers and the jobs of a detached run, and waits for that.",
     .examples = "  descpipe cancel 20261121-06",
     .positionals = positionals,
     .run = run_cancel,

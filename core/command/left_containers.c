@@ -2,20 +2,17 @@
 /*
  * The containers of a run that no engine follows.
  *
- * How it works: the journal's record `run` names the plugins and the options of the run's backend. Every runtime among
- * them that can `find` is opened and asked. All that run are told to stop at the same time; then each in turn is
- * inspected, recorded and released. A service goes on with what it was asked last when nobody listens any more: right
- * after the engine's end it is asked again, until it must have done that.
+ * How it works: every runtime of the run that can `find` is opened and asked. All that run are told to stop at the same
+ * time; then each in turn is inspected, recorded and released. A service goes on with what it was asked last when nobody
+ * listens any more: right after the engine's end it is asked again, until it must have done that.
  */
 #include "command/left_containers.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "command/installation.h"
 #include "command/left_over.h"
+#include "command/run_plugins.h"
 #include "run/closing.h"
 #include "run/journal.h"
 
@@ -30,7 +27,7 @@ struct left_container {
 
 struct sweep {
     const struct run_view *view;
-    struct installation installation;
+    struct run_plugins plugins;
     struct closing *closing; /* made when first needed */
     const char *by;
     struct plugin_instance *runtime;
@@ -40,7 +37,6 @@ struct sweep {
     size_t ended_count;
     struct error *error;
     bool failed;
-    json_t *run; /* the record */
 };
 
 static void containers_clear(struct sweep *sweep)
@@ -56,8 +52,7 @@ static void sweep_clear(struct sweep *sweep)
 {
     containers_clear(sweep);
     closing_close(sweep->closing);
-    json_decref(sweep->run);
-    installation_clear(&sweep->installation);
+    run_plugins_clear(&sweep->plugins);
 }
 
 static void sweep_clear_at(struct sweep *place)
@@ -73,7 +68,7 @@ static bool goes_on(void *context)
 static void wait_for_all(struct sweep *sweep)
 {
     if (sweep->open > 0)
-        loop_run(sweep->installation.loop, goes_on, sweep);
+        loop_run(sweep->plugins.installation.loop, goes_on, sweep);
 }
 
 /* The first failure is the one that is told. */
@@ -216,7 +211,7 @@ static void find_containers(struct sweep *sweep)
     while (!sweep->failed && something_may_come(sweep)) {
         containers_clear(sweep);
         sweep->open++;
-        loop_timer(sweep->installation.loop, ASK_AGAIN_MS, ask, sweep);
+        loop_timer(sweep->plugins.installation.loop, ASK_AGAIN_MS, ask, sweep);
         wait_for_all(sweep);
     }
 }
@@ -240,42 +235,15 @@ static void end_containers(struct sweep *sweep)
     containers_clear(sweep);
 }
 
-/* What the run was told, as text that an option takes: JSON is a way to write YAML's lists. */
-static void apply_recorded(struct settings *settings, json_t *options, struct problems *problems)
+static void open_runtime(struct sweep *sweep, const char *name, bool first)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach(options, key, value)
-    {
-        char *written = json_is_string(value) ? memory_copy_text(json_string_value(value))
-                                              : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        if (written != NULL && settings_has(settings, key))
-            settings_set_text(settings, key, written, (struct place){0}, LAYER_COMMAND, problems);
-        if (json_is_string(value))
-            memory_free(written);
-        else
-            free(written);
-    }
-}
-
-static void open_runtime(struct sweep *sweep, const char *name, json_t *options)
-{
-    struct installation *installation = &sweep->installation;
-    cleanup(problems_clear) struct problems problems = {0};
     cleanup(error_clear) struct error error = ERROR_INIT;
-    const struct descpipe_plugin *descriptor = plugin_descriptor(installation->host, "runtime", name, &error);
+    const struct descpipe_plugin *descriptor =
+        plugin_descriptor(sweep->plugins.installation.host, "runtime", name, &error);
     if (descriptor != NULL && ((const struct descpipe_runtime *)descriptor->operations)->find == NULL)
         return;
-    if (descriptor != NULL) {
-        cleanup(memory_free) char *owner = memory_format("runtime/%s", name);
-        struct settings *settings = settings_new(descriptor->options, owner);
-        config_layers_apply_before(installation->layers, "runtime", name, settings, &problems);
-        config_layers_apply_after(installation->layers, "runtime", name, settings, &problems);
-        apply_recorded(settings, options, &problems);
-        settings_finish(settings, (struct place){0}, "/", &problems);
-        plugin_host_keep(installation->host, settings);
-        sweep->runtime = plugin_open(installation->host, "runtime", name, settings, &error);
-    }
+    if (descriptor != NULL)
+        sweep->runtime = run_plugins_open_one(&sweep->plugins, "runtime", name, first, &error);
     if (sweep->runtime == NULL && !sweep->failed) {
         sweep->failed = true;
         error_set(sweep->error, ERROR_PLUGIN, "%s",
@@ -283,50 +251,18 @@ static void open_runtime(struct sweep *sweep, const char *name, json_t *options)
     }
 }
 
-static json_t *read_run(const char *folder)
-{
-    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(folder, NULL);
-    struct journal_record record;
-    while (reader != NULL && journal_reader_next(reader, &record))
-        if (strcmp(record.kind, "run") == 0)
-            return json_loadb(record.line, record.length, 0, NULL);
-    return NULL;
-}
-
-static bool open_installation(struct sweep *sweep, const struct invocation *invocation)
-{
-    cleanup(problems_clear) struct problems problems = {0};
-    struct config_search search = {0};
-    if (!installation_open(&sweep->installation, invocation, sweep->error) ||
-        !installation_open_host(&sweep->installation, sweep->error))
-        return false;
-    installation_search(&sweep->installation, &search);
-    if (!installation_read_layers(&sweep->installation, &search, &problems)) {
-        cleanup(text_clear) struct text text = TEXT_INIT;
-        problems_print(&problems, &text);
-        return error_set(sweep->error, ERROR_INPUT, "the configuration cannot be read: %s", text_bytes(&text));
-    }
-    return true;
-}
-
 bool left_containers_end(const struct invocation *invocation, const struct run_view *view, const char *by,
                          struct text *ended, struct error *error)
 {
     cleanup(sweep_clear) struct sweep sweep = {.view = view, .by = by, .ended = ended, .error = error};
-    sweep.run = read_run(view->folder);
-    if (sweep.run == NULL || view->run == NULL || !open_installation(&sweep, invocation))
-        return sweep.run == NULL || view->run == NULL;
-    json_t *options = json_object_get(json_object_get(sweep.run, "options"), "runtime");
-    size_t index;
-    json_t *plugin;
-    json_array_foreach(json_object_get(sweep.run, "plugins"), index, plugin)
-    {
-        const char *kind = json_string_value(json_object_get(plugin, "kind"));
-        const char *name = json_string_value(json_object_get(plugin, "name"));
-        if (!text_equal(kind, "runtime") || name == NULL)
-            continue;
-        open_runtime(&sweep, name, options);
-        options = NULL; /* they are of the first backend */
+    if (!run_plugins_open(&sweep.plugins, invocation, view->folder, error))
+        return false;
+    if (sweep.plugins.run == NULL || view->run == NULL)
+        return true;
+    size_t index = 0;
+    bool first = true;
+    for (const char *name; (name = run_plugins_next(&sweep.plugins, "runtime", &index)) != NULL; first = false) {
+        open_runtime(&sweep, name, first);
         if (sweep.runtime == NULL)
             continue;
         end_containers(&sweep);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "command/chosen_run.h"
+#include "command/left_jobs.h"
 #include "command/run_show.h"
 #include "report/events.h"
 #include "run/lease.h"
@@ -124,10 +125,17 @@ static int resume(struct invocation *invocation, struct run_view *view, struct e
     return run_show(invocation, &request, before);
 }
 
+/* Of a run that was handed over, and is over: what its jobs have left is known from then on as of any other. */
+static bool bring_back(const struct invocation *invocation, struct run_view *view, struct error *error)
+{
+    return (view->end_state != NULL || left_jobs_none(invocation, view, error)) && left_jobs_settle(view, NULL, error);
+}
+
 static int run_resume(struct invocation *invocation)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(run_view_free) struct run_view *view = chosen_run_open(command_word(invocation, 0), 0, &error);
+    cleanup(run_view_free) struct run_view *view =
+        chosen_run_open(command_word(invocation, 0), RUN_VIEW_EVIDENCE, &error);
     if (view == NULL)
         return run_refuse(invocation, &error);
     const char *name = view->run != NULL ? view->run : view->folder;
@@ -135,6 +143,8 @@ static int run_resume(struct invocation *invocation)
         log_notice("run %s has ended: succeeded; there is nothing to go on with", name);
         return 0;
     }
+    if (view->detached && !bring_back(invocation, view, &error))
+        return run_refuse(invocation, &error);
     if (!is_free(view, name, &error))
         return run_refuse(invocation, &error);
     return resume(invocation, view, &error);

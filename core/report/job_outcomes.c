@@ -141,3 +141,14 @@ void run_reader_jobs(struct run_reader *reader, bool lease_is_free)
     if (over)
         set_run_end(reader, &last);
 }
+
+void run_view_jobs_are_over(struct run_view *view)
+{
+    struct run_reader *reader = (struct run_reader *)view;
+    struct job_outcome last;
+    bool ended = run_reader_last_job(view->folder, reader->last_submission, &last);
+    for (uint64_t serial = 1; serial < reader->last_submission; serial++)
+        read_submission(reader, serial, true);
+    if (ended)
+        set_run_end(reader, &last);
+}

@@ -156,6 +156,8 @@ uint32_t run_view_bad(const struct run_view *view);
 /* Asks the run's lease whether somebody still writes it; sets `abandoned`. Of an abandoned run it takes what the keeper
  * saw of stages that the journal has no end of, and looks which of them still run when it was on this machine. */
 void run_view_look_alive(struct run_view *view);
+/* Of a run that was handed over: its scheduler has none of its jobs any more, so what has no end will have none. */
+void run_view_jobs_are_over(struct run_view *view);
 /* The run was on this machine, in this boot of it and this process space: its process ids mean something here. */
 bool run_view_is_here(const struct run_view *view);
 /* "running", "cancelling", or the end record's word; "planned" before the first record; "stopped" for an abandoned one.

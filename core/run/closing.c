@@ -2,7 +2,10 @@
 /* The records about a run that is ended from outside. */
 #include "run/closing.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/path.h"
 #include "run/evidence.h"
 #include "run/journal.h"
 #include "run/lease.h"
@@ -29,17 +32,19 @@ struct closing *closing_open(const char *run_folder, const char *version, const 
 {
     cleanup(closing_close) struct closing *closing = memory_allocate(sizeof *closing);
     const struct lease_request request = {
-        .folder = run_folder, .subject = "the run", .epoch = last_epoch(run_folder) + 1};
+        .folder = run_folder, .subject = "the run", .run = path_name(run_folder), .epoch = last_epoch(run_folder) + 1};
     closing->lease = lease_take(&request, 0, error);
     if (closing->lease == NULL)
         return NULL;
     closing->journal = journal_open(run_folder, lease_epoch(closing->lease), version, error);
     if (closing->journal == NULL)
         return NULL;
-    struct text *text = journal_begin(closing->journal, "request");
-    text_append(text, ",\"cancel\":true");
-    member_text(text, "by", by);
-    journal_end(closing->journal);
+    if (by != NULL) {
+        struct text *text = journal_begin(closing->journal, "request");
+        text_append(text, ",\"cancel\":true");
+        member_text(text, "by", by);
+        journal_end(closing->journal);
+    }
     return steal(&closing);
 }
 
@@ -76,16 +81,76 @@ bool closing_cancelled(struct closing *closing, const struct closing_attempt *at
     size_t count = 0;
     if (evidence != NULL)
         endings[count++] = *evidence;
-    endings[count++] = (struct descpipe_ending){.size = sizeof *endings,
-                                                .flags = DESCPIPE_ENDED_CANCELLED,
-                                                .finished_at_ms = clock_wall_ms(),
-                                                .witness = "descpipe",
-                                                .reason = "its run had lost its engine"};
+    endings[count++] =
+        (struct descpipe_ending){.size = sizeof *endings,
+                                 .flags = DESCPIPE_ENDED_CANCELLED,
+                                 .finished_at_ms = clock_wall_ms(),
+                                 .witness = "descpipe",
+                                 .reason = attempt->why != NULL ? attempt->why : "its run had lost its engine"};
     struct outcome outcome;
     outcome_judge(&(struct outcome_case){.endings = endings, .endings_count = count}, &outcome);
     write_ended(closing, attempt, endings, count, &outcome);
     write_verdict(closing, attempt, &outcome);
     text_clear(&outcome.reason);
+    return journal_flush(closing->journal, true, error);
+}
+
+static struct text *begin_task(struct closing *closing, const struct closing_attempt *attempt, const char *kind)
+{
+    struct text *text = journal_begin(closing->journal, kind);
+    if (strcmp(kind, "state") != 0)
+        member_unsigned(text, "job", attempt->job);
+    if (strcmp(kind, "ended") == 0)
+        return text;
+    member_text(text, "stage", attempt->stage);
+    if (attempt->member != NULL)
+        member_text(text, "member", attempt->member);
+    return text;
+}
+
+static void write_verdict_of(struct closing *closing, const struct closing_attempt *attempt, const char *verdict,
+                             const char *reason)
+{
+    struct text *text = begin_task(closing, attempt, "verdict");
+    member_unsigned(text, "attempt", attempt->attempt);
+    member_text(text, "verdict", verdict);
+    member_text(text, "reason", reason);
+    member_unsigned(text, "cpu_ms", 0);
+    member_unsigned(text, "peak_memory", 0);
+    journal_end(closing->journal);
+}
+
+bool closing_ended(struct closing *closing, const struct closing_attempt *attempt, const struct closing_end *end,
+                   struct error *error)
+{
+    struct text *text = begin_task(closing, attempt, "ended");
+    if (end->exit_code >= 0)
+        member_signed(text, "exit", end->exit_code);
+    text_append(text, ",\"evidence\":");
+    text_append(text, end->evidence != NULL ? end->evidence : "[]");
+    member_signed(text, "started_at", attempt->started_at_ms);
+    member_signed(text, "finished_at", end->finished_at_ms != 0 ? end->finished_at_ms : clock_wall_ms());
+    journal_end(closing->journal);
+    write_verdict_of(closing, attempt, end->verdict, end->reason);
+    return journal_flush(closing->journal, false, error);
+}
+
+bool closing_never_began(struct closing *closing, const struct closing_attempt *attempt, const char *state,
+                         const char *reason, struct error *error)
+{
+    write_verdict_of(closing, attempt, verdict_name(VERDICT_CANCELLED), reason); /* its job is over */
+    struct text *text = begin_task(closing, attempt, "state");
+    member_text(text, "state", state);
+    member_text(text, "reason", reason);
+    journal_end(closing->journal);
+    return journal_flush(closing->journal, false, error);
+}
+
+bool closing_ends(struct closing *closing, const char *state, struct error *error)
+{
+    struct text *text = journal_begin(closing->journal, "end");
+    member_text(text, "state", state);
+    journal_end(closing->journal);
     return journal_flush(closing->journal, true, error);
 }
 
