@@ -478,15 +478,15 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
         return;
     }
     engine->verdicts[outcome->verdict]++;
+    if (outcome->verdict == VERDICT_OK)
+        walk_succeeded(engine, task);
+    else
+        walk_failed(engine, task, outcome->verdict);
     if (engine->detach != NULL) {
         cleanup(memory_free) char *why =
             memory_format("stage '%s': %s", pipeline_text(engine->pipeline, stage->name), text_bytes(&outcome->reason));
         detach_fail(engine, why);
     }
-    if (outcome->verdict == VERDICT_OK)
-        walk_succeeded(engine, task);
-    else
-        walk_failed(engine, task, outcome->verdict);
 }
 
 static void attempt_leave_slot(struct attempt *attempt)
