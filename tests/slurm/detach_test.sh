@@ -156,7 +156,7 @@ END
 hand_over cancels.yaml cancels
 wait_for 'stages["slow"]["state"]' running
 "$program" cancel "$run" >log 2>&1 || failed "it could not be cancelled"
-[ "$(ask "$verdicts")" = 'quick=OK slow=CANCELLED late=cancelled' ] || failed "$(ask "$verdicts")"
+[ "$(ask "$verdicts")" = 'quick=OK slow=CANCELLED late=CANCELLED' ] || failed "$(ask "$verdicts")"
 [ "$(ask 'run["state"]')" = cancelled ] || failed "the run is $(ask 'run["state"]')"
 ! squeue --noheader --format=%j | grep -q "^$run-" || failed "jobs go on"
 [ ! -e cancels/.descpipe/lease ] || failed "the folder is not free"
@@ -187,6 +187,7 @@ done
 job=$(ask 'stages["job"]["native"]')
 node=$(squeue --noheader --format=%N --jobs="$job")
 scontrol update "nodename=$node" state=down reason=test
+scontrol update "nodename=$node" state=drain reason=test # it comes back by itself, and would refuse the job for a while
 deadline=$(($(date +%s) + 120))
 is_pending() {
     [ "$(squeue --noheader --format=%T --jobs="$job")" = PENDING ]
@@ -195,9 +196,9 @@ while ! is_pending; do
     [ "$(date +%s)" -lt "$deadline" ] || failed "the job was not put back into the queue"
     sleep 0.2
 done
-scontrol update "nodename=$node" state=resume
 scontrol update "jobid=$job" starttime=now # a requeued job waits two minutes, for safety
 wait_for 'run["state"]' succeeded
+scontrol update "nodename=$node" state=resume
 [ "$(ask 'stages["job"]["attempt"]')" = 2 ] || failed "attempt $(ask 'stages["job"]["attempt"]')"
 [ "$(cat againout/result.txt)" = whole ] || failed "the result is '$(cat againout/result.txt)'"
 [ "$("$program" logs "$run" job)" = second ] || failed "what the second attempt wrote is not told"
