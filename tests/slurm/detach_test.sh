@@ -201,8 +201,8 @@ wait_for 'run["state"]' succeeded
 scontrol update "nodename=$node" state=resume
 [ "$(ask 'stages["job"]["attempt"]')" = 2 ] || failed "attempt $(ask 'stages["job"]["attempt"]')"
 [ "$(cat againout/result.txt)" = whole ] || failed "the result is '$(cat againout/result.txt)'"
-[ "$("$program" logs "$run" job)" = second ] || failed "what the second attempt wrote is not told"
-[ "$("$program" logs "$run" job --attempt 1)" = first ] || failed "what the first attempt wrote is lost"
+[ "$("$program" logs "$run" job --out)" = second ] || failed "what the second attempt wrote is not told"
+[ "$("$program" logs "$run" job --attempt 1 --out)" = first ] || failed "what the first attempt wrote is lost"
 
 # What cannot be detached is told with its line, and nothing is submitted.
 cat >limits.yaml <<'END'
