@@ -222,13 +222,13 @@ status=0
 "$program" run --detach --backend here limits.yaml >log 2>&1 || status=$?
 [ "$status" = 2 ] && grep -q "scheduler 'local' ends with descpipe" log || failed "a local run was not refused ($status)"
 [ ! -e limits/.descpipe ] || failed "a run was begun"
-# A site that refuses one job gets none.
+# When a site refuses a job, what it has of the run already is taken back.
 cat >refused.yaml <<'END'
 pipeline: {name: refused, stages: [fine, large]}
 runtime: {working: refused, output: refusedout}
 backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: host}}
-fine: {memory: 100MiB, outputs: {f: txt}, script: 'sleep 100; echo f >"$DESC_OUTPUT/f.txt"'}
-large: {memory: 100MiB, inputs: {f: txt}, cpus: 100, script: 'echo large'}
+fine: {memory: 100MiB, foreach: {part: [a, b]}, outputs: {f: txt}, script: 'sleep 100; echo f >"$DESC_OUTPUT/f.txt"'}
+large: {memory: 100MiB, foreach: {part: [a, b]}, inputs: {f: txt}, on: {slurm: {licenses: "nobody-has-it:1"}}, script: 'echo large'}
 END
 status=0
 "$program" run --detach refused.yaml >log 2>&1 || status=$?
