@@ -120,9 +120,9 @@ static int run(struct plan plan, struct job_outcome *outcome)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        char *const environ[] = {(char[]){"PATH=/usr/bin:/bin"}, new, NULL};
+        char *const around[] = {(char[]){"PATH=/usr/bin:/bin"}, new, NULL};
         char *const words[] = {(char[]){"sh"}, script_path, NULL};
-        execve("/bin/sh", words, environ);
+        execve("/bin/sh", words, around);
         _exit(98);
     }
     int status = 0;
