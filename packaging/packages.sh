@@ -1,19 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Names the Debian packages that a purpose needs and installs those that are missing, asking for root only for that.
-#   packaging/packages.sh build|test|ci [--list]
+#   packaging/packages.sh build|test|ci|cluster [--list]
 set -eu
 build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libltdl-dev libjansson-dev libcurl4-openssl-dev libssl-dev libarchive-dev zlib1g-dev bubblewrap'
 test="$build check g++ make python3 python3-yaml busybox-static tmux curl openssl util-linux procps git"
 ci="$test clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck valgrind docker.io containerd runc iptables debootstrap openmpi-bin
     astrometry-data-tycho2-10-19-littleendian ccache podman catatonit uidmap netavark charliecloud charliecloud-builders python3-lark python3-requests
-    docker-registry apache2-utils python3-botocore buildah skopeo umoci slurm-wlm slurmctld slurmd slurmdbd munge mariadb-server golang-go etcd-server iproute2"
+    docker-registry apache2-utils python3-botocore buildah skopeo umoci slurm-wlm slurmctld slurmd slurmdbd munge mariadb-server"
+# What builds and runs a real Kubernetes (ctest -C cluster); it takes too long for every run of CI.
+cluster="$ci golang-go etcd-server iproute2"
 case ${1:-} in
 build) wanted=$build ;;
 test) wanted=$test ;;
 ci) wanted=$ci ;;
+cluster) wanted=$cluster ;;
 *)
-    echo "usage: $0 build|test|ci [--list]" >&2
+    echo "usage: $0 build|test|ci|cluster [--list]" >&2
     exit 2
     ;;
 esac

@@ -96,7 +96,7 @@ if is_complete; then
     exit 0
 fi
 [ "${1:-}" != --there ] || exit 77
-command -v go > /dev/null || cannot "there is no go on this machine (packaging/packages.sh ci)"
+command -v go > /dev/null || cannot "there is no go on this machine (packaging/packages.sh cluster)"
 command -v apt-get > /dev/null || cannot "only Debian has the source package"
 mkdir -p "$cache"
 exec 9> "$cache/kubernetes.lock"

@@ -26,7 +26,7 @@ failed() {
 }
 
 for tool in docker-registry skopeo busybox python3 curl; do
-    command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh ci)"
+    command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh cluster)"
 done
 folder=$(mktemp -d "${TMPDIR:-/tmp}/dpk-XXXXXX")
 registry=

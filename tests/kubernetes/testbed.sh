@@ -208,7 +208,7 @@ print_environment() {
 start() {
     [ "$(id -u)" = 0 ] || cannot "a cluster of one's own needs root"
     for tool in etcd dockerd ip gcc curl openssl python3; do
-        command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh ci)"
+        command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh cluster)"
     done
     [ ${#folder} -le 70 ] || cannot "the name of '$folder' is too long for sockets"
     if process_of kubelet > /dev/null && node_is_ready; then
