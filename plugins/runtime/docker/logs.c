@@ -7,7 +7,7 @@
  * each stream as are written already are passed over: nothing is lost or doubled, and nothing is kept in memory. The
  * Engine also ends a followed log when it shuts down; so after every end, an inspection says whether the container
  * lives. A log that was followed to a container's end may still lack what came last (seen with 20.10 on a busy
- * machine), so what is kept is read once more, and only what is new is written.
+ * machine), so what is kept is read again, and only what is new is written, until nothing is.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,7 +36,8 @@ struct follow {
     uint64_t skip[2];
     uint64_t pause_ms;
     bool to_the_end;
-    bool last_read; /* the container has ended: what is kept is read once more, without following */
+    bool last_read;          /* the container has ended: what is kept is read again, without following */
+    uint64_t written_before; /* the last read began: of both streams */
     bool terminal;
     bool whole;  /* the last stream ended as a stream should */
     bool unsure; /* something went wrong since the last stream: it does not prove that it was all */
@@ -191,10 +192,12 @@ static void inspected(void *context, const struct docker_reply *reply)
         } else {
             finish_failed(follow, docker_failure(reply), reply->hint, words);
         }
-    } else if (follow->whole && !follow->unsure && !facts.alive && follow->last_read) {
+    } else if (follow->whole && !follow->unsure && !facts.alive && follow->last_read &&
+               follow->written_before == follow->written[0] + follow->written[1]) {
         finish_done(follow);
     } else if (follow->whole && !follow->unsure && !facts.alive) {
         follow->last_read = true; /* the Engine may end a followed log before it has sent all that it keeps */
+        follow->written_before = follow->written[0] + follow->written[1];
         follow->terminal = facts.terminal;
         read_log(follow);
     } else if (follow->whole && !follow->unsure) {
