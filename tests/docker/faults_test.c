@@ -501,10 +501,16 @@ START_TEST(a_log_that_breaks_goes_on_where_it_was)
     /* Ends as a stream should, and is not all that is kept. */
     static const char early[] = "\x01\0\0\0\0\0\0\x04one\n\x01\0\0\0\0\0\0\x02tw\x02\0\0\0\0\0\0\x04"
                                 "err\n";
+    static const char nearly[] = "\x01\0\0\0\0\0\0\x07one\ntwo\x02\0\0\0\0\0\0\x04"
+                                 "err\n";
     const struct script_line script[] = {
         VERSION,
         {"GET /v1.41/containers/c1/logs?stdout=1&stderr=1&follow=1", 200, part, SCRIPT_CUT, 1, sizeof(part) - 1},
         {"GET /v1.41/containers/c1/logs?stdout=1&stderr=1&follow=1", 200, early, 0, 1, sizeof(early) - 1},
+        {"GET /v1.41/containers/c1/json", 200, STATE("exited", "0", "r1-1"), 0, 0, 0},
+        {"GET /v1.41/containers/c1/logs?stdout=1&stderr=1&follow=0", 200, nearly, 0, 1, sizeof(nearly) - 1},
+        {"GET /v1.41/containers/c1/json", 200, STATE("exited", "0", "r1-1"), 0, 0, 0},
+        {"GET /v1.41/containers/c1/logs?stdout=1&stderr=1&follow=0", 200, whole, 0, 1, sizeof(whole) - 1},
         {"GET /v1.41/containers/c1/json", 200, STATE("exited", "0", "r1-1"), 0, 0, 0},
         {"GET /v1.41/containers/c1/logs?stdout=1&stderr=1&follow=0", 200, whole, 0, 1, sizeof(whole) - 1},
         {"GET /v1.41/containers/c1/json", 200, STATE("exited", "0", "r1-1"), 0, 0, 0},
