@@ -1,97 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The runtime docker when the Engine lies, breaks off, floods, or is not there. */
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "base/file.h"
-#include "driver.h"
-#include "scripted_engine.h"
-
-#define VERSION                                                                                                        \
-    {                                                                                                                  \
-        "GET /version", 200, "{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\",\"Version\":\"20.10\"}", 0, 0, 0     \
-    }
-#define HEX "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define OTHER "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-#define IMAGE_BODY "{\"Id\":\"sha256:" HEX "\",\"Os\":\"linux\",\"Architecture\":\"amd64\"}"
-#define STATE(status, code, token)                                                                                     \
-    "{\"Id\":\"c1\",\"State\":{\"Status\":\"" status "\",\"ExitCode\":" code ",\"Error\":\"\",\"StartedAt\":"          \
-    "\"2026-11-21T00:00:01Z\",\"FinishedAt\":\"2026-11-21T00:00:02Z\"},\"Config\":{\"Labels\":{\"descpipe.token\":"    \
-    "\"" token "\",\"descpipe.run\":\"r1\"}}}"
-
-static struct driver driver;
-static struct scripted_engine *engine;
-static char folder[64], host[128];
-
-static void set_up(void)
-{
-    snprintf(folder, sizeof(folder), "/tmp/descpipe-faults-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(host, sizeof(host), "unix://%s/docker.sock", folder);
-}
-
-static void tear_down(void)
-{
-    cleanup(error_clear) struct error error = ERROR_INIT;
-    driver_close(&driver);
-    if (engine != NULL) {
-        scripted_engine_stop(engine);
-        engine = NULL;
-    }
-    folder_remove(folder, &error);
-}
-
-static void play(const struct script_line *script)
-{
-    const char *options[] = {"host", host, NULL};
-    if (script != NULL) {
-        engine = scripted_engine_start(host + strlen("unix://"), script);
-    }
-    driver_open(&driver, options, NULL);
-}
-
-static struct descpipe_image image_of(const char *reference, uint32_t pull)
-{
-    return (struct descpipe_image){.size = sizeof(struct descpipe_image),
-                                   .source = DESCPIPE_SOURCE_REGISTRY,
-                                   .pull = pull,
-                                   .reference = reference,
-                                   .platform = "linux/amd64"};
-}
-
-static void prepare(const struct descpipe_image *image, struct answer *answer)
-{
-    struct descpipe_prepare request = {.size = sizeof(request), .image = image};
-    runtime_prepare(driver.instance, &request, driver_call(answer));
-    driver_wait(&driver, answer);
-}
-
-static void start(struct answer *answer)
-{
-    static const char *const command[] = {"true", NULL};
-    struct descpipe_stage stage = {.size = sizeof(stage),
-                                   .run = "r1",
-                                   .name = "shear",
-                                   .attempt = 1,
-                                   .token = "r1-1",
-                                   .image_handle = "sha256:" HEX,
-                                   .command = command};
-    runtime_start(driver.instance, &stage, driver_call(answer));
-    driver_wait(&driver, answer);
-}
-
-static const struct descpipe_container container = {sizeof(container), 0, "r1-1", "c1"};
-
-static void check_failure(const struct answer *answer, uint32_t failure, const char *message)
-{
-    ck_assert(answer->done && !answer->ok);
-    ck_assert_str_eq(answer->message, message);
-    ck_assert_uint_eq(answer->failure, failure);
-}
+#include "faults_fixture.h"
 
 START_TEST(says_that_docker_is_not_there_and_what_to_do)
 {
@@ -129,95 +38,6 @@ START_TEST(refuses_what_is_no_engine_it_can_speak_with)
     snprintf(message, sizeof(message), "%.*s%s%s", (int)(place - versions[_i].message), versions[_i].message, host,
              place + 2);
     check_failure(&answer, DESCPIPE_FAILED_CANNOT_ASK, message);
-}
-END_TEST
-
-static const struct {
-    const char *stream;
-    uint32_t failure;
-    const char *words;
-} pulls[] = {
-    {"{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"message\":\"x\"},\"error\":\"manifest for x:1 not found: "
-     "manifest "
-     "unknown\"}\r\n",
-     DESCPIPE_FAILED_NOT_FOUND, "manifest for x:1 not found: manifest unknown"},
-    {"{\"error\":\"pull access denied for x, repository does not exist or may require 'docker login'\"}",
-     DESCPIPE_FAILED_NEEDS_LOGIN, "pull access denied for x, repository does not exist or may require 'docker login'"},
-    {"{\"error\":\"toomanyrequests: slow down\"}\n", DESCPIPE_FAILED_LATER, "toomanyrequests: slow down"},
-    {"{\"error\":\"dial tcp: lookup x: no such host\"}\n", DESCPIPE_FAILED_CANNOT_ASK,
-     "dial tcp: lookup x: no such host"},
-    {"{\"errorDetail\":{}}\n", DESCPIPE_FAILED_REFUSED, "an error without words"},
-    {"{\"status\":\"all is well\"}\n", DESCPIPE_FAILED_REFUSED, "Docker fetched it, but has no image x:1"},
-    {"garbage\n{]\n", DESCPIPE_FAILED_REFUSED, "Docker fetched it, but has no image x:1"},
-};
-
-START_TEST(an_error_inside_a_pull_is_a_failure)
-{
-    cleanup(answer_free) struct answer answer;
-    const struct script_line script[] = {
-        VERSION,
-        {"GET /v1.41/images/x:1/json", 404, "{\"message\":\"no such image\"}", 0, 0, 0},
-        {"POST /v1.41/images/create?", 200, pulls[_i].stream, 0, 0, 0},
-        {0}};
-    play(script);
-    driver.username = "me";
-    driver.password = "p\"w";
-    struct descpipe_image image = image_of("x:1", DESCPIPE_PULL_MISSING);
-    prepare(&image, &answer);
-    cleanup(memory_free) char *message = memory_format("image 'x:1': %s", pulls[_i].words);
-    check_failure(&answer, pulls[_i].failure, message);
-    /* {"username":"me","password":"p\u0022w","serveraddress":"https://index.docker.io/v1/"} */
-    ck_assert_ptr_nonnull(strstr(scripted_engine_asked(engine),
-                                 "POST /v1.41/images/create?fromImage=x%3A1&platform=linux%2Famd64\n"
-                                 "X-Registry-Auth: eyJ1c2VybmFtZSI6Im1lIiwicGFzc3dvcmQiOiJwXHUwMDIydyIs"));
-    ck_assert_int_eq(driver.credentials_asked, 1);
-}
-END_TEST
-
-START_TEST(many_who_ask_for_one_image_fetch_it_once)
-{
-    const struct script_line script[] = {
-        VERSION,
-        {"GET /v1.41/images/x:1/json", 404, "{\"message\":\"no\"}", 0, 1, 0},
-        {"POST /v1.41/images/create?", 200,
-         "{\"status\":\"Downloading\",\"id\":\"l1\",\"progressDetail\":{\"current\":5,\"total\":9}}\n", 0, 0, 0},
-        {"GET /v1.41/images/x:1/json", 200, IMAGE_BODY, 0, 0, 0},
-        {0}};
-    struct answer answers[5];
-    struct descpipe_image image = image_of("x:1", DESCPIPE_PULL_MISSING);
-    struct descpipe_prepare request = {.size = sizeof(request), .image = &image};
-    play(script);
-    for (size_t i = 0; i < 5; i++) {
-        runtime_prepare(driver.instance, &request, driver_call(&answers[i]));
-    }
-    for (size_t i = 0; i < 5; i++) {
-        driver_wait(&driver, &answers[i]);
-        ck_assert_msg(answers[i].ok, "%s", answers[i].message);
-        ck_assert_str_eq(answers[i].handle, "sha256:" HEX);
-        ck_assert_str_eq(text_bytes(&answers[i].progress), "5/9 pulling x:1\n");
-        answer_free(&answers[i]);
-    }
-    const char *asked = scripted_engine_asked(engine), *first = strstr(asked, "POST ");
-    ck_assert_ptr_nonnull(first);
-    ck_assert_ptr_null(strstr(first + 1, "POST "));
-}
-END_TEST
-
-START_TEST(what_was_pulled_must_be_what_was_pinned)
-{
-    cleanup(answer_free) struct answer answer;
-    const struct script_line script[] = {
-        VERSION,
-        {"GET /v1.41/images/sha256:" OTHER "/json", 404, "{}", 0, 0, 0},
-        {"POST /v1.41/images/create?fromImage=h%3A5%2Fx%40sha256%3A" OTHER, 200, "", 0, 0, 0},
-        {"GET /v1.41/images/h:5/x@sha256:" OTHER "/json", 200, IMAGE_BODY, 0, 0, 0},
-        {0}};
-    struct descpipe_image image = image_of("h:5/x:1", DESCPIPE_PULL_MISSING);
-    image.config_digest = image.manifest_digest = "sha256:" OTHER;
-    play(script);
-    prepare(&image, &answer);
-    check_failure(&answer, DESCPIPE_FAILED_REFUSED,
-                  "image 'h:5/x:1': Docker has sha256:" HEX " under that name, but the plan pins sha256:" OTHER);
 }
 END_TEST
 
@@ -596,19 +416,10 @@ START_TEST(refuses_addresses_when_it_is_opened)
 }
 END_TEST
 
-#define ADD_TABLE(test, table) tcase_add_loop_test(tests, test, 0, (int)(sizeof(table) / sizeof(*(table))))
-
-int main(void)
+static void add_tests(TCase *tests)
 {
-    Suite *suite = suite_create("docker faults");
-    TCase *tests = tcase_create("faults");
-    tcase_set_timeout(tests, 30);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, says_that_docker_is_not_there_and_what_to_do);
     ADD_TABLE(refuses_what_is_no_engine_it_can_speak_with, versions);
-    ADD_TABLE(an_error_inside_a_pull_is_a_failure, pulls);
-    tcase_add_test(tests, many_who_ask_for_one_image_fetch_it_once);
-    tcase_add_test(tests, what_was_pulled_must_be_what_was_pinned);
     ADD_TABLE(a_lost_answer_to_create_is_unknown, creates);
     tcase_add_test(tests, a_refused_start_drops_the_wait_that_would_never_end);
     tcase_add_test(tests, a_container_that_cannot_be_removed_is_unknown);
@@ -622,10 +433,9 @@ int main(void)
     tcase_add_test(tests, a_full_disk_is_said_by_name);
     tcase_add_test(tests, closing_with_everything_open_is_quiet);
     ADD_TABLE(refuses_addresses_when_it_is_opened, bad_hosts);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return run_cases("docker faults", add_tests);
 }
