@@ -56,6 +56,11 @@ static void check_parallel(struct plan_builder *builder, const struct stage *sta
                     "run it on a backend whose scheduler spans nodes, or lower 'nodes' to 1",
                     "stage '%s' asks for %u nodes; scheduler '%s' has one", name, resources->nodes,
                     backend->scheduler_name);
+    else if (resources->nodes > 1 && !(plugin_runtime(backend->runtime)->capabilities & DESCPIPE_RUNTIME_RANKS_OUTSIDE))
+        problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
+                    "lower 'nodes' to 1, or take a runtime such as singularity or shifter",
+                    "stage '%s' asks for %u nodes; runtime '%s' keeps all ranks of a stage in one container", name,
+                    resources->nodes, backend->runtime_name);
 }
 
 /* Inputs are copied for a runtime without read-only mounts; what a stage mounts besides is not. */

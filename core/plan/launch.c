@@ -107,12 +107,19 @@ static bool is_pod(const struct launch *launch)
     return launch->backend->form == DESCPIPE_FORM_POD;
 }
 
+/* A launcher elsewhere would start it once per rank, and the runtime cannot take that: one container holds them all. */
+static bool launcher_is_left_out(const struct plan_backend *backend)
+{
+    return (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) == 0 &&
+           (plugin_runtime(backend->runtime)->capabilities & DESCPIPE_RUNTIME_RANKS_OUTSIDE) == 0;
+}
+
 /* On this machine, and in a pod, there is no launcher around the container: its own mpirun starts the ranks inside, in
  * one world. */
 static bool ranks_are_inside(const struct launch *launch)
 {
-    return launch_ranks(launch) > 1 && (is_pod(launch) || (plugin_scheduler(launch->backend->scheduler)->capabilities &
-                                                           DESCPIPE_SCHEDULER_HOST_STARTS) != 0);
+    bool here = (plugin_scheduler(launch->backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS) != 0;
+    return launch_ranks(launch) > 1 && (is_pod(launch) || here || launcher_is_left_out(launch->backend));
 }
 
 /* Elsewhere the scheduler's launcher starts the container once per rank. */
@@ -311,6 +318,11 @@ void plan_resources(const struct plan *plan, uint32_t stage_number, struct descp
         .scratch = said->scratch,
         .time_limit_ms = (uint64_t)said->minutes * 60000,
     };
+    const struct plan_backend *backend = &plan->backends[plan->stages[stage_number].backend];
+    if (backend->form == DESCPIPE_FORM_COMMAND && launcher_is_left_out(backend)) { /* to the scheduler it is one task */
+        result->cpus_per_rank *= result->ranks_per_node;
+        result->ranks_per_node = 1;
+    }
 }
 
 const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const struct plan_launch *request)
