@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/program.h"
-#include "command/chosen_run.h"
+#include "command/runs/chosen_run.h"
 #include "io/process.h"
 
 #define PROBE "container/world"

@@ -7,7 +7,7 @@
 
 #include "base/members.h"
 #include "base/text.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 struct decided {
     struct arena *arena;

@@ -12,10 +12,10 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "report/run_reader.h"
-#include "run/evidence.h"
-#include "run/job_script.h"
-#include "run/outcome.h"
-#include "run/run_folder.h"
+#include "run/elsewhere/job_script.h"
+#include "run/journal/evidence.h"
+#include "run/journal/outcome.h"
+#include "run/journal/run_folder.h"
 
 #define INDEX_LIMIT ((uint64_t)16 * 1024 * 1024)
 #define MAY_COME_BACK "its job was asked to end; its scheduler may start it again"

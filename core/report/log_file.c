@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 enum { TAIL_BYTES = 16384, LAST_LINE_BYTES = 4096, TAB_WIDTH = 8, LINE_LIMIT = 4096 };
 

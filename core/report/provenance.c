@@ -14,7 +14,7 @@
 #include "base/table.h"
 #include "report/decided.h"
 #include "report/run_records.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 struct sources { /* parts of the journal, as JSON */
     struct arena *arena;

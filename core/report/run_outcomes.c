@@ -13,8 +13,8 @@
 #include "base/path.h"
 #include "io/process.h"
 #include "report/run_reader.h"
+#include "run/journal/machine.h"
 #include "run/keeper.h"
-#include "run/machine.h"
 
 #define KEEPER_LOG_LIMIT ((uint64_t)16 * 1024 * 1024)
 #define NOT_JUDGED "no descpipe was there to judge it and take its results"

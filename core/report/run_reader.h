@@ -5,7 +5,7 @@
 
 #include "report/number_index.h"
 #include "report/run_view.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 struct run_reader {
     struct run_view view; /* first, so that the one is the other */

@@ -12,10 +12,10 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "report/run_reader.h"
-#include "run/job_script.h"
-#include "run/journal.h"
-#include "run/lease.h"
-#include "run/run_folder.h"
+#include "run/elsewhere/job_script.h"
+#include "run/journal/journal.h"
+#include "run/journal/lease.h"
+#include "run/journal/run_folder.h"
 
 enum { FIRST_RECORDS = 10, END_BYTES = 65536 };
 

@@ -10,8 +10,8 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "report/run_reader.h"
-#include "run/lease.h"
-#include "run/run_folder.h"
+#include "run/journal/lease.h"
+#include "run/journal/run_folder.h"
 
 enum { SHOWN_NAME_LIMIT = 300 };
 

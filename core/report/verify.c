@@ -10,8 +10,8 @@
 #include "cache/file_digest.h"
 #include "report/decided.h"
 #include "report/run_records.h"
-#include "run/journal.h"
-#include "run/run_folder.h"
+#include "run/journal/journal.h"
+#include "run/journal/run_folder.h"
 
 enum { PROVENANCE_LIMIT = 1 << 30, SHOWN = 1000 };
 

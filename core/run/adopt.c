@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "run/keeper_log.h"
+#include "run/journal/keeper_log.h"
 #include "run/walk.h"
 
 #define LOOK_MS 50

@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 #include "base/path.h"
-#include "run/evidence.h"
-#include "run/journal.h"
-#include "run/lease.h"
-#include "run/outcome.h"
-#include "run/record_members.h"
+#include "run/journal/evidence.h"
+#include "run/journal/journal.h"
+#include "run/journal/lease.h"
+#include "run/journal/outcome.h"
+#include "run/journal/record_members.h"
 
 struct closing {
     struct lease *lease;

@@ -17,7 +17,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "io/process.h"
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 #define NOTES_LIMIT ((size_t)4 * 1024 * 1024)
 #define ROOM_LOOK_MS 500

@@ -19,9 +19,9 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "io/process.h"
-#include "run/journal.h"
-#include "run/machine.h"
-#include "run/run_folder.h"
+#include "run/journal/journal.h"
+#include "run/journal/machine.h"
+#include "run/journal/run_folder.h"
 
 #define TAIL_BYTES 16384 /* the record `end` is one line, and nothing but a few like it may follow */
 #define NAMES_SHOWN 10

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "run/evidence.h"
-#include "run/machine.h"
-#include "run/record_members.h"
+#include "run/journal/evidence.h"
+#include "run/journal/machine.h"
+#include "run/journal/record_members.h"
 #include "run/walk.h"
 
 static void append_task(struct engine *engine, struct text *text, uint32_t task)

@@ -10,7 +10,7 @@
 #include "base/list.h"
 #include "base/path.h"
 #include "io/process.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 #define WORDS_LIMIT 1024 /* of one command */
 

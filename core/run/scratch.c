@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "run/machine.h"
+#include "run/journal/machine.h"
 #include "run/walk.h"
 
 #define MACHINE_DIGITS 16

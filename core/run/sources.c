@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "io/process.h"
-#include "run/record_members.h"
+#include "run/journal/record_members.h"
 #include "run/walk.h"
 
 #define GIT_TIMEOUT_MS 10000

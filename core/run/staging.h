@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "plan/task_files.h"
-#include "run/outcome.h"
+#include "run/journal/outcome.h"
 
 struct staging_in {
     const struct pipeline *pipeline; /* its types; may be NULL */

@@ -42,11 +42,11 @@
 #include "io/pool.h"
 #include "io/process.h"
 #include "run/engine.h"
-#include "run/journal.h"
-#include "run/lease.h"
+#include "run/journal/journal.h"
+#include "run/journal/lease.h"
+#include "run/journal/outcome.h"
+#include "run/journal/run_folder.h"
 #include "run/memory_watch.h"
-#include "run/outcome.h"
-#include "run/run_folder.h"
 #include "run/staging.h"
 
 #define NONE UINT32_MAX

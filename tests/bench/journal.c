@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 struct work {
     char *folder, *written;

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 #define WAITING "while [ ! -e ../../../../../gate ]; do sleep 0.01; done"
 

@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 enum { MEMBERS = 60, ROUNDS = 24, SEQUENCE_FIRST = 3, SEQUENCES = 180, JOBS_LIMIT = 256 };
 

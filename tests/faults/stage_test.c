@@ -7,7 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 /* One stage `a` with this command line for sh. The exit status of its run. */
 static int run_stage(const char *script, const char *more, int64_t time_limit_ms, char **folder)

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/text.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 struct run_maker {
     char *folder;

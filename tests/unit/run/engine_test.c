@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "run/lease.h"
-#include "run/run_folder.h"
+#include "run/journal/lease.h"
+#include "run/journal/run_folder.h"
 
 #define TWO_STAGES                                                                                                     \
     "first: {command: [sh, -c, 'echo one > $DESC_OUTPUT/x.txt'], outputs: {x: txt}}\n"                                 \

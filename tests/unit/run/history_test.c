@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What an earlier engine left on record: its journal, its keepers' words, the evidence of ends. */
-#include "run/history.h"
+#include "run/journal/history.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -10,10 +10,10 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "run/evidence.h"
-#include "run/journal.h"
+#include "run/journal/evidence.h"
+#include "run/journal/journal.h"
+#include "run/journal/keeper_log.h"
 #include "run/keeper.h"
-#include "run/keeper_log.h"
 
 static char folder[] = "/tmp/descpipe-history-XXXXXX";
 

@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "run/job_script.h"
-#include "run/run_folder.h"
+#include "run/elsewhere/job_script.h"
+#include "run/journal/run_folder.h"
 
 static char folder[64];
 static char *path_of(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Job scripts, run by the real shell: hostile words, the world of the stage, signals, and what is left to read. */
-#include "run/job_script.h"
+#include "run/elsewhere/job_script.h"
 
 #include <check.h>
 #include <fcntl.h>

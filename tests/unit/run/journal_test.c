@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The journal: what is written can be read, damage costs no more than it must, the chain tells of every change. */
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 #include <check.h>
 #include <fcntl.h>

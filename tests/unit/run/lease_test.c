@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The lease: one holder, a dead one is replaced, a living or distant one is named. */
-#include "run/lease.h"
+#include "run/journal/lease.h"
 
 #include <check.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Evidence and verdicts: one table. */
-#include "run/outcome.h"
+#include "run/journal/outcome.h"
 
 #include <check.h>
 #include <signal.h>

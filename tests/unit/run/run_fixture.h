@@ -21,7 +21,7 @@
 #include "base/path.h"
 #include "io/process.h"
 #include "run/front.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 #include "run/keeper.h"
 
 #define PATIENCE_MS 20000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Run folders: their names, and how they are found again with and without the index. */
-#include "run/run_folder.h"
+#include "run/journal/run_folder.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "run/journal.h"
+#include "run/journal/journal.h"
 
 static char *base;
 

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* `descpipe cancel`: asks a run to stop, by a file in its folder, from any machine that sees it. */
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "command/command.h"
+#include "command/runs/chosen_run.h"
+#include "command/runs/left_containers.h"
+#include "command/runs/left_jobs.h"
+#include "command/runs/left_over.h"
+#include "run/journal/machine.h"
+#include "run/journal/run_folder.h"
+#include "run/removal.h"
+
+static const struct argument_positional positionals[] = {
+    {.name = "RUN", .completion = COMPLETE_FILE, .help = "as for 'descpipe status'"},
+    {.name = NULL},
+};
+
+static char *who_asks(void)
+{
+    struct machine machine;
+    machine_read(&machine);
+    const struct passwd *user = getpwuid(getuid());
+    return memory_format("%s@%s", user != NULL ? user->pw_name : "somebody", machine.host);
+}
+
+static bool end_processes(const struct run_view *view, const char *name, struct text *ended, struct error *error)
+{
+    cleanup(text_clear) struct text kept = TEXT_INIT;
+    cleanup(text_clear) struct text gone = TEXT_INIT;
+    left_over_end(view, &gone, &kept);
+    if (gone.length > 0 && ended->length > 0)
+        text_append(ended, ", ");
+    text_append(ended, text_bytes(&gone));
+    if (kept.length == 0)
+        return true;
+    error_set(error, ERROR_SYSTEM, "what run %s left running could not be ended: %s", name, text_bytes(&kept));
+    return error_hint(error, "its owner can end it; what a container engine or a batch system holds ends there, by the "
+                             "name that 'descpipe status --json' gives as \"native\"");
+}
+
+/* What a service keeps for stages whose processes are gone. */
+static bool remove_rest(const struct run_view *view, struct error *error)
+{
+    cleanup(removals_free) struct removals *removals = removals_read(view->folder, error);
+    if (removals == NULL)
+        return false;
+    if (removals_run(removals, error))
+        return true;
+    return error_hint(error, "its owner can type the same again, or end it by the means of the runtime");
+}
+
+/* Of a run that no engine follows any more: there is nobody to ask. */
+static bool end_left_over(const struct invocation *invocation, struct run_view *view, const char *name,
+                          struct error *error)
+{
+    if (view->host == NULL || run_view_is_here(view)) /* NULL: it was killed before it said so */
+        folder_remove_temporaries(view->folder);
+    if (!run_view_is_here(view)) {
+        if (view->counts[TASK_RUNNING] == 0)
+            return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+        error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
+                  view->host != NULL ? view->host : "another machine");
+        return error_hint(error, "type the same on that machine");
+    }
+    cleanup(text_clear) struct text ended = TEXT_INIT;
+    cleanup(memory_free) char *who = who_asks();
+    bool done = left_containers_end(invocation, view, who, &ended, error);
+    run_view_read(view, 0, NULL, NULL);
+    run_view_look_alive(view);
+    bool nothing = view->counts[TASK_RUNNING] == 0 && ended.length == 0;
+    cleanup(error_clear) struct error later = ERROR_INIT; /* the first is the one that is told */
+    bool all = nothing || end_processes(view, name, &ended, done ? error : &later);
+    error_clear(&later);
+    all = remove_rest(view, done && all ? error : &later) && all;
+    if (done && all && nothing)
+        return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+    if (ended.length > 0)
+        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
+    return done && all;
+}
+
+static bool ask(const struct run_view *view, const char *who, struct error *error)
+{
+    cleanup(memory_free) char *line = memory_format("%s\n", who);
+    cleanup(memory_free) char *path = path_join(view->folder, RUN_CANCEL_FILE);
+    return file_write(path, line, strlen(line), 0644, error);
+}
+
+/* Of a run that its scheduler has. The file keeps what has not begun from beginning, wherever this is typed. */
+static bool end_detached(const struct invocation *invocation, struct run_view *view, const char *name,
+                         struct error *error)
+{
+    cleanup(memory_free) char *who = who_asks();
+    if (!ask(view, who, error))
+        return false;
+    if (!left_jobs_end(invocation, view, error)) {
+        error_wrap(error, "run %s begins nothing new, but what runs of it goes on", name);
+        if (error->hint == NULL)
+            error_hint(error, "type the same on a machine where its scheduler's commands work");
+        return false;
+    }
+    run_view_read(view, 0, NULL, NULL);
+    run_view_look_alive(view);
+    if (view->end_state == NULL && !left_jobs_settle(view, who, error))
+        return false;
+    log_notice("run %s is cancelled, and its scheduler has none of its jobs any more", name);
+    return true;
+}
+
+static int run_cancel(struct invocation *invocation)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    cleanup(run_view_free) struct run_view *view =
+        chosen_run_open(command_word(invocation, 0), RUN_VIEW_EVIDENCE, &error);
+    if (view == NULL)
+        return command_fail(&error);
+    const char *name = view->run != NULL ? view->run : view->folder;
+    if (view->end_state != NULL) {
+        error_set(&error, ERROR_INPUT, "run %s has ended already: %s", name, view->end_state);
+        return command_fail(&error);
+    }
+    if (view->detached)
+        return end_detached(invocation, view, name, &error) ? 0 : command_fail(&error);
+    if (view->abandoned)
+        return end_left_over(invocation, view, name, &error) ? 0 : command_fail(&error);
+    cleanup(memory_free) char *who = who_asks();
+    if (!ask(view, who, &error))
+        return command_fail(&error);
+    log_notice("run %s was asked to stop; 'descpipe status %s' shows how far it is", name, name);
+    return 0;
+}
+
+const struct command command_cancel = {
+    .name = "cancel",
+    .summary = "ask a run to stop",
+    .description =
+        "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
+        "ends\nwhat goes on itself, processes, containers and the jobs of a detached run, and waits for that.",
+    .examples = "  descpipe cancel 20261121-06",
+    .positionals = positionals,
+    .run = run_cancel,
+};

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Handing a run over to a scheduler that goes on without us.
+ *
+ *     detach_start → images, inputs → one submission after the other → the last job → `detached`, to the disk
+ *     → the leases are the run's own → the engine ends
+ *
+ * How it works: every task is one job of its first attempt, with edges to the jobs that make what it takes; its script
+ * looks after its files itself (job_files.c). Submissions go one by one, in the order of the graph, since an edge names
+ * jobs that the scheduler has already. A stage whose members wait for their own member of another, or are so waited
+ * for, has submissions of its own, so that a member has the same position in both: schedulers with arrays have a word
+ * for that. The last job waits for the end of all others, puts the results in place and gives the leases back
+ * (detach_end.c). When anything goes wrong on the way all of it is taken back: a run is handed over as a whole or not
+ * at all.
+ */
+#include "run/elsewhere/detach.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "pipeline/file_type.h"
+#include "run/journal/lease.h"
+
+#define LARGEST 1000 /* when the scheduler does not say */
+
+static uint32_t tasks_of(const struct engine *engine, uint32_t stage)
+{
+    uint32_t members = engine->pipeline->stages.items[stage].members;
+    return members > 0 ? members : 1;
+}
+
+/* Giving up. */
+
+static void finish(struct detach *detach)
+{
+    struct engine *engine = detach->engine;
+    engine->finished = true;
+    engine->walking = false;
+    loop_stop(engine->loop);
+}
+
+static void taken_back(void *context, const struct call_result *result)
+{
+    struct detach *detach = context;
+    struct engine *engine = detach->engine;
+    if (!result->ok)
+        log_warning("what scheduler '%s' has of run %s could not be cancelled: %s",
+                    engine->plan->backends[detach->backend].scheduler_name, engine->folder.id, result->message);
+    for (uint32_t i = 0; i < engine->plan->tasks_count; i++)
+        if (engine->plan->stages[plan_task_stage(engine->plan, i)].selected)
+            walk_settle(engine, i, TASK_CANCELLED, "because the run was not handed over");
+    record_end(engine, engine->error.kind == ERROR_INTERRUPTED ? "cancelled" : "failed");
+    finish(detach);
+}
+
+void detach_give_up(struct engine *engine)
+{
+    struct detach *detach = engine->detach;
+    if (detach->failing)
+        return;
+    detach->failing = true;
+    engine->stop = STOP_CANCEL; /* nothing is sent any more */
+    uint64_t *jobs = memory_allocate((engine->attempts.count + 1) * sizeof *jobs);
+    uint64_t count = 0;
+    for (size_t i = 0; i < engine->attempts.count; i++) {
+        const struct attempt *attempt = engine->attempts.items[i];
+        if (attempt->engine != NULL && attempt->sent)
+            jobs[count++] = attempt->job;
+    }
+    scheduler_cancel(engine->plan->backends[detach->backend].scheduler, jobs, count,
+                     (struct call_options){.done = taken_back, .context = detach}); /* `jobs` lives as long as we */
+}
+
+void detach_fail(struct engine *engine, const char *message)
+{
+    if (engine->detach->failing)
+        return;
+    if (engine->error.message == NULL)
+        error_set(&engine->error, ERROR_STAGE, "run %s was not handed over: %s", engine->folder.id, message);
+    detach_give_up(engine);
+}
+
+/* Who waits for whom. */
+
+static void find_paired(struct detach *detach)
+{
+    const struct engine *engine = detach->engine;
+    const struct pipeline *pipeline = engine->pipeline;
+    for (uint32_t i = 0; i < detach->order_count; i++) {
+        uint32_t number = detach->order[i];
+        const struct stage *stage = &pipeline->stages.items[number];
+        for (uint32_t j = 0; engine->stages[number].by_members && j < stage->after.count; j++) {
+            uint32_t producer = pipeline->edges.items[stage->after.at + j];
+            if (engine->plan->stages[producer].selected)
+                detach->is_paired[number] = detach->is_paired[producer] = true;
+        }
+    }
+}
+
+static const struct descpipe_edge *edge_to(struct detach *detach, uint32_t task, uint32_t condition)
+{
+    struct descpipe_edge *edge = arena_allocate(detach->arena, sizeof *edge);
+    *edge =
+        (struct descpipe_edge){.size = sizeof *edge, .condition = condition, .job = walk_job(detach->engine, task, 1)};
+    return edge;
+}
+
+/* Every task of these stages. */
+static const struct descpipe_edge *const *wait_for_stages(struct detach *detach, const uint32_t *stages, uint32_t count,
+                                                          uint32_t condition)
+{
+    const struct engine *engine = detach->engine;
+    size_t edges = 0, at = 0;
+    for (uint32_t i = 0; i < count; i++)
+        edges += engine->plan->stages[stages[i]].selected ? tasks_of(engine, stages[i]) : 0;
+    const struct descpipe_edge **list = arena_allocate(detach->arena, (edges + 1) * sizeof *list);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; engine->plan->stages[stages[i]].selected && j < tasks_of(engine, stages[i]); j++)
+            list[at++] = edge_to(detach, engine->plan->stages[stages[i]].first_task + j, condition);
+    list[at] = NULL;
+    return list;
+}
+
+const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach)
+{
+    return wait_for_stages(detach, detach->order, detach->order_count, DESCPIPE_AFTER_END);
+}
+
+static const struct descpipe_edge *const *wait_for_own(struct detach *detach, const struct stage *stage,
+                                                       uint32_t member)
+{
+    const struct engine *engine = detach->engine;
+    const struct descpipe_edge **list = arena_allocate(detach->arena, (stage->after.count + 1) * sizeof *list);
+    size_t at = 0;
+    for (uint32_t i = 0; i < stage->after.count; i++) {
+        uint32_t producer = engine->pipeline->edges.items[stage->after.at + i];
+        if (!engine->plan->stages[producer].selected)
+            continue;
+        uint32_t own = stage_member_match(engine->pipeline, stage, member, &engine->pipeline->stages.items[producer]);
+        if (own != NONE)
+            list[at++] = edge_to(detach, engine->plan->stages[producer].first_task + own, DESCPIPE_AFTER_OK);
+    }
+    list[at] = NULL;
+    return list;
+}
+
+const struct descpipe_edge *const *detach_edges(struct engine *engine, uint32_t task)
+{
+    struct detach *detach = engine->detach;
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    if (engine->stages[number].by_members)
+        return wait_for_own(detach, stage, member);
+    if (detach->waiting[number] == NULL)
+        detach->waiting[number] = wait_for_stages(detach, &engine->pipeline->edges.items[stage->after.at],
+                                                  stage->after.count, DESCPIPE_AFTER_OK);
+    return detach->waiting[number];
+}
+
+/* Sending. */
+
+static void remember(struct detach *detach, uint64_t serial, uint32_t count)
+{
+    if (detach->sent_count == detach->sent_capacity) {
+        detach->sent_capacity = detach->sent_capacity > 0 ? detach->sent_capacity * 2 : 16;
+        detach->sent = memory_resize(detach->sent, detach->sent_capacity * sizeof *detach->sent);
+    }
+    detach->sent[detach->sent_count].serial = serial;
+    detach->sent[detach->sent_count++].count = count;
+}
+
+/* The next tasks that go together. */
+static uint32_t collect(struct detach *detach, uint32_t *tasks)
+{
+    const struct engine *engine = detach->engine;
+    uint32_t count = 0;
+    while (detach->stage < detach->order_count && count < detach->largest) {
+        uint32_t number = detach->order[detach->stage];
+        bool alone = detach->is_paired[number];
+        if (alone && count > 0)
+            break;
+        while (detach->member < tasks_of(engine, number) && count < detach->largest)
+            tasks[count++] = engine->plan->stages[number].first_task + detach->member++;
+        if (detach->member == tasks_of(engine, number)) {
+            detach->member = 0;
+            detach->stage++;
+        }
+        if (alone)
+            break;
+    }
+    return count;
+}
+
+static void send_next(struct detach *detach)
+{
+    cleanup(memory_free) uint32_t *tasks = memory_allocate((size_t)detach->largest * sizeof *tasks);
+    uint32_t count = collect(detach, tasks);
+    detach->sending = true;
+    if (count > 0) {
+        remember(detach, detach->engine->serial + 1, count);
+        remote_submit(detach->engine, detach->backend, tasks, count);
+        return;
+    }
+    detach->closing = true;
+    detach_send_end(detach);
+}
+
+/* All is the scheduler's. From the leases on nothing of it is ours. */
+static void hand_over(struct detach *detach, uint64_t serial)
+{
+    struct engine *engine = detach->engine;
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    record_detached(engine, engine->plan->backends[detach->backend].scheduler_name, serial);
+    if (!engine_flush(engine, true)) {
+        detach_fail(engine, "its journal cannot be written");
+        return;
+    }
+    if (!lease_hand_over(engine->lease, engine->folder.id, &error) ||
+        !lease_hand_over(engine->working_lease, engine->folder.id, &error))
+        log_warning("%s: another run may begin in '%s' before this one has ended", error.message,
+                    engine->pipeline->working);
+    finish(detach);
+}
+
+void detach_taken(struct engine *engine, uint64_t serial)
+{
+    struct detach *detach = engine->detach;
+    detach->sending = false;
+    if (detach->failing)
+        return;
+    if (detach->closing)
+        hand_over(detach, serial);
+    else
+        send_next(detach);
+}
+
+/* Before anything is sent. */
+
+/* What the pipeline names is looked at here: a job could only say the same much later. */
+static bool look_at_inputs(struct detach *detach, struct error *error)
+{
+    struct engine *engine = detach->engine;
+    const struct pipeline *pipeline = engine->pipeline;
+    for (uint32_t i = 0; i < detach->order_count; i++) {
+        const struct stage *stage = &pipeline->stages.items[detach->order[i]];
+        for (uint32_t j = 0; j < stage->inputs.count; j++) {
+            const struct file_tag *file = &pipeline->files.items[stage->inputs.at + j];
+            const struct run_input *given = pipeline_input(pipeline, file->tag);
+            char **place = given != NULL ? &engine->fetched[given - pipeline->inputs.items] : NULL;
+            if (place == NULL)
+                continue;
+            char *real = path_real(*place != NULL ? *place : pipeline_text(pipeline, given->path), error);
+            memory_free(*place);
+            *place = real;
+            const char *tag = pipeline_text(pipeline, file->tag);
+            cleanup(memory_free) char *shown = memory_format("the input '%s' ('%s')", tag, real != NULL ? real : "");
+            if (real == NULL || !file_type_check(pipeline, pipeline_text(pipeline, file->suffix),
+                                                 (struct file_named){.path = real, .shown = shown}, error))
+                return false;
+        }
+    }
+    return true;
+}
+
+void detach_image_prepared(struct engine *engine)
+{
+    struct detach *detach = engine->detach;
+    if (detach->sending || detach->failing)
+        return;
+    bool all = true;
+    for (uint32_t i = 0; i < detach->order_count; i++) {
+        uint32_t image = engine->plan->stages[detach->order[i]].image;
+        if (image == NONE || engine->images[image].state == IMAGE_READY)
+            continue;
+        if (engine->images[image].state == IMAGE_UNKNOWN && engine->images[image].failure != NULL) {
+            detach_fail(engine, engine->images[image].failure);
+            return;
+        }
+        all = false;
+        submit_prepare_image(engine, image);
+    }
+    if (all)
+        send_next(detach);
+}
+
+static void probed(void *context, const struct call_result *result)
+{
+    struct detach *detach = context;
+    struct engine *engine = detach->engine;
+    if (!result->ok) {
+        detach_fail(engine, result->message);
+        return;
+    }
+    uint64_t room = plugin_scheduler_room(engine->plan->backends[detach->backend].scheduler);
+    detach->largest = room > 0 && room < LARGEST ? (uint32_t)room : LARGEST;
+    detach_image_prepared(engine);
+}
+
+void detach_start(struct engine *engine)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    struct detach *detach = memory_allocate(sizeof *detach); /* lives as long as the engine */
+    *detach = (struct detach){.engine = engine, .arena = arena_new()};
+    engine->detach = detach;
+    detach->order = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->order);
+    detach->is_paired = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->is_paired);
+    detach->waiting = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->waiting);
+    for (uint32_t i = 0; i < pipeline->stages.count; i++) {
+        if (engine->plan->stages[pipeline->order[i]].selected)
+            detach->order[detach->order_count++] = pipeline->order[i];
+    }
+    detach->backend = engine->plan->stages[detach->order[0]].backend;
+    find_paired(detach);
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (strchr(engine->folder.working, '\n') != NULL ||
+        (pipeline->output != NULL && strchr(pipeline->output, '\n') != NULL)) {
+        detach_fail(engine, "the working or the output folder has a line break in its name");
+    } else if (!look_at_inputs(detach, &error)) {
+        detach_fail(engine, error.message);
+    } else {
+        scheduler_probe(engine->plan->backends[detach->backend].scheduler,
+                        (struct call_options){.done = probed, .context = detach});
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between the files that hand a run over: detach.c (the graph), detach_end.c (its last job), remote.c (sending). */
+#ifndef DESCPIPE_RUN_ELSEWHERE_DETACH_H
+#define DESCPIPE_RUN_ELSEWHERE_DETACH_H
+
+#include "run/elsewhere/remote.h"
+
+struct detach {
+    struct engine *engine;
+    uint32_t backend;
+    uint32_t *order; /* selected stages, what comes first before what waits for it */
+    uint32_t order_count;
+    bool *is_paired;                             /* by stage: its members are waited for, or wait, one by one */
+    const struct descpipe_edge *const **waiting; /* by stage: for whole stages; made when first needed */
+    struct arena *arena;                         /* of the edges */
+    uint32_t stage, member;                      /* the next task to go: a position in `order` */
+    uint32_t largest;                            /* jobs in a submission */
+    struct {
+        uint64_t serial;
+        uint32_t count;
+    } * sent; /* submissions, in their order */
+    size_t sent_count, sent_capacity;
+    bool sending, failing, closing; /* a submission is on its way; all is given up; the last job is on its way */
+};
+
+/* detach.c: what the last job waits for: the end of all others. */
+const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach);
+/* detach_end.c: the last job, a submission of its own; detach_taken or detach_fail follows. */
+void detach_send_end(struct detach *detach);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a job elsewhere is made of: its script, the secrets beside it, and what its scheduler hears of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "run/elsewhere/job_script.h"
+#include "run/elsewhere/remote.h"
+
+#define NODE_SCRATCH "/tmp" /* of the node; it must be known before the node is */
+
+static char *job_path(const struct remote *remote, const char *what, uint32_t position, const char *suffix)
+{
+    return memory_format("%s/%s.%u%s", remote->folder, what, position, suffix);
+}
+
+/* "NAME=value" of the late names whose values are known here, and how many; NULL with an error. */
+static const char *const *secret_pairs(struct attempt *attempt, const struct descpipe_form *form, size_t *kept_count,
+                                       struct error *error)
+{
+    static const char *const none[] = {NULL};
+    struct descpipe_stage secrets = *attempt->launched;
+    const char *const *all = secrets.late_names;
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; all != NULL && all[i] != NULL; i++)
+        count++;
+    const char **names = arena_allocate(attempt->arena, (count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(all[i], "CUDA_VISIBLE_DEVICES") && !text_equal(all[i], "DESC_RANK"))
+            names[kept++] = all[i];
+    names[kept] = NULL;
+    secrets.late_names = names;
+    *kept_count = kept;
+    return kept == 0
+               ? none
+               : late_environment(attempt, &secrets, form->late_prefix != NULL ? form->late_prefix : "", none, error);
+}
+
+/* What the node must not find in a script that sites keep: a file of its own. */
+static bool write_secrets(struct attempt *attempt, const struct descpipe_form *form, const char *path, bool *any,
+                          struct error *error)
+{
+    size_t count = 0;
+    const char *const *pairs = secret_pairs(attempt, form, &count, error);
+    *any = count > 0;
+    if (pairs != NULL && count == 0)
+        return true;
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    bool written = pairs != NULL && job_script_print_exports(pairs, &text, error) &&
+                   file_write(path, text_bytes(&text), text.length, 0600, error);
+    if (text.bytes != NULL)
+        explicit_bzero(text.bytes, text.length);
+    return written;
+}
+
+static char *log_path(const struct attempt *attempt)
+{
+    return memory_format("%s/logs/%03u/%s", attempt->engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER,
+                         attempt->name);
+}
+
+struct detached_parts {
+    struct job_detached detached;
+    struct staging_in in;
+};
+
+/* What a job needs that looks after its files itself; the texts lie in the attempt's arena. */
+static void fill_detached(struct attempt *attempt, struct detached_parts *parts)
+{
+    const struct engine *engine = attempt->engine;
+    cleanup(memory_free) char *log = log_path(attempt);
+    cleanup(memory_free) char *mark =
+        memory_format(".descpipe-%s-%llu.tmp", engine->folder.id, (unsigned long long)attempt->job);
+    cleanup(memory_free) char *name =
+        memory_format("%s%s%s", attempt->stage_name, attempt->member_name != NULL ? "/" : "",
+                      attempt->member_name != NULL ? attempt->member_name : "");
+    size_t number = strlen(log);
+    while (log[number - 1] != '.') /* "STAGE.MEMBER.1": the job adds which attempt it is */
+        number--;
+    parts->in = attempt->in;
+    parts->in.inputs = attempt->later_inputs;
+    parts->detached = (struct job_detached){
+        .run = engine->folder.path,
+        .log = arena_copy(attempt->arena, log, number - 1),
+        .output = attempt->attempt_folder,
+        .mark = arena_copy(attempt->arena, mark, strlen(mark)),
+        .in = parts->in.inputs.count > 0 ? &parts->in : NULL,
+        .out = attempt->has_outputs ? &attempt->out : NULL,
+        .time_limit_ms = attempt->time_limit_ms,
+        .name = engine->request->keep_going ? NULL : arena_copy(attempt->arena, name, strlen(name))};
+}
+
+static bool write_script(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
+{
+    const struct remote *remote = attempt->remote;
+    cleanup(memory_free) char *path = job_path(remote, "job", attempt->position, ".sh");
+    cleanup(memory_free) char *secrets = job_path(remote, "secrets", attempt->position, "");
+    cleanup(memory_free) char *outcome = job_path(remote, "outcome", attempt->position, "");
+    bool has_secrets = false;
+    if (!write_secrets(attempt, form, secrets, &has_secrets, error))
+        return false;
+    attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
+    struct detached_parts parts;
+    if (attempt->engine->detach != NULL)
+        fill_detached(attempt, &parts);
+    const struct job_script script = {.path = path,
+                                      .outcome = outcome,
+                                      .secrets = has_secrets ? secrets : NULL,
+                                      .scratch = attempt->scratch,
+                                      .directory = form->directory,
+                                      .argv = form->argv,
+                                      .environment = form->environment,
+                                      .late_names = attempt->launched->late_names,
+                                      .late_prefix = form->late_prefix,
+                                      .setup = form->setup,
+                                      .removal = form->removal,
+                                      .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE,
+                                      .detached = attempt->engine->detach != NULL ? &parts.detached : NULL};
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
+}
+
+static const char *copy_text(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+static const struct descpipe_mount *const *copy_mounts(struct arena *arena, const struct descpipe_mount *const *mounts)
+{
+    size_t count = 0;
+    while (mounts != NULL && mounts[count] != NULL)
+        count++;
+    const struct descpipe_mount **copies = arena_allocate(arena, (count + 1) * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        struct descpipe_mount *copy = arena_allocate(arena, sizeof *copy);
+        *copy = *mounts[i];
+        copy->source = copy_text(arena, copy->source);
+        copy->target = copy_text(arena, copy->target);
+        copies[i] = copy;
+    }
+    copies[count] = NULL;
+    return copies;
+}
+
+/* What a scheduler's plugin may want of the form beside the script; of a pod, everything. */
+static struct descpipe_form *copy_form(struct arena *arena, const struct descpipe_form *form)
+{
+    struct descpipe_form *copy = arena_allocate(arena, sizeof *copy);
+    *copy = (struct descpipe_form){.size = sizeof *copy,
+                                   .form = form->form,
+                                   .argv = walk_copy_words(arena, form->argv),
+                                   .directives = walk_copy_words(arena, form->directives)};
+    if (form->form != DESCPIPE_FORM_POD)
+        return copy;
+    copy->environment = walk_copy_words(arena, form->environment);
+    copy->directory = copy_text(arena, form->directory);
+    copy->image = copy_text(arena, form->image);
+    copy->mounts = copy_mounts(arena, form->mounts);
+    return copy;
+}
+
+static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
+{
+    struct remote *remote = attempt->remote;
+    struct arena *arena = remote->arena;
+    cleanup(memory_free) char *script = job_path(remote, "job", attempt->position, ".sh");
+    cleanup(memory_free) char *log = log_path(attempt);
+    cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
+    struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
+    job->form = copy_form(arena, form);
+    if (form->form == DESCPIPE_FORM_COMMAND)
+        job->script = arena_copy(arena, script, strlen(script));
+    job->output_path = arena_copy(arena, output, strlen(output));
+    job->error_path = arena_copy(arena, error, strlen(error));
+    job->late_environment = walk_copy_words(arena, late);
+    attempt->job_made = job;
+}
+
+bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
+{
+    size_t count = 0;
+    const char *const *late = NULL;
+    if (form->form == DESCPIPE_FORM_POD ? (late = secret_pairs(attempt, form, &count, error)) == NULL
+                                        : !write_script(attempt, form, error))
+        return false;
+    fill_job(attempt, form, late);
+    return true;
+}
+
+const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remote *remote)
+{
+    const struct descpipe_job *from = attempt->job_made;
+    struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
+    job->form = copy_form(remote->arena, from->form);
+    job->script = copy_text(remote->arena, from->script);
+    job->late_environment = walk_copy_words(remote->arena, from->late_environment);
+    job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
+    job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));
+    return job;
+}
+
+void remote_choose_scratch(struct attempt *attempt)
+{
+    const struct engine *engine = attempt->engine;
+    struct descpipe_resources resources;
+    plan_resources(engine->plan, attempt->stage, &resources);
+    if (resources.scratch == 0)
+        return;
+    cleanup(memory_free) char *path =
+        memory_format(NODE_SCRATCH "/descpipe-%s-%llu", engine->folder.id, (unsigned long long)attempt->job);
+    attempt->scratch = arena_copy(attempt->arena, path, strlen(path));
+}
