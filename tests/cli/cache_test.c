@@ -167,7 +167,7 @@ START_TEST(a_run_leaves_a_trace_and_its_provenance)
     make_work_tree();
     expect("run p.yaml -q", 0, "");
     cleanup(memory_free) char *trace_path = run_file("trace.tsv");
-    cleanup(text_clear) struct text trace = TEXT_INIT, provenance = TEXT_INIT;
+    cleanup(text_clear) struct text trace = TEXT_INIT;
     ck_assert(file_read(trace_path, 65536, &trace, NULL));
     static const char head[] =
         "task_id\thash\tnative_id\tname\tstatus\texit\tsubmit\tduration\trealtime\t%cpu\tpeak_rss\t"
