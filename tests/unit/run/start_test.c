@@ -159,7 +159,7 @@ END_TEST
 START_TEST(scratch_folders_of_the_dead_are_removed)
 {
     use_temporary_folder();
-    write_pipeline("a", "a: {command: [sh, -c, 'kill -9 $PPID; sleep 600'], scratch: 1MiB}\n");
+    write_pipeline("a", "a: {command: [sh, -c, 'echo $$$$ > ../../../../../stage; kill -9 $PPID; exec sleep 600'], scratch: 1MiB}\n");
     struct run_front front;
     start_run(&(struct run_setup){.scheduler = "local"}, &front);
     while (next_news(&front) != RUN_END)
@@ -176,6 +176,9 @@ START_TEST(scratch_folders_of_the_dead_are_removed)
     ck_assert_uint_eq(files_in("tmp"), 1);
     ck_assert(file_exists("tmp/descpipe-scratch-mine"));
     run_front_clear(&front);
+    cleanup(text_clear) struct text stage = TEXT_INIT;
+    ck_assert(file_read("work/stage", 20, &stage, NULL));
+    ck_assert_int_eq(kill((pid_t)strtol(text_bytes(&stage), NULL, 10), SIGKILL), 0);
 }
 END_TEST
 
