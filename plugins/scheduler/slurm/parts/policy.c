@@ -193,7 +193,7 @@ bool policy_lacks_account(const struct policy *policy, const char *account)
 
 const char *policy_qualities(const struct policy *policy, const char *account)
 {
-    const struct association *association = find_association(policy, account, NULL);
+    const struct association *association = find_association(policy, account, "");
     return association != NULL ? association->qos : "";
 }
 
