@@ -172,7 +172,7 @@ START_TEST(the_command_form_runs_with_the_client)
     if (access("/usr/bin/docker", X_OK) != 0 && access("/usr/local/bin/docker", X_OK) != 0) {
         return; /* no client here; what its argv looks like is tested without it */
     }
-    ck_assert_uint_eq(plugin_runtime_forms(driver.instance), DESCPIPE_FORM_COMMAND);
+    ck_assert_uint_eq(plugin_runtime_forms(driver.instance), DESCPIPE_FORM_COMMAND | DESCPIPE_FORM_POD);
     ck_assert_int_eq(mkdir(input, 0755), 0);
     ck_assert(file_write(one_file, "stars\n", 6, 0644, &error));
     const struct descpipe_mount in = {sizeof(in), DESCPIPE_MOUNT_READ_ONLY, input, "/opt/input"};
