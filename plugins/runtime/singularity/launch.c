@@ -24,9 +24,9 @@
     "CAP_SYS_CHROOT"
 
 /* Pulls once per node and image: into a name of its own first, so that what has the final name is whole. */
-#define NODE_PULL                                                                                                      \
-    "set -e; [ ! -s \"$3\" ] || exit 0; umask 077; mkdir -p \"${3%/*}\"; new=$3.$$; trap 'rm -f \"$new\"' EXIT; "      \
-    "\"$1\" pull --disable-cache \"$new\" \"docker://$2\"; mv \"$new\" \"$3\""
+static const char node_pull[] =
+    "set -e; [ ! -s \"$3\" ] || exit 0; umask 077; mkdir -p \"${3%/*}\"; new=$3.$$; trap 'rm -f \"$new\"' EXIT; "
+    "\"$1\" pull --disable-cache \"$new\" \"docker://$2\"; mv \"$new\" \"$3\"";
 
 struct launch {
     const struct singularity *singularity;
@@ -204,7 +204,7 @@ static bool find_image(struct launch *launch)
     if (!cache_key("node", handle + length, NULL, key, &launch->failure))
         return false;
     launch->image = arguments_format(&launch->argv, "%s/node/%s.sif", singularity->cache, key);
-    const char *const setup[] = {"sh",          "-c", NODE_PULL, "descpipe", singularity->tool, handle + length,
+    const char *const setup[] = {"sh",          "-c", node_pull, "descpipe", singularity->tool, handle + length,
                                  launch->image, NULL};
     add_words(&launch->setup, setup);
     return true;

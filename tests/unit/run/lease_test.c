@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(what_was_handed_over_belongs_to_its_run)
 {
-    struct error error = ERROR_INIT;
+    cleanup(error_clear) struct error error = ERROR_INIT;
     struct lease_request wanted = request();
     struct lease *lease = lease_take(&wanted, 0, NULL);
     ck_assert_msg(lease_hand_over(lease, wanted.run, &error), "%s", error.message);
