@@ -177,10 +177,13 @@ static bool copy_part(char **to, const char *from, size_t length, struct failure
     return *to != NULL ? true : failure_memory(failure);
 }
 
+/* In lower case, unless upper-case letters are all that tells it from the first part of a repository. */
 static bool copy_host(char **to, const char *from, size_t length, struct failure *failure)
 {
     if (!copy_part(to, from, length, failure))
         return false;
+    if (strpbrk(*to, ".:[") == NULL && strcasecmp(*to, "localhost") != 0)
+        return true;
     for (char *c = *to; *c != '\0'; c++)
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c + 'a' - 'A');

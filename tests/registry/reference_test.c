@@ -17,7 +17,7 @@ static const struct {
     {"localhost/x", "localhost", "x", NULL, NULL},
     {"localhost:5000/x:y", "localhost:5000", "x", "y", NULL},
     {"host:5000/x", "host:5000", "x", NULL, NULL},
-    {"Host/x", "host", "x", NULL, NULL}, /* an upper-case letter cannot be of a repository */
+    {"Host/x", "Host", "x", NULL, NULL}, /* an upper-case letter cannot be of a repository */
     {"HOST.example:443/a/b/c", "host.example:443", "a/b/c", NULL, NULL},
     {"host/x", NULL, "host/x", NULL, NULL},
     {"[::1]:5000/x/y:t", "[::1]:5000", "x/y", "t", NULL},

@@ -37,6 +37,14 @@ wait_for() {
         sleep 0.2
     done
 }
+# SLURM shows a cancelled job until its node has cleared it away.
+no_job_goes_on() {
+    deadline=$(($(date +%s) + 60))
+    while squeue --noheader --format=%j | grep -q "^$run-"; do
+        [ "$(date +%s)" -lt "$deadline" ] || failed "$1"
+        sleep 0.2
+    done
+}
 # hand_over FILE WORKING ARGUMENT...: `run` names it then
 hand_over() {
     file=$1
@@ -158,7 +166,7 @@ wait_for 'stages["slow"]["state"]' running
 "$program" cancel "$run" >log 2>&1 || failed "it could not be cancelled"
 [ "$(ask "$verdicts")" = 'quick=OK slow=CANCELLED late=CANCELLED' ] || failed "$(ask "$verdicts")"
 [ "$(ask 'run["state"]')" = cancelled ] || failed "the run is $(ask 'run["state"]')"
-! squeue --noheader --format=%j | grep -q "^$run-" || failed "jobs go on"
+no_job_goes_on "jobs go on"
 [ ! -e cancels/.descpipe/lease ] || failed "the folder is not free"
 hand_over cancels.yaml cancels
 wait_for 'stages["slow"]["state"]' running
@@ -234,6 +242,6 @@ status=0
 "$program" run --detach refused.yaml >log 2>&1 || status=$?
 run=$(basename "$(ls -d refused/.descpipe/runs/* | tail -n 1)")
 [ "$status" = 5 ] && grep -q 'was not handed over' log || failed "a job that is refused ended with $status"
-! squeue --noheader --format=%j | grep -q "^$run-" || failed "jobs of a run that was not handed over go on"
+no_job_goes_on "jobs of a run that was not handed over go on"
 [ ! -e refused/.descpipe/lease ] || failed "the folder is not free"
 echo "detach_test: passed"

@@ -208,6 +208,9 @@ static void take_line(struct cluster_watch *watch, const char *line, size_t leng
 
 static bool line_add(struct cluster_watch *watch, const char *bytes, size_t length)
 {
+    if (length == 0) {
+        return true;
+    }
     if (watch->line_length + length > WATCH_LINE_BYTES) {
         return false;
     }
