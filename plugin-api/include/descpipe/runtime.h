@@ -18,15 +18,14 @@
 #include <descpipe/types.h>
 
 enum {
-    DESCPIPE_RUNTIME_GPUS = 1u << 0,         /* honours gpus_per_node */
-    DESCPIPE_RUNTIME_LIMITS = 1u << 1,       /* enforces cpus and memory by itself */
-    DESCPIPE_RUNTIME_NO_NETWORK = 1u << 2,   /* can take the network away */
-    DESCPIPE_RUNTIME_SINGLE_FILES = 1u << 3, /* can mount one file */
-    DESCPIPE_RUNTIME_READ_ONLY = 1u << 4,    /* can mount read-only */
-    DESCPIPE_RUNTIME_CALLER_UID = 1u << 5,   /* the stage runs as the caller */
-    DESCPIPE_RUNTIME_PINS_DIGEST = 1u << 6,  /* can be told a digest instead of a tag */
-    DESCPIPE_RUNTIME_RANKS_OUTSIDE =
-        1u << 7, /* a launcher may start it once per rank; else all ranks are inside one container */
+    DESCPIPE_RUNTIME_GPUS = 1u << 0,          /* honours gpus_per_node */
+    DESCPIPE_RUNTIME_LIMITS = 1u << 1,        /* enforces cpus and memory by itself */
+    DESCPIPE_RUNTIME_NO_NETWORK = 1u << 2,    /* can take the network away */
+    DESCPIPE_RUNTIME_SINGLE_FILES = 1u << 3,  /* can mount one file */
+    DESCPIPE_RUNTIME_READ_ONLY = 1u << 4,     /* can mount read-only */
+    DESCPIPE_RUNTIME_CALLER_UID = 1u << 5,    /* the stage runs as the caller */
+    DESCPIPE_RUNTIME_PINS_DIGEST = 1u << 6,   /* can be told a digest instead of a tag */
+    DESCPIPE_RUNTIME_RANKS_OUTSIDE = 1u << 7, /* a launcher may start it once per rank; else they are inside one */
     DESCPIPE_RUNTIME_ISOLATES_PATHS = 1u << 8 /* mount targets exist; without it paths are the machine's own (host) */
 };
 
@@ -50,7 +49,7 @@ struct descpipe_container {
 
 struct descpipe_logs {
     uint32_t size;
-    uint32_t follow; /* 1: until the container ends */
+    uint32_t follow;           /* 1: until the container ends */
     const struct descpipe_container *container;
     int64_t since_ms;          /* 0: from the beginning */
     int32_t output_descriptor; /* standard output is appended here */
@@ -66,13 +65,13 @@ struct descpipe_stop {
 
 struct descpipe_exec {
     uint32_t size;
-    uint32_t terminal; /* 1: our standard streams are a terminal and are handed over */
+    uint32_t terminal;               /* 1: our standard streams are a terminal and are handed over */
     const struct descpipe_container *container;
     const char *const *command;
-    const char *const *environment; /* "NAME=value", over the image's own; secrets too: in no argv, in no image */
-    const char *directory;          /* or NULL: the container's own */
-    int32_t input_descriptor;       /* below 0: nothing comes in */
-    int32_t output_descriptor;      /* below 0: goes nowhere */
+    const char *const *environment;  /* "NAME=value", over the image's own; secrets too: in no argv, in no image */
+    const char *directory;           /* or NULL: the container's own */
+    int32_t input_descriptor;        /* below 0: nothing comes in */
+    int32_t output_descriptor;       /* below 0: goes nowhere */
     int32_t error_descriptor;
     int32_t reserved;
 };
@@ -89,8 +88,8 @@ struct descpipe_copy {
     uint32_t size;
     uint32_t reserved;
     const struct descpipe_container *container;
-    const char *path;           /* inside */
-    int32_t archive_descriptor; /* a tar stream is written here */
+    const char *path;              /* inside */
+    int32_t archive_descriptor;    /* a tar stream is written here */
     int32_t reserved2;
 };
 
@@ -161,8 +160,7 @@ struct descpipe_runtime {
      * without a text: it can ask again. The journal has both as `blind`. */
     void (*observe)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
     void (*logs)(void *self, struct descpipe_call *call, const struct descpipe_logs *logs);
-    void (*inspect)(void *self, struct descpipe_call *call,
-                    const struct descpipe_container *container); /* answers ending, when ended */
+    void (*inspect)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers ending, when ended */
     void (*stop)(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
     void (*find)(void *self, struct descpipe_call *call, const char *run); /* answers found, once for each */
     void (*release)(void *self, struct descpipe_call *call, const struct descpipe_container *container);
@@ -175,14 +173,12 @@ struct descpipe_runtime {
     void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_stage *stage); /* answers native_id */
     void (*exec)(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);    /* answers ending */
     void (*commit)(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
-    void (*changes)(void *self, struct descpipe_call *call,
-                    const struct descpipe_container *container); /* answers text, "A /path" ... */
+    void (*changes)(void *self, struct descpipe_call *call, const struct descpipe_container *container); /* answers text, "A /path" ... */
     void (*copy_out)(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
 
     /* Images. Optional, each may be NULL. The progress's text is the last line of output. */
     void (*build)(void *self, struct descpipe_call *call, const struct descpipe_build *build); /* answers identity */
-    void (*push)(void *self, struct descpipe_call *call,
-                 const struct descpipe_push *push); /* answers identity, with the manifest's digest */
+    void (*push)(void *self, struct descpipe_call *call, const struct descpipe_push *push);    /* answers identity, with the manifest's digest */
     /* Answers text: a line for each image that goes; fact "freed": bytes. Nothing that a running stage uses. */
     void (*prune)(void *self, struct descpipe_call *call, const struct descpipe_prune *prune);
 };
