@@ -91,6 +91,15 @@ static void take_record(struct sources *sources, const struct journal_record *jo
     }
 }
 
+static bool is_source(const char *kind)
+{
+    static const char *const kinds[] = {"run", "image", "source", "publish"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool read_sources(const char *folder, struct sources *sources, struct error *error)
 {
     cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(folder, error);
@@ -101,7 +110,7 @@ static bool read_sources(const char *folder, struct sources *sources, struct err
     while (journal_reader_next(reader, &record)) {
         struct members members;
         arena_reset(passing);
-        if (members_find(&members, passing, record.line, record.length))
+        if (is_source(record.kind) && members_find(&members, passing, record.line, record.length))
             take_record(sources, &record, &members);
     }
     return true;
@@ -204,11 +213,11 @@ static inline void sources_clear_at(struct sources *sources)
     sources_clear(sources);
 }
 
-bool provenance_append(const struct run_view *view, const char *version, struct text *out, struct error *error)
+bool provenance_append(const struct run_view *view, const struct decided *decided, const char *version,
+                       struct text *out, struct error *error)
 {
     cleanup(sources_clear) struct sources sources = {.arena = arena_new(), .published = table_new()};
-    cleanup(decided_free) struct decided *decided = decided_read(view->folder, error);
-    if (decided == NULL || !read_sources(view->folder, &sources, error))
+    if (!read_sources(view->folder, &sources, error))
         return false;
     text_append(out, "{\"descpipe\":");
     text_append_json(out, version);

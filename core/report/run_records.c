@@ -20,11 +20,13 @@ void run_records_write(const char *run_folder, const char *version)
     cleanup(run_view_free) struct run_view *view = run_view_open(run_folder, 0, &error);
     if (view != NULL)
         run_view_read(view, 0, NULL, NULL);
+    cleanup(decided_free) struct decided *decided = view != NULL ? decided_read(run_folder, &error) : NULL;
     cleanup(text_clear) struct text trace = TEXT_INIT, provenance = TEXT_INIT;
-    if (view == NULL || !trace_append(view, &trace, &error) || !provenance_append(view, version, &provenance, &error)) {
+    if (decided == NULL || !provenance_append(view, decided, version, &provenance, &error)) {
         log_warning("the records of the run cannot be written: %s", error.message);
         return;
     }
+    trace_append(view, decided, &trace);
     write_one(view, TRACE_FILE, &trace);
     write_one(view, PROVENANCE_FILE, &provenance);
 }

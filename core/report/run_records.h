@@ -3,6 +3,7 @@
 #ifndef DESCPIPE_REPORT_RUN_RECORDS_H
 #define DESCPIPE_REPORT_RUN_RECORDS_H
 
+#include "report/decided.h"
 #include "report/run_view.h"
 
 #define TRACE_FILE "trace.tsv"
@@ -13,9 +14,10 @@ void run_records_write(const char *run_folder, const char *version);
 
 /* A table with the columns of Nextflow's trace file, which many tools read: one line per task, "-" for what is not
  * known. */
-bool trace_append(const struct run_view *view, struct text *out, struct error *error);
+void trace_append(const struct run_view *view, const struct decided *decided, struct text *out);
 /* What ran: who, where, plugins and images by digest, each task's key, command, files with their digests. No secrets.
  */
-bool provenance_append(const struct run_view *view, const char *version, struct text *out, struct error *error);
+bool provenance_append(const struct run_view *view, const struct decided *decided, const char *version,
+                       struct text *out, struct error *error);
 
 #endif

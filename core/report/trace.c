@@ -159,13 +159,9 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     text_append_character(out, '\n');
 }
 
-bool trace_append(const struct run_view *view, struct text *out, struct error *error)
+void trace_append(const struct run_view *view, const struct decided *decided, struct text *out)
 {
-    cleanup(decided_free) struct decided *decided = decided_read(view->folder, error);
-    if (decided == NULL)
-        return false;
     text_append(out, columns);
     for (uint32_t i = 0; i < view->tasks.count; i++)
         append_task(view, i, decided, out);
-    return true;
 }

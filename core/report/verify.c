@@ -181,8 +181,9 @@ static bool check_provenance(struct checking *checking, const char *version)
     cleanup(text_clear) struct text written = TEXT_INIT, wanted = TEXT_INIT;
     if (!text_equal(version, checking->view->version) || !file_exists(path))
         return true;
-    if (!file_read(path, PROVENANCE_LIMIT, &written, checking->error) ||
-        !provenance_append(checking->view, version, &wanted, checking->error))
+    cleanup(decided_free) struct decided *decided = decided_read(checking->view->folder, checking->error);
+    if (decided == NULL || !file_read(path, PROVENANCE_LIMIT, &written, checking->error) ||
+        !provenance_append(checking->view, decided, version, &wanted, checking->error))
         return false;
     if (written.length == wanted.length && memcmp(text_bytes(&written), text_bytes(&wanted), wanted.length) == 0)
         return true;
