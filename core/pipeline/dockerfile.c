@@ -218,11 +218,8 @@ static void read_copied(struct dockerfile *dockerfile, const char *at)
         cleanup(memory_free) char *word = next_word(&at);
         if (word == NULL || strncmp(word, "--", 2) != 0)
             return;
-        const char *from = strncmp(word, "--from=", 7) == 0    ? word + 7
-                           : strncmp(word, "--mount=", 8) == 0 ? strstr(word, ",from=")
-                                                               : NULL;
-        if (from != NULL && *from == ',')
-            from += 6;
+        const char *mount = strncmp(word, "--mount=", 8) == 0 ? strstr(word, ",from=") : NULL;
+        const char *from = strncmp(word, "--from=", 7) == 0 ? word + 7 : mount != NULL ? mount + 6 : NULL;
         if (from == NULL && strncmp(word, "--mount=from=", 13) == 0)
             from = word + 13;
         if (from != NULL)
