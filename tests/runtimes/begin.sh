@@ -53,8 +53,9 @@ finish() {
     if [ -d "$folder/root/containers/storage" ]; then
         as_caller -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
         [ ! -d "$folder/user" ] || as_ordinary -c 'podman rm --all --force --time 0' >/dev/null 2>&1 || true
-        for pause in "$folder"/*/run/libpod/tmp/pause.pid; do
-            [ ! -s "$pause" ] || kill "$(cat "$pause")" 2>/dev/null || true
+        # Two podmans at a time may begin two of these, and a file names the later one: told by its environment.
+        for pause in $(pgrep -x catatonit || true); do
+            ! grep -qF "$folder/" "/proc/$pause/environ" 2>/dev/null || kill "$pause" 2>/dev/null || true
         done
     fi
     [ ! -d "$folder/engine" ] || sh "$source_folder/tests/integration/docker_daemon.sh" stop "$folder/engine" >/dev/null 2>&1 || true
