@@ -45,6 +45,11 @@ static const char *const event_names[] = {
     [RUN_EVENT_ENDED] = "run-ended",
 };
 
+const char *event_name(enum run_event event)
+{
+    return event_names[event];
+}
+
 static void json_text(struct text *out, const char *name, const char *value)
 {
     text_format(out, ",\"%s\":", name);

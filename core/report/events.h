@@ -10,7 +10,8 @@
 
 #include "report/run_view.h"
 
-extern const char event_documentation[]; /* lines of at most 80 columns, the last without a newline */
+extern const char event_documentation[];      /* lines of at most 80 columns, the last without a newline */
+const char *event_name(enum run_event event); /* as in "event" */
 
 /* One line with its newline, appended. */
 void event_append_json(const struct run_view *view, const struct run_change *change, struct text *out);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "report/run_reader.h"
@@ -70,9 +71,35 @@ static void set_left(struct run_reader *reader, uint32_t task, const struct job_
     run_reader_set_state(reader, task, began ? TASK_LOST : TASK_SKIPPED);
 }
 
+static void tell(struct run_reader *reader, uint32_t task, enum run_event event, int64_t at_ms)
+{
+    reader->change = (struct run_change){.event = event, .task = task, .at_ms = at_ms};
+    if (at_ms == 0) /* nobody saw when */
+        reader->change.at_ms = clock_wall_ms();
+    run_reader_tell(reader);
+}
+
+/* As an engine would have told it: each attempt's start, then its end. */
+static void tell_difference(struct run_reader *reader, uint32_t task, const struct task_view *before)
+{
+    const struct task_view *item = &reader->view.tasks.items[task];
+    bool another = item->attempt != before->attempt;
+    if (!another && item->state == before->state)
+        return;
+    if (item->started_at_ms != 0 && (another || before->state < TASK_RUNNING)) {
+        enum task_state state = item->state;
+        run_reader_set_state(reader, task, TASK_RUNNING);
+        tell(reader, task, RUN_EVENT_TASK_STARTED, item->started_at_ms);
+        run_reader_set_state(reader, task, state);
+    }
+    if (item->state != TASK_RUNNING && item->state != TASK_SUBMITTED)
+        tell(reader, task, item->verdict != 0 ? RUN_EVENT_TASK_ENDED : RUN_EVENT_TASK_STATE, item->finished_at_ms);
+}
+
 static void apply(struct run_reader *reader, uint32_t task, const char *path, bool over)
 {
     struct task_view *item = &reader->view.tasks.items[task];
+    const struct task_view before = *item;
     struct job_outcome outcome;
     job_outcome_read(path, &outcome);
     item->started_at_ms = outcome.started_at_ms;
@@ -89,6 +116,7 @@ static void apply(struct run_reader *reader, uint32_t task, const char *path, bo
         item->reason = 0;
         run_reader_set_state(reader, task, outcome.phase == JOB_PHASE_NONE ? TASK_SUBMITTED : TASK_RUNNING);
     }
+    tell_difference(reader, task, &before);
 }
 
 /* "POSITION <TAB> JOB <TAB> ..." */
@@ -122,6 +150,7 @@ static void set_run_end(struct run_reader *reader, const struct job_outcome *las
     view->finished_at_ms = last->finished_at_ms;
     memory_free(view->end_reason);
     view->end_reason = last->reason[0] != '\0' ? memory_copy_text(last->reason) : NULL;
+    tell(reader, TASK_NONE, RUN_EVENT_ENDED, last->finished_at_ms);
 }
 
 bool run_reader_last_job(const char *run_folder, uint64_t serial, struct job_outcome *last)

@@ -192,7 +192,7 @@ static void apply_run(struct run_reader *reader, const struct members *record)
         run_reader_plan(reader);
 }
 
-static void tell(struct run_reader *reader)
+void run_reader_tell(struct run_reader *reader)
 {
     if (reader->changed != NULL && reader->change.event != 0)
         reader->changed(reader->context, &reader->view, &reader->change);
@@ -482,7 +482,7 @@ void run_reader_apply(struct run_reader *reader, const struct journal_record *re
     if (kind < sizeof kinds / sizeof kinds[0] && members_find(&members, reader->texts, record->line, record->length)) {
         reader->change = (struct run_change){.at_ms = record->at_ms, .sequence = record->sequence, .task = TASK_NONE};
         kinds[kind].apply(reader, &members);
-        tell(reader);
+        run_reader_tell(reader);
     }
     reader->view.records++;
 }

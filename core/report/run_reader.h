@@ -37,7 +37,9 @@ void run_reader_jobs(struct run_reader *reader, bool lease_is_free);
 struct job_outcome;
 /* What the last job has written; false while it has not ended. */
 bool run_reader_last_job(const char *run_folder, uint64_t serial, struct job_outcome *last);
-/* Applies one record and tells reader->changed. */
+/* Tells reader->changed, when somebody wants to know, of reader->change. */
+void run_reader_tell(struct run_reader *reader);
+/* Applies one record and tells of it. */
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record);
 
 #endif

@@ -91,6 +91,7 @@ size_t run_view_read(struct run_view *view, size_t limit,
         run_reader_apply(reader, &record);
         count++;
     }
+    reader->changed = NULL;
     return count;
 }
 
@@ -212,6 +213,20 @@ void run_view_look_alive(struct run_view *view)
     view->abandoned = view->end_state == NULL && state != LEASE_HELD && state != LEASE_RUN;
     if (view->abandoned)
         run_reader_outcomes(reader);
+}
+
+void run_view_follow(struct run_view *view,
+                     void (*changed)(void *context, const struct run_view *view, const struct run_change *change),
+                     void *context)
+{
+    struct run_reader *reader = (struct run_reader *)view;
+    run_view_read(view, 0, changed, context);
+    reader->changed = changed;
+    run_view_look_alive(view);
+    /* Its engine may have written its end, and gone, between the two. */
+    if (view->abandoned && run_view_read(view, 0, changed, context) > 0)
+        run_view_look_alive(view);
+    reader->changed = NULL;
 }
 
 int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms)

@@ -137,6 +137,11 @@ DEFINE_CLEANUP(struct run_view *, run_view_free);
 size_t run_view_read(struct run_view *view, size_t limit,
                      void (*changed)(void *context, const struct run_view *view, const struct run_change *change),
                      void *context);
+/* For who watches a run without being told of its end: as run_view_read without a limit, then run_view_look_alive; what
+ * the jobs of a run that was handed over say of themselves is told as changes too. */
+void run_view_follow(struct run_view *view,
+                     void (*changed)(void *context, const struct run_view *view, const struct run_change *change),
+                     void *context);
 size_t run_view_skipped(const struct run_view *view); /* damaged journal lines */
 
 const char *run_view_text(const struct run_view *view, symbol wanted); /* "" for none */

@@ -116,11 +116,10 @@ static bool end_detached(const struct invocation *invocation, struct run_view *v
 static int run_cancel(struct invocation *invocation)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(run_view_free) struct run_view *view =
-        chosen_run_open(command_word(invocation, 0), RUN_VIEW_EVIDENCE, &error);
+    cleanup(run_view_free) struct run_view *view = chosen_run(invocation, RUN_VIEW_EVIDENCE, &error);
     if (view == NULL)
         return command_fail(&error);
-    const char *name = view->run != NULL ? view->run : view->folder;
+    const char *name = chosen_run_name(view);
     if (view->end_state != NULL) {
         error_set(&error, ERROR_INPUT, "run %s has ended already: %s", name, view->end_state);
         return command_fail(&error);

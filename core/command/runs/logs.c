@@ -32,27 +32,17 @@ static const struct argument_option options[] = {
     {.name = NULL},
 };
 
-static const struct argument_positional positionals[] = {
-    {.name = "RUN",
-     .optional = true,
-     .completion = COMPLETE_FILE,
-     .help = "as for 'descpipe status'; default: the latest run started from the current folder"},
-    {.name = "STAGE", .help = "a stage, or STAGE/MEMBER"},
-    {.name = NULL},
-};
-
 static int run_logs(struct invocation *invocation)
 {
     const struct logs_values *values = invocation->values;
     cleanup(error_clear) struct error error = ERROR_INIT;
-    bool has_run = invocation->words.count > 1;
-    const char *stage = command_word(invocation, has_run ? 1 : 0);
-    cleanup(run_view_free) struct run_view *view =
-        chosen_run_open(has_run ? command_word(invocation, 0) : NULL, 0, &error);
+    uint32_t task;
+    cleanup(run_view_free) struct run_view *view = chosen_task(invocation, &task, &error);
     if (view == NULL)
         return command_fail(&error);
     struct logs_request request = {
         .view = view,
+        .task = task,
         .attempt = values->attempt < UINT32_MAX ? (uint32_t)values->attempt : UINT32_MAX,
         .out = values->out,
         .err = values->err,
@@ -61,8 +51,6 @@ static int run_logs(struct invocation *invocation)
         .harmless = invocation->terminal.is_terminal,
         .stop = -1,
     };
-    if (!chosen_run_task(view, stage, &request.task, &error))
-        return command_fail(&error);
     if (values->stamps && (!request.follow || task_state_is_end(view->tasks.items[request.task].state))) {
         log_notice("when these lines came is not known: times are seen while following (-f)");
         request.stamps = false;
@@ -78,7 +66,7 @@ const struct command command_logs = {
         "characters are made harmless; into a file or pipe every byte goes as it is.",
     .examples = "  descpipe logs tomography\n  descpipe logs -f two_point\n  descpipe logs 20261121-06 counts/g --err",
     .options = options,
-    .positionals = positionals,
+    .positionals = chosen_task_positionals,
     .values_size = sizeof(struct logs_values),
     .run = run_logs,
 };

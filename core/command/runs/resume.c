@@ -44,11 +44,6 @@ static const struct argument_option options[] = {
     {.name = NULL},
 };
 
-static const struct argument_positional positionals[] = {
-    {.name = "RUN", .optional = true, .completion = COMPLETE_FILE, .help = "as for 'descpipe status'"},
-    {.name = NULL},
-};
-
 static bool read_request(const char *folder, struct words *arguments, char **started_in, struct error *error)
 {
     cleanup(memory_free) char *path = path_join(folder, RUN_REQUEST_FILE);
@@ -134,11 +129,10 @@ static bool bring_back(const struct invocation *invocation, struct run_view *vie
 static int run_resume(struct invocation *invocation)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(run_view_free) struct run_view *view =
-        chosen_run_open(command_word(invocation, 0), RUN_VIEW_EVIDENCE, &error);
+    cleanup(run_view_free) struct run_view *view = chosen_run(invocation, RUN_VIEW_EVIDENCE, &error);
     if (view == NULL)
         return run_refuse(invocation, &error);
-    const char *name = view->run != NULL ? view->run : view->folder;
+    const char *name = chosen_run_name(view);
     if (text_equal(view->end_state, "succeeded")) {
         log_notice("run %s has ended: succeeded; there is nothing to go on with", name);
         return 0;
@@ -161,7 +155,7 @@ const struct command command_resume = {
                 "  descpipe resume 20261121-06\n"
                 "  descpipe resume --take-over 20261121-06",
     .options = options,
-    .positionals = positionals,
+    .positionals = chosen_run_positionals,
     .values_size = sizeof(struct resume_values),
     .run = run_resume,
 };

@@ -2,9 +2,8 @@
 /*
  * The front of a run: it starts keeper and engine, then only reads the run folder and forwards signals.
  *
- * How it works: ten times a second what the journal has gained is read and shown: as a live block on a terminal, as
- * plain lines elsewhere, as JSON lines when asked. On a terminal the engine's messages come through a pipe, so that
- * they stand above the block and not in it.
+ * How it works: run_screen.c shows what the journal gains. On a terminal the engine's messages come through a pipe, so
+ * that they stand above the block and not in it.
  */
 #include "command/runs/run_show.h"
 
@@ -18,23 +17,16 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "command/runs/chosen_run.h"
 #include "io/loop.h"
 #include "report/events.h"
-#include "report/live.h"
-#include "report/run_end.h"
 
 enum { SIGNALLED_TWICE = 130, SIGNALLED = 128, NOTICE_LIMIT = 65536 };
 
-enum mode { MODE_PLAIN, MODE_LIVE, MODE_JSON };
-
 struct show {
     struct invocation *invocation;
-    enum mode mode;
+    struct run_screen screen;
     struct run_front front;
-    struct loop *loop;
-    struct run_view *view; /* NULL until there is a run folder */
-    struct live *live;     /* MODE_LIVE */
-    struct loop_timer *tick;
     struct loop_watch *news, *notices;
     struct text notice;  /* an unfinished line of the engine's messages */
     struct text problem; /* likewise of its problems */
@@ -45,50 +37,11 @@ struct show {
 
 /* Showing. */
 
-static void flush(struct show *show)
+static void read_journal(struct run_screen *screen, void *context)
 {
-    /* Who reads has gone, or the disk is full: the run goes on, the end says so. */
-    output_flush(&show->invocation->output);
-}
-
-static void changed(void *context, const struct run_view *view, const struct run_change *change)
-{
-    struct show *show = context;
-    struct output *output = &show->invocation->output;
-    if (show->mode == MODE_LIVE)
-        live_change(show->live, view, change);
-    else if (show->mode == MODE_JSON)
-        event_append_json(view, change, &output->text);
-    else
-        event_append_plain(view, change, show->invocation->globals.quiet, &output->text);
-    output_ease(output);
-}
-
-static void show_now(struct show *show)
-{
-    if (show->view != NULL && show->front.folder != NULL)
-        run_view_read(show->view, 0, changed, show);
-    if (show->mode == MODE_LIVE) {
-        terminal_measure(&show->invocation->terminal); /* a frame may be due before its signal comes */
-        live_draw(show->live, clock_wall_ms(), &show->invocation->output.text);
-    }
-    flush(show);
-}
-
-static void tick(void *context)
-{
-    struct show *show = context;
-    show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
-    show_now(show);
-}
-
-static void size_changed(void *context, int signal, int sender_pid)
-{
-    struct show *show = context;
-    (void)signal;
-    (void)sender_pid;
-    terminal_measure(&show->invocation->terminal);
-    show_now(show);
+    const struct show *show = context;
+    if (show->front.folder != NULL)
+        run_view_read(screen->view, 0, run_screen_changed, screen);
 }
 
 /* The engine's messages, line by line, above the block. */
@@ -109,7 +62,7 @@ static void notices_came(void *context, unsigned events)
          (newline = memchr(text_bytes(&show->notice) + start, '\n', show->notice.length - start)) != NULL;) {
         size_t length = (size_t)(newline - (text_bytes(&show->notice) + start));
         cleanup(memory_free) char *line = memory_copy_bytes(text_bytes(&show->notice) + start, length);
-        live_say(show->live, line);
+        live_say(show->screen.live, line);
         start += length + 1;
     }
     cleanup(memory_free) char *rest = memory_copy_text(text_bytes(&show->notice) + start);
@@ -138,7 +91,7 @@ static void problems_came(void *context, unsigned events)
     cleanup(memory_free) char *rest = memory_copy_text(text_bytes(all) + start);
     text_reset(all);
     text_append(all, rest);
-    flush(show);
+    run_screen_flush(&show->screen);
 }
 
 /* The engine's news. */
@@ -148,14 +101,13 @@ static void folder_known(struct show *show)
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (show->front.problems >= 0) /* they come before all that the run does */
         problems_came(show, 0);
-    if (show->view == NULL) /* of a run that is gone on with it is there */
-        show->view = run_view_open(show->front.folder, 0, &error);
-    if (show->view == NULL) {
+    struct run_view *view = show->screen.view; /* of a run that is gone on with it is there */
+    if (view == NULL)
+        view = run_view_open(show->front.folder, 0, &error);
+    if (view == NULL)
         log_error(&error);
-        return;
-    }
-    if (show->mode == MODE_LIVE)
-        live_set_view(show->live, show->view);
+    else
+        run_screen_set_view(&show->screen, view);
 }
 
 static void news_came(void *context, unsigned events)
@@ -171,21 +123,11 @@ static void news_came(void *context, unsigned events)
     if (show->ended) {
         loop_unwatch(show->news);
         show->news = NULL;
-        loop_stop(show->loop);
+        loop_stop(show->screen.loop);
     }
 }
 
 /* Signals. */
-
-static void say(struct show *show, const char *line)
-{
-    if (show->mode == MODE_LIVE) {
-        live_say(show->live, line);
-        show_now(show);
-    } else {
-        log_notice("%s", line);
-    }
-}
 
 static void interrupted(void *context, int signal, int sender_pid)
 {
@@ -195,9 +137,9 @@ static void interrupted(void *context, int signal, int sender_pid)
     show->interrupts++;
     run_front_send(&show->front, RUN_CANCEL);
     if (show->interrupts == 1)
-        say(show, "stopping; Ctrl-C again stops at once");
+        run_screen_say(&show->screen, "stopping; Ctrl-C again stops at once");
     else if (show->interrupts > 2)
-        loop_stop(show->loop);
+        loop_stop(show->screen.loop);
 }
 
 /* Ctrl-\: at once, but not without a word. The engine sees that we are gone, and leaves. */
@@ -205,37 +147,13 @@ static void told_to_quit(void *context, int signal, int sender_pid)
 {
     struct show *show = context;
     (void)sender_pid;
-    if (show->mode == MODE_LIVE)
-        live_end(show->live, &show->invocation->output.text);
-    flush(show);
+    run_screen_end_block(&show->screen);
+    run_screen_flush(&show->screen);
     terminal_show_input(&show->invocation->terminal);
-    if (show->view != NULL)
+    if (show->screen.view != NULL)
         log_notice("left; stages that run go on: 'descpipe resume %s' goes on with the run",
-                   show->view->run != NULL ? show->view->run : show->view->folder);
+                   chosen_run_name(show->screen.view));
     _exit(SIGNALLED + signal);
-}
-
-/* Ctrl-Z: the terminal goes back as it was, and is taken again when we are back in its foreground. */
-static void told_to_stop(void *context, int signal, int sender_pid)
-{
-    struct show *show = context;
-    (void)signal;
-    (void)sender_pid;
-    live_end(show->live, &show->invocation->output.text);
-    flush(show);
-    terminal_show_input(&show->invocation->terminal);
-    raise(SIGSTOP);
-    terminal_hide_input(&show->invocation->terminal);
-    terminal_measure(&show->invocation->terminal);
-    show_now(show);
-}
-
-static void told_to_go_on(void *context, int signal, int sender_pid)
-{
-    struct show *show = context;
-    (void)signal;
-    (void)sender_pid;
-    terminal_hide_input(&show->invocation->terminal); /* "bg", then "fg" */
 }
 
 static void told_to_leave(void *context, int signal, int sender_pid)
@@ -251,51 +169,22 @@ static void told_to_leave(void *context, int signal, int sender_pid)
 
 static bool start(struct show *show, struct run_request *request, struct error *error)
 {
-    bool mixed = show->mode == MODE_LIVE && isatty(STDERR_FILENO) == 1; /* messages would fall into the block */
+    struct run_screen *screen = &show->screen;
+    bool mixed = screen->mode == SCREEN_LIVE && isatty(STDERR_FILENO) == 1; /* messages would fall into the block */
     request->wants_messages = mixed;
-    request->wants_problems = show->mode == MODE_JSON;
-    if (!run_start(request, &show->front, error))
+    request->wants_problems = screen->mode == SCREEN_JSON;
+    if (!run_start(request, &show->front, error) || !run_screen_open(screen, "planning", error))
         return false;
-    show->loop = loop_new(error);
-    if (show->loop == NULL)
-        return false;
-    loop_signal(show->loop, SIGINT, interrupted, show);
-    loop_signal(show->loop, SIGTERM, told_to_leave, show);
-    loop_signal(show->loop, SIGHUP, told_to_leave, show);
-    loop_signal(show->loop, SIGQUIT, told_to_quit, show);
-    show->news = loop_watch(show->loop, show->front.socket, LOOP_READABLE, news_came, show);
-    if (show->mode == MODE_LIVE) {
-        show->live = live_new(&show->invocation->terminal);
-        live_set_phase(show->live, "planning");
-        loop_signal(show->loop, SIGWINCH, size_changed, show);
-        loop_signal(show->loop, SIGTSTP, told_to_stop, show);
-        loop_signal(show->loop, SIGCONT, told_to_go_on, show);
-        terminal_hide_input(&show->invocation->terminal);
-        if (mixed)
-            show->notices = loop_watch(show->loop, show->front.messages, LOOP_READABLE, notices_came, show);
-    }
-    if (show->mode == MODE_JSON)
-        show->problems = loop_watch(show->loop, show->front.problems, LOOP_READABLE, problems_came, show);
-    show->tick = loop_timer(show->loop, LIVE_INTERVAL_MS, tick, show);
+    loop_signal(screen->loop, SIGINT, interrupted, show);
+    loop_signal(screen->loop, SIGTERM, told_to_leave, show);
+    loop_signal(screen->loop, SIGHUP, told_to_leave, show);
+    loop_signal(screen->loop, SIGQUIT, told_to_quit, show);
+    show->news = loop_watch(screen->loop, show->front.socket, LOOP_READABLE, news_came, show);
+    if (mixed)
+        show->notices = loop_watch(screen->loop, show->front.messages, LOOP_READABLE, notices_came, show);
+    if (screen->mode == SCREEN_JSON)
+        show->problems = loop_watch(screen->loop, show->front.problems, LOOP_READABLE, problems_came, show);
     return true;
-}
-
-/* As an event, for that is what the lines of `run --json` are. */
-static void tell_as_event(struct invocation *invocation, const struct error *error)
-{
-    cleanup(problems_clear) struct problems problems = {0};
-    cleanup(text_clear) struct text object = TEXT_INIT;
-    if (!invocation->json)
-        return;
-    problem_from_error(&problems, error);
-    problem_append_json(&problems.items[0], &object);
-    event_append_problem_json(clock_wall_ms(), text_bytes(&object), &invocation->output.text);
-}
-
-int run_refuse(struct invocation *invocation, const struct error *error)
-{
-    tell_as_event(invocation, error);
-    return command_fail(error);
 }
 
 /* A run that fails says why, also when the one that knew is dead. */
@@ -309,52 +198,42 @@ static void tell_death(const struct show *show)
         error_set(&error, ERROR_BUG, "the engine ended unexpectedly (signal %d); this is a bug", signal);
     else
         error_set(&error, ERROR_BUG, "the engine ended without saying how the run went; this is a bug");
-    if (show->view != NULL)
+    if (show->screen.view != NULL)
         error_hint(&error,
                    "stages that run go on: 'descpipe resume %s' goes on with the run, 'descpipe cancel %s' ends it",
-                   show->view->run != NULL ? show->view->run : show->view->folder,
-                   show->view->run != NULL ? show->view->run : show->view->folder);
+                   chosen_run_name(show->screen.view), chosen_run_name(show->screen.view));
     run_refuse(show->invocation, &error);
 }
 
 static void finish(struct show *show)
 {
-    struct output *output = &show->invocation->output;
+    struct run_screen *screen = &show->screen;
+    struct run_view *view = screen->view;
     if (show->front.problems >= 0)
         problems_came(show, 0);
-    if (show->view != NULL)
-        run_view_read(show->view, 0, changed, show);
-    if (show->mode == MODE_LIVE) {
-        if (show->front.messages >= 0)
-            notices_came(show, 0);
-        live_end(show->live, &output->text);
-    }
-    if (show->view != NULL)
-        run_view_look_alive(show->view);
-    if (show->mode != MODE_JSON && show->view != NULL && show->front.folder != NULL && show->view->started_at_ms != 0) {
-        const struct run_end_style style = {.terminal = &show->invocation->terminal,
-                                            .quiet = show->invocation->globals.quiet,
-                                            .now_ms = clock_wall_ms()};
-        run_end_print(show->view, &style, &output->text);
-    }
-    flush(show);
+    if (view != NULL)
+        run_view_read(view, 0, run_screen_changed, screen);
+    if (screen->mode == SCREEN_LIVE && show->front.messages >= 0)
+        notices_came(show, 0);
+    run_screen_end_block(screen);
+    if (view != NULL)
+        run_view_look_alive(view);
+    if (show->front.folder != NULL)
+        run_screen_print_end(screen);
+    run_screen_flush(screen);
     if (show->front.died)
         tell_death(show);
-    if (show->left && show->view != NULL && show->view->end_state == NULL)
+    if (show->left && view != NULL && view->end_state == NULL)
         log_notice("told to leave: stages that run go on; 'descpipe resume %s' goes on with the run",
-                   show->view->run != NULL ? show->view->run : show->view->folder);
+                   chosen_run_name(view));
 }
 
 static void show_clear(struct show *show)
 {
-    terminal_show_input(&show->invocation->terminal);
     loop_unwatch(show->news);
     loop_unwatch(show->notices);
     loop_unwatch(show->problems);
-    loop_timer_stop(show->tick);
-    live_free(show->live);
-    run_view_free(show->view);
-    loop_free(show->loop);
+    run_screen_clear(&show->screen);
     text_clear(&show->notice);
     text_clear(&show->problem);
     run_front_clear(&show->front);
@@ -365,20 +244,18 @@ static void show_clear_at(struct show *place)
     show_clear(place);
 }
 
-static enum mode choose_mode(const struct invocation *invocation)
-{
-    if (invocation->json)
-        return MODE_JSON;
-    return invocation->terminal.is_terminal && !invocation->globals.quiet ? MODE_LIVE : MODE_PLAIN;
-}
-
 int run_show(struct invocation *invocation, struct run_request *request, struct run_view *before)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(show_clear) struct show show = {.invocation = invocation, .mode = choose_mode(invocation), .view = before};
+    cleanup(show_clear) struct show show = {.invocation = invocation};
+    show.screen = (struct run_screen){.invocation = invocation,
+                                      .mode = run_screen_mode(invocation),
+                                      .view = before,
+                                      .read = read_journal,
+                                      .context = &show};
     if (!start(&show, request, &error))
         return run_refuse(invocation, &error);
-    loop_run(show.loop, NULL, NULL);
+    loop_run(show.screen.loop, NULL, NULL);
     finish(&show);
     if (show.interrupts > 1)
         return SIGNALLED_TWICE;

@@ -5,14 +5,12 @@
 
 #include "command/command.h"
 #include "command/installation.h"
-#include "report/run_view.h"
+#include "command/runs/run_screen.h"
 #include "run/front.h"
 
 /* The exit status. `before` is taken: of a run to go on with, read as far as it had come; else NULL. Splits this
  * process: only legal before any loop or thread exists. */
 int run_show(struct invocation *invocation, struct run_request *request, struct run_view *before);
-/* Says why not, with --json as an event; the exit status. */
-int run_refuse(struct invocation *invocation, const struct error *error);
 
 /* From `run`'s command line, whose values and words `invocation` has. Borrowed from all of them. */
 bool run_request_fill(struct invocation *invocation, struct installation *installation, char **base,

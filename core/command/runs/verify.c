@@ -17,19 +17,10 @@ static const struct argument_option options[] = {
     {.name = NULL},
 };
 
-static const struct argument_positional positionals[] = {
-    {.name = "RUN",
-     .optional = true,
-     .completion = COMPLETE_FILE,
-     .help = "as for 'descpipe status'; default: the latest run started from the current folder"},
-    {.name = NULL},
-};
-
 static void print_json(const struct run_view *view, const struct verified *verified, const char *differs,
                        struct text *out)
 {
-    text_append(out, "{\"run\":");
-    text_append_json(out, view->run != NULL ? view->run : view->folder);
+    chosen_run_begin_json(view, out);
     text_append(out, differs == NULL ? ",\"same\":true,\"differs\":" : ",\"same\":false,\"differs\":");
     if (differs != NULL)
         text_append_json(out, differs);
@@ -45,7 +36,7 @@ static int run_verify(struct invocation *invocation)
 {
     const struct verify_values *values = invocation->values;
     cleanup(error_clear) struct error error = ERROR_INIT;
-    cleanup(run_view_free) struct run_view *view = chosen_run_open(command_word(invocation, 0), 0, &error);
+    cleanup(run_view_free) struct run_view *view = chosen_run(invocation, 0, &error);
     struct verified verified = {.records = 0};
     struct text *out = &invocation->output.text;
     if (view == NULL)
@@ -59,7 +50,7 @@ static int run_verify(struct invocation *invocation)
     }
     if (!same)
         return command_fail(&error);
-    text_format(out, "run %s is what its journal says: ", view->run != NULL ? view->run : view->folder);
+    text_format(out, "run %s is what its journal says: ", chosen_run_name(view));
     text_append_count(out, verified.records, "record");
     text_append(out, ", ");
     text_append_count(out, verified.outputs, "output");
@@ -83,7 +74,7 @@ const struct command command_verify = {
         "first thing that differs. Exit status 1 when something does.",
     .examples = "  descpipe verify\n  descpipe verify 20261121-06 --json",
     .options = options,
-    .positionals = positionals,
+    .positionals = chosen_run_positionals,
     .values_size = sizeof(struct verify_values),
     .run = run_verify,
 };

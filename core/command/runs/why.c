@@ -17,20 +17,10 @@ static const struct argument_option options[] = {
     {.name = NULL},
 };
 
-static const struct argument_positional positionals[] = {
-    {.name = "RUN",
-     .optional = true,
-     .completion = COMPLETE_FILE,
-     .help = "as for 'descpipe status'; default: the latest run started from the current folder"},
-    {.name = "STAGE", .help = "a stage, or STAGE/MEMBER"},
-    {.name = NULL},
-};
-
 static void print_json(const struct run_view *view, uint32_t number, const struct why *why, struct text *out)
 {
     const struct task_view *task = &view->tasks.items[number];
-    text_append(out, "{\"run\":");
-    text_append_json(out, view->run != NULL ? view->run : view->folder);
+    chosen_run_begin_json(view, out);
     text_append(out, ",\"stage\":");
     text_append_json(out, run_view_text(view, task->stage));
     text_append(out, ",\"member\":");
@@ -46,14 +36,11 @@ static int run_why(struct invocation *invocation)
 {
     const struct why_values *values = invocation->values;
     cleanup(error_clear) struct error error = ERROR_INIT;
-    bool has_run = invocation->words.count > 1;
-    cleanup(run_view_free) struct run_view *view =
-        chosen_run_open(has_run ? command_word(invocation, 0) : NULL, 0, &error);
+    uint32_t task;
+    cleanup(run_view_free) struct run_view *view = chosen_task(invocation, &task, &error);
     cleanup(arena_free) struct arena *arena = arena_new();
     struct why why = {.arena = arena};
-    uint32_t task;
-    if (view == NULL || !chosen_run_task(view, command_word(invocation, has_run ? 1 : 0), &task, &error) ||
-        !why_find(&why, view, task, &error))
+    if (view == NULL || !why_find(&why, view, task, &error))
         return command_refuse(invocation, NULL, &error);
     if (values->json) {
         print_json(view, task, &why, &invocation->output.text);
@@ -73,7 +60,7 @@ const struct command command_why = {
                    "it before a run.",
     .examples = "  descpipe why tomography\n  descpipe why 20261121-06 counts/g --json",
     .options = options,
-    .positionals = positionals,
+    .positionals = chosen_task_positionals,
     .values_size = sizeof(struct why_values),
     .run = run_why,
 };

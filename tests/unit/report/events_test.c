@@ -171,9 +171,65 @@ START_TEST(json_lines_hold_what_is_documented)
 }
 END_TEST
 
+/* "name  member (words), member {words}, ..." and what is indented below it: the members, each between blanks. */
+static char *documented_members(const char *event)
+{
+    cleanup(memory_free) char *start = memory_format("\n  %s ", event);
+    const char *entry = strstr(event_documentation, start);
+    cleanup(text_clear) struct text members = TEXT_INIT;
+    text_append(&members, " ");
+    if (entry == NULL)
+        return NULL;
+    entry += strlen(start);
+    unsigned depth = 0;
+    for (bool more = true; more; entry += entry[0] == '\n') {
+        for (; *entry != '\n' && *entry != '\0'; entry++) {
+            depth += *entry == '(' || *entry == '{';
+            if (depth == 0)
+                text_append_character(&members, *entry == ',' || *entry == ';' || *entry == ':' ? ' ' : *entry);
+            depth -= *entry == ')' || *entry == '}';
+        }
+        text_append(&members, " ");
+        more = strncmp(entry, "\n   ", 4) == 0;
+    }
+    return text_take(&members);
+}
+
+START_TEST(every_event_and_each_of_its_members_is_documented)
+{
+    static const char of_all[] = " event at ", of_tasks[] = " stage member attempt job ";
+    struct lines lines = {.json = true};
+    bool told[RUN_EVENT_ENDED + 1] = {false};
+    play_all();
+    run_maker_record(&maker, "writer", ",\"host\":\"hub\"");
+    run_view_read(view, 0, append, &lines);
+    for (const char *line = text_bytes(&lines.text); *line != '\0'; line += strcspn(line, "\n") + 1) {
+        json_t *json = json_loadb(line, strcspn(line, "\n"), 0, NULL);
+        const char *event = json_string_value(json_object_get(json, "event")), *key;
+        cleanup(memory_free) char *documented = documented_members(event);
+        ck_assert_msg(documented != NULL, "event '%s' is not documented", event);
+        json_t *value;
+        json_object_foreach(json, key, value)
+        {
+            cleanup(memory_free) char *word = memory_format(" %s ", key);
+            bool of_task = json_object_get(json, "stage") != NULL && strstr(of_tasks, word) != NULL;
+            ck_assert_msg(of_task || strstr(of_all, word) != NULL || strstr(documented, word) != NULL,
+                          "'%s' of event '%s' is not documented:%s", key, event, documented);
+        }
+        for (unsigned i = 1; i <= RUN_EVENT_ENDED; i++)
+            told[i] = told[i] || text_equal(event, event_name((enum run_event)i));
+        json_decref(json);
+    }
+    for (unsigned i = 1; i <= RUN_EVENT_ENDED; i++)
+        ck_assert_msg(told[i], "no record of this test makes a '%s'", event_name((enum run_event)i));
+    text_clear(&lines.text);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {plain_lines_say_what_happened, quiet_lines_are_only_what_went_wrong_and_the_end,
-                                  json_lines_hold_what_is_documented, NULL};
+                                  json_lines_hold_what_is_documented, every_event_and_each_of_its_members_is_documented,
+                                  NULL};
     return suite_run("events", tests, set_up, tear_down);
 }

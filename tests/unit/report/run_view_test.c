@@ -124,6 +124,55 @@ START_TEST(a_stopped_run_is_told_on_by_its_keeper)
 }
 END_TEST
 
+struct told {
+    char events[200];
+    unsigned ended;
+};
+
+static void note_event(void *context, const struct run_view *of, const struct run_change *change)
+{
+    struct told *told = context;
+    cleanup(text_clear) struct text line = TEXT_INIT;
+    if (change->task != TASK_NONE)
+        run_view_append_task(of, change->task, &line);
+    size_t used = strlen(told->events);
+    snprintf(told->events + used, sizeof told->events - used, "%d:%s ", (int)change->event, text_bytes(&line));
+    told->ended += change->event == RUN_EVENT_ENDED;
+}
+
+/* Nobody writes its journal any more: what its jobs write is told as an engine would tell it, and once. */
+START_TEST(who_follows_a_run_that_was_handed_over_is_told_what_its_jobs_say)
+{
+    static const struct {
+        const char *file, *text, *events;
+    } steps[] = {
+        {"submissions/1/index", "0\t2\tcounts\n1\t3\tcounts\n", ""},
+        {"submissions/1/outcome.0", "phase=run\nstarted=1795242700\nhost=n1\n", "6:counts/g "},
+        {"submissions/1/outcome.1", "phase=end\nstarted=1795242700\nexit=0\nfinished=1795242760\nhost=n2\n",
+         "6:counts/r 7:counts/r "},
+        {"submissions/1/outcome.0", "phase=end\nstarted=1795242700\nexit=3\nfinished=1795242790\nhost=n1\n",
+         "7:counts/g "},
+        {"submissions/2/outcome.0", "phase=end\nexit=0\nfinished=1795242800\n", "13: "},
+    };
+    run_maker_record(&maker, "run", ",\"run\":\"20261121-063000-ab3dk7\",\"tasks\":3");
+    run_maker_record(&maker, "intent",
+                     ",\"submission\":1,\"jobs\":[{\"job\":2,\"stage\":\"counts\",\"member\":\"g\",\"attempt\":1},"
+                     "{\"job\":3,\"stage\":\"counts\",\"member\":\"r\",\"attempt\":1}]");
+    run_maker_record(&maker, "submitted", ",\"submission\":1,\"job\":2,\"native\":\"70_0\"");
+    run_maker_record(&maker, "submitted", ",\"submission\":1,\"job\":3,\"native\":\"70_1\"");
+    run_maker_record(&maker, "detached", ",\"scheduler\":\"slurm\",\"submission\":2");
+    run_view_read(view, 0, NULL, NULL);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct told told = {.ended = 0};
+        run_maker_file(&maker, steps[i].file, steps[i].text);
+        run_view_follow(view, note_event, &told);
+        run_view_follow(view, note_event, &told); /* nothing new */
+        ck_assert_str_eq(told.events, steps[i].events);
+    }
+    ck_assert_int_eq(view->tasks.items[run_view_task(view, "counts", "g")].exit_code, 3);
+}
+END_TEST
+
 START_TEST(a_retry_makes_the_task_planned_again)
 {
     run_maker_play(&maker);
@@ -335,6 +384,7 @@ int main(void)
     tcase_add_test(tests, follows_each_task_to_its_state);
     tcase_add_test(tests, goes_on_where_it_stopped);
     tcase_add_test(tests, a_stopped_run_is_told_on_by_its_keeper);
+    tcase_add_test(tests, who_follows_a_run_that_was_handed_over_is_told_what_its_jobs_say);
     tcase_add_test(tests, a_retry_makes_the_task_planned_again);
     tcase_add_test(tests, a_verdict_before_any_intent_counts);
     tcase_add_test(tests, tasks_can_end_without_a_job);
