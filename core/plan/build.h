@@ -66,6 +66,8 @@ uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend
 void plan_check_stage(struct plan_builder *builder, uint32_t number);
 /* detached.c: what a run that nobody watches cannot do, and what waits for `resume`. */
 void plan_check_detached(struct plan_builder *builder);
+/* … and what a scheduler cannot do that takes nothing but whole graphs; false: there is none. */
+bool plan_check_whole(struct plan_builder *builder);
 /* here.c: asks the schedulers that start stages on this machine what it has, checks the stages that run here against it
  * (cpus, memory, gpus, mounts, secrets), and calls `advance`. */
 void plan_check_here(struct plan_builder *builder, void (*advance)(struct plan_builder *builder));

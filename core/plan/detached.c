@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What goes with `--detach`: the whole graph is handed to a scheduler that goes on without us, and repeats only what it
- * knows itself.
+ * knows itself. And what goes with a scheduler that takes nothing but whole graphs.
  */
 #include "plan/build.h"
 
@@ -12,14 +12,16 @@ static bool can_take_graphs(const struct plan_backend *backend)
            backend->form == DESCPIPE_FORM_COMMAND;
 }
 
-static void check_limit(struct plan_builder *builder, const struct stage *stage)
+static void check_limit(struct plan_builder *builder, const struct stage *stage, bool whole)
 {
     if (stage->extras == NULL || stage->extras->limit == 0)
         return;
     problem_add(builder->problems, PROBLEM_ERROR, plan_stage_place(builder, stage, stage->extras->limit_at),
-                "run it without --detach, or without 'limit'",
-                "stage '%s' is under the limit '%s', which nobody keeps when the run is detached",
-                pipeline_text(builder->pipeline, stage->name), pipeline_text(builder->pipeline, stage->extras->limit));
+                whole ? "remove 'limit'; the option 'parallelism' of its scheduler bounds all pods at a time"
+                      : "run it without --detach, or without 'limit'",
+                "stage '%s' is under the limit '%s', which nobody keeps when %s",
+                pipeline_text(builder->pipeline, stage->name), pipeline_text(builder->pipeline, stage->extras->limit),
+                whole ? "its scheduler has the whole graph" : "the run is detached");
 }
 
 /* What a scheduler does not repeat by itself. */
@@ -43,6 +45,49 @@ static void check_retries(struct plan_builder *builder, const struct stage *stag
                 "'descpipe resume' tries what failed again",
                 "stage '%s' is not tried again by itself when the run is detached (%s)",
                 pipeline_text(builder->pipeline, stage->name), text_bytes(&reasons));
+}
+
+/* A scheduler repeats a pod as it is. */
+static void check_raising(struct plan_builder *builder, const struct stage *stage)
+{
+    const struct retries *retries = stage->extras != NULL ? &stage->extras->retries : NULL;
+    if (retries == NULL || retries->limit == 0 || (retries->memory_factor <= 1 && retries->minutes_factor <= 1))
+        return;
+    problem_add(builder->problems, PROBLEM_WARNING, plan_stage_place(builder, stage, (struct spot){0}),
+                "give it what it may need from the start; or 'descpipe resume', which gives more",
+                "stage '%s' is tried again with as much %s as before: its scheduler cannot give a later attempt more",
+                pipeline_text(builder->pipeline, stage->name), retries->memory_factor > 1 ? "memory" : "time");
+}
+
+bool plan_check_whole(struct plan_builder *builder)
+{
+    const struct plan *plan = builder->plan;
+    const struct plan_backend *whole = NULL;
+    for (uint32_t i = 0; i < plan->pipeline->stages.count && whole == NULL; i++) {
+        const struct plan_backend *backend = &plan->backends[plan->stages[i].backend];
+        if (plan->stages[i].selected &&
+            (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_WHOLE) != 0)
+            whole = backend;
+    }
+    for (uint32_t i = 0; i < plan->pipeline->stages.count && whole != NULL; i++) {
+        const struct stage *stage = &plan->pipeline->stages.items[i];
+        const struct plan_backend *backend = &plan->backends[plan->stages[i].backend];
+        if (!plan->stages[i].selected)
+            continue;
+        if (backend != whole) {
+            problem_add(
+                builder->problems, PROBLEM_ERROR,
+                plan_stage_place(builder, stage, stage->extras != NULL ? stage->extras->backend_at : (struct spot){0}),
+                "put all stages on one backend, or run them one backend at a time: --only",
+                "stage '%s' runs on backend '%s' and others on '%s', whose scheduler '%s' must have the whole "
+                "graph",
+                pipeline_text(builder->pipeline, stage->name), backend->name, whole->name, whole->scheduler_name);
+            break;
+        }
+        check_limit(builder, stage, true);
+        check_raising(builder, stage);
+    }
+    return whole != NULL;
 }
 
 void plan_check_detached(struct plan_builder *builder)
@@ -72,7 +117,7 @@ void plan_check_detached(struct plan_builder *builder)
                         name, backend->name, plan->backends[first].name);
             return;
         }
-        check_limit(builder, stage);
+        check_limit(builder, stage, false);
         check_retries(builder, stage,
                       (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_RETRIES) != 0);
     }

@@ -127,7 +127,7 @@ static void backends_are_open(struct plan_builder *builder)
         return;
     }
     check_and_number(builder);
-    if (builder->choices.detach)
+    if (!plan_check_whole(builder) && builder->choices.detach)
         plan_check_detached(builder);
     plan_check_here(builder, stages_are_checked);
 }

@@ -456,7 +456,9 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     state->verdict = (uint8_t)outcome->verdict;
     struct record_retry retry = {.at_ms = 0};
     int64_t delay = 0;
-    bool again = retries != NULL && engine->detach == NULL && may_retry(engine, task, retries, outcome);
+    bool again = retries != NULL && engine->detach == NULL &&
+                 !engine->backends[engine->plan->stages[number].backend].repeats &&
+                 may_retry(engine, task, retries, outcome);
     /* What was lost with its engine is no fault of its own. */
     bool lost_before = state->resumed && outcome->verdict == VERDICT_LOST && engine->stop == STOP_NOT;
     state->resumed = false;
@@ -538,9 +540,48 @@ void attempt_undo(struct attempt *attempt)
     walk_release_limit(engine, task);
     engine->tasks[task].attempts--;
     engine->tasks[task].resumed = false;
-    walk_ready(engine, task);
+    if (engine->whole != NULL) /* what it waits for goes with it */
+        engine->tasks[task].state = TASK_READY;
+    else
+        walk_ready(engine, task);
     attempt_forget(engine, attempt);
     scheduler_ended(scheduler, job);
+}
+
+/* Its outputs come to lie where those of the first were to: what its job says of paths does not change. */
+static void lead_to_first(struct attempt *attempt)
+{
+    cleanup(memory_free) char *folder = memory_copy_text(attempt->attempt_folder);
+    files_adopt(attempt);
+    if (!attempt->has_outputs || folder == NULL || text_equal(folder, attempt->attempt_folder))
+        return;
+    if (symlink(path_name(folder), attempt->attempt_folder) != 0 && errno != EEXIST)
+        log_warning("'%s' cannot be made: what '%s' writes may not be found", attempt->attempt_folder, attempt->name);
+}
+
+void attempt_repeat(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    uint32_t task = attempt->task;
+    struct remote *remote = attempt->remote;
+    const struct attempt before = *attempt;
+    cleanup(memory_free) char *folder = memory_copy_text(attempt->attempt_folder);
+    attempt_close_logs(attempt);
+    drop_empty_logs(attempt);
+    record_ended(attempt);
+    judge(attempt);
+    record_verdict(engine, task, attempt->number, &attempt->outcome,
+                   &(struct record_retry){.at_ms = clock_wall_ms(), .reason = verdict_name(attempt->outcome.verdict)});
+    attempt_leave_slot(attempt);
+    attempt_forget(engine, attempt);
+    engine->tasks[task].attempts++;
+    struct attempt *next = attempt_make(engine, task, before.scheduler_ended, before.scheduler);
+    next->remote = remote;
+    next->position = before.position;
+    next->job_made = before.job_made;
+    next->ready = next->sent = next->has_logs = true;
+    next->attempt_folder = folder != NULL ? arena_copy(next->arena, folder, strlen(folder)) : NULL;
+    lead_to_first(next);
 }
 
 void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending)

@@ -109,6 +109,11 @@ static void come_again(void *context)
     (void)context; /* the round that this wakes goes on with what is ready */
 }
 
+bool cached_is_busy(const struct engine *engine)
+{
+    return engine->cached != NULL && (engine->cached->examined > 0 || table_count(engine->cached->readings) > 0);
+}
+
 bool cached_slice_is_over(struct engine *engine)
 {
     if (engine->cached == NULL || clock_monotonic_ms() < engine->cached->slice_until_ms)

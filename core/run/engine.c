@@ -387,6 +387,7 @@ static void prepare_backends(struct engine *engine)
         engine->backends[i] = (struct walk_backend){.engine = engine,
                                                     .number = i,
                                                     .elsewhere = !(scheduler_can & DESCPIPE_SCHEDULER_HOST_STARTS),
+                                                    .repeats = (scheduler_can & DESCPIPE_SCHEDULER_RETRIES) != 0,
                                                     .isolated = (can & DESCPIPE_RUNTIME_ISOLATES_PATHS) != 0,
                                                     .read_only = (can & DESCPIPE_RUNTIME_READ_ONLY) != 0};
     }
@@ -431,9 +432,10 @@ static void inputs_are_there(struct engine *engine)
         stop_after_failure(engine);
     if (engine->stop != STOP_NOT)
         return;
+    whole_begin(engine);
     if (engine->resume != NULL)
         resume_walk(engine);
-    if (engine->request->detach && engine->resume == NULL)
+    if (engine->request->detach && engine->resume == NULL && engine->whole == NULL)
         detach_start(engine);
     else
         walk_start(engine);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/elsewhere/graph.h"
 #include "run/walk.h"
 
 #define BATCH SUBMIT_BATCH   /* jobs of one submission: well below the journal's line limit */
@@ -26,7 +27,7 @@ static void submission_free(struct submission *submission)
 }
 
 /* Pods: the cluster fetches it. */
-static bool image_is_ready(struct engine *engine, uint32_t number)
+bool submit_image_is_ready(struct engine *engine, uint32_t number)
 {
     struct walk_image *image = &engine->images[number];
     const struct plan_image *planned = &engine->plan->images[number];
@@ -44,7 +45,7 @@ static bool may_go(struct engine *engine, uint32_t task)
     uint32_t image = engine->plan->stages[number].image;
     if (cached_look(engine, task) != CACHED_RUN)
         return false;
-    if (image != NONE && !image_is_ready(engine, image)) {
+    if (image != NONE && !submit_image_is_ready(engine, image)) {
         task_heap_push(&engine->images[image].waiting, walk_item(engine, task));
         submit_prepare_image(engine, image);
         return false;
@@ -59,6 +60,30 @@ static bool may_go(struct engine *engine, uint32_t task)
     engine->limits[limit].free--;
     engine->tasks[task].holds_limit = true;
     return true;
+}
+
+/* The words of the interface are those of the pipeline, bit by bit. */
+_Static_assert((int)DESCPIPE_RETRY_NODE_FAILED == (int)RETRY_NODE_FAIL &&
+                   (int)DESCPIPE_RETRY_PREEMPTED == (int)RETRY_PREEMPTED &&
+                   (int)DESCPIPE_RETRY_TIMED_OUT == (int)RETRY_TIMEOUT &&
+                   (int)DESCPIPE_RETRY_OUT_OF_MEMORY == (int)RETRY_OOM && (int)DESCPIPE_RETRY_LOST == (int)RETRY_LOST &&
+                   (int)DESCPIPE_RETRY_IMAGE == (int)RETRY_IMAGE && (int)DESCPIPE_RETRY_FAILED == (int)RETRY_FAIL &&
+                   (int)DESCPIPE_RETRY_EXIT_CODES == (int)RETRY_EXIT_CODES,
+               "retry reasons");
+
+static const struct descpipe_retries *retries_of(struct arena *arena, const struct stage *stage)
+{
+    const struct retries *own = stage->extras != NULL ? &stage->extras->retries : NULL;
+    if (own == NULL || own->limit == 0)
+        return NULL;
+    struct descpipe_retries *retries = arena_allocate(arena, sizeof *retries);
+    *retries = (struct descpipe_retries){.size = sizeof *retries,
+                                         .limit = own->limit,
+                                         .reasons = own->reasons,
+                                         .exit_codes = own->exit_codes,
+                                         .exit_codes_count = (uint32_t)own->exit_codes_count,
+                                         .backoff_ms = own->backoff_ms};
+    return retries;
 }
 
 struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena, uint32_t task)
@@ -81,8 +106,10 @@ struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena,
                                  .resources = resources,
                                  .settings =
                                      (const struct descpipe_settings *)engine->plan->stages[number].scheduler_settings};
-    if (engine->detach != NULL)
-        job->after = detach_edges(engine, task);
+    if (engine->graph != NULL)
+        job->after = graph_edges(engine->graph, task);
+    if (engine->backends[engine->plan->stages[number].backend].repeats)
+        job->retries = retries_of(arena, stage);
     if (member != NONE) {
         cleanup(text_clear) struct text text = TEXT_INIT;
         stage_member_name(engine->pipeline, stage, member, &text);
@@ -281,6 +308,10 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
 
 void submit_ready(struct engine *engine)
 {
+    if (engine->whole != NULL) {
+        whole_submit(engine);
+        return;
+    }
     uint32_t tasks[BATCH_ELSEWHERE], backend;
     struct task_heap aside = {.items = NULL};
     cached_slice(engine);
@@ -314,8 +345,11 @@ void submit_changed(void *context, const struct descpipe_change *change)
 {
     struct engine *engine = context;
     uint32_t task = walk_job_task(engine, change->job);
-    if (change->job == 0 || engine->tasks[task].attempts != walk_job_attempt(engine, change->job) ||
-        remote_changed(engine, task, change) || engine->tasks[task].state != TASK_SUBMITTED)
+    uint64_t attempt = walk_job_attempt(engine, change->job);
+    if (engine->whole != NULL && change->attempt > attempt) /* one that its scheduler made */
+        attempt = change->attempt;
+    if (change->job == 0 || engine->tasks[task].attempts != attempt || remote_changed(engine, task, change) ||
+        engine->tasks[task].state != TASK_SUBMITTED)
         return; /* not ours, or of an attempt that is over */
     if (change->state == DESCPIPE_JOB_QUEUED)
         record_queued(engine, change->job, change->reason);

@@ -261,6 +261,11 @@ static void append_because(const struct engine *engine, uint32_t task, struct te
 
 static void skip_task(struct engine *engine, uint32_t task, const char *reason)
 {
+    if (whole_has(engine, task)) {
+        attempt_take_back(engine->attempts.items[engine->tasks[task].attempt_slot], reason);
+        list_add(&engine->stack, task);
+        return;
+    }
     if (engine->tasks[task].state != TASK_PLANNED)
         return;
     walk_settle(engine, task, TASK_SKIPPED, reason);
@@ -288,7 +293,7 @@ static void skip_dependents(struct engine *engine, uint32_t failed)
                     skip_task(engine, own, text_bytes(&reason));
                 continue;
             }
-            if (engine->tasks[first].state != TASK_PLANNED)
+            if (engine->tasks[first].state != TASK_PLANNED && engine->whole == NULL)
                 continue;
             for (uint32_t j = 0; j < stage_tasks(engine, dependent); j++)
                 skip_task(engine, first + j, text_bytes(&reason));

@@ -13,6 +13,8 @@
  *     job_script.c … the script of such a job, and what it says of its end
  *     job_files.c  … and what it does with its files when nobody watches it
  *     detach*.c    handing the whole run over to a scheduler
+ *     whole.c      … or sending it as one submission, and following it
+ *     graph.c      … and which of its jobs wait for which
  *     secrets.c    … what only its start knows
  *     secret_command.c   … secrets that a command prints
  *     scratch.c    … its scratch folder
@@ -121,6 +123,7 @@ struct walk_backend {
     bool isolated, read_only; /* what the runtime can do */
     uint32_t blind;           /* attempts whose container it cannot be asked about */
     bool elsewhere;           /* its scheduler runs the stages itself: remote.c */
+    bool repeats;             /* … and tries them again by itself */
     LIST(uint64_t) cancelled; /* jobs it is about to be asked to end */
 };
 
@@ -255,6 +258,8 @@ struct engine {
     struct remote *remotes; /* submissions elsewhere that are not over */
     bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
     struct detach *detach;  /* the run is being handed over; NULL: it is not */
+    struct whole *whole;    /* its scheduler takes all of it at once; NULL: it does not */
+    struct graph *graph;    /* with either: who waits for whom */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
     LIST(uint32_t) stack; /* of tasks, for walking without recursion */
@@ -322,6 +327,7 @@ void submit_changed(void *context, const struct descpipe_change *change);
 void submit_blind(void *context, const char *message);
 void submit_room_again(struct engine *engine, uint32_t backend);
 void submit_prepare_image(struct engine *engine, uint32_t image);
+bool submit_image_is_ready(struct engine *engine, uint32_t image);
 /* Tasks whose attempts an engine before this one began: their scheduler gives them their place, nothing is announced.
  * At most SUBMIT_BATCH. */
 #define SUBMIT_BATCH 256
@@ -352,6 +358,8 @@ void attempt_take_back(struct attempt *attempt, const char *reason);
 void attempt_judge_unstarted(struct engine *engine, uint32_t task, const struct descpipe_ending *ending);
 /* It was never begun: its task is as ready as before. */
 void attempt_undo(struct attempt *attempt);
+/* It has ended, and its scheduler tries again: the next attempt, in the same place. */
+void attempt_repeat(struct attempt *attempt);
 void attempt_ended_soon(struct attempt *attempt); /* comes back from the loop */
 void attempt_retry_later(struct engine *engine, uint32_t task, int64_t delay_ms);
 bool attempt_open_logs(struct attempt *attempt, struct error *error);
@@ -435,6 +443,7 @@ struct task_files files_of(const struct engine *engine, struct arena *arena); /*
 void files_link_output(const struct engine *engine, struct arena *arena, uint32_t task, struct staging_out *out);
 
 /* cached.c */
+bool cached_is_busy(const struct engine *engine); /* some task will be ready again when more is known */
 enum cached_answer {
     CACHED_RUN = 0, /* nothing is known, or it does not hold */
     CACHED_DONE,    /* it is settled */
@@ -462,12 +471,18 @@ void results_append(struct engine *engine, struct text *pairs, struct text *fold
 /* detach.c */
 void detach_start(struct engine *engine); /* instead of walk_start */
 void detach_image_prepared(struct engine *engine);
-/* What a task's job waits for; lives as long as the engine. */
-const struct descpipe_edge *const *detach_edges(struct engine *engine, uint32_t task);
 void detach_taken(struct engine *engine, uint64_t serial); /* the scheduler has this submission */
 /* Takes back what the scheduler has already, and ends the run; with the message when there is no error yet. */
 void detach_fail(struct engine *engine, const char *message);
 void detach_give_up(struct engine *engine);
+
+/* whole.c */
+void whole_begin(struct engine *engine);  /* before resume_walk; does nothing for other schedulers */
+void whole_submit(struct engine *engine); /* instead of submit_ready */
+void whole_taken(struct engine *engine);  /* the scheduler has it */
+/* A scheduler has nothing of this attempt: it goes with the next submission, which is as the one before. */
+void whole_undone(struct engine *engine, uint64_t serial);
+bool whole_has(const struct engine *engine, uint32_t task); /* it may be with its scheduler, and has not begun */
 
 /* record.c */
 void record_run(struct engine *engine);

@@ -24,12 +24,6 @@
 
 #define LARGEST 1000 /* when the scheduler does not say */
 
-static uint32_t tasks_of(const struct engine *engine, uint32_t stage)
-{
-    uint32_t members = engine->pipeline->stages.items[stage].members;
-    return members > 0 ? members : 1;
-}
-
 /* Giving up. */
 
 static void finish(struct detach *detach)
@@ -98,64 +92,9 @@ static void find_paired(struct detach *detach)
     }
 }
 
-static const struct descpipe_edge *edge_to(struct detach *detach, uint32_t task, uint32_t condition)
-{
-    struct descpipe_edge *edge = arena_allocate(detach->arena, sizeof *edge);
-    *edge =
-        (struct descpipe_edge){.size = sizeof *edge, .condition = condition, .job = walk_job(detach->engine, task, 1)};
-    return edge;
-}
-
-/* Every task of these stages. */
-static const struct descpipe_edge *const *wait_for_stages(struct detach *detach, const uint32_t *stages, uint32_t count,
-                                                          uint32_t condition)
-{
-    const struct engine *engine = detach->engine;
-    size_t edges = 0, at = 0;
-    for (uint32_t i = 0; i < count; i++)
-        edges += engine->plan->stages[stages[i]].selected ? tasks_of(engine, stages[i]) : 0;
-    const struct descpipe_edge **list = arena_allocate(detach->arena, (edges + 1) * sizeof *list);
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t j = 0; engine->plan->stages[stages[i]].selected && j < tasks_of(engine, stages[i]); j++)
-            list[at++] = edge_to(detach, engine->plan->stages[stages[i]].first_task + j, condition);
-    list[at] = NULL;
-    return list;
-}
-
 const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach)
 {
-    return wait_for_stages(detach, detach->order, detach->order_count, DESCPIPE_AFTER_END);
-}
-
-static const struct descpipe_edge *const *wait_for_own(struct detach *detach, const struct stage *stage,
-                                                       uint32_t member)
-{
-    const struct engine *engine = detach->engine;
-    const struct descpipe_edge **list = arena_allocate(detach->arena, (stage->after.count + 1) * sizeof *list);
-    size_t at = 0;
-    for (uint32_t i = 0; i < stage->after.count; i++) {
-        uint32_t producer = engine->pipeline->edges.items[stage->after.at + i];
-        if (!engine->plan->stages[producer].selected)
-            continue;
-        uint32_t own = stage_member_match(engine->pipeline, stage, member, &engine->pipeline->stages.items[producer]);
-        if (own != NONE)
-            list[at++] = edge_to(detach, engine->plan->stages[producer].first_task + own, DESCPIPE_AFTER_OK);
-    }
-    list[at] = NULL;
-    return list;
-}
-
-const struct descpipe_edge *const *detach_edges(struct engine *engine, uint32_t task)
-{
-    struct detach *detach = engine->detach;
-    uint32_t number, member;
-    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
-    if (engine->stages[number].by_members)
-        return wait_for_own(detach, stage, member);
-    if (detach->waiting[number] == NULL)
-        detach->waiting[number] = wait_for_stages(detach, &engine->pipeline->edges.items[stage->after.at],
-                                                  stage->after.count, DESCPIPE_AFTER_OK);
-    return detach->waiting[number];
+    return graph_wait_for_stages(detach->engine->graph, detach->order, detach->order_count, DESCPIPE_AFTER_END);
 }
 
 /* Sending. */
@@ -180,9 +119,9 @@ static uint32_t collect(struct detach *detach, uint32_t *tasks)
         bool alone = detach->is_paired[number];
         if (alone && count > 0)
             break;
-        while (detach->member < tasks_of(engine, number) && count < detach->largest)
+        while (detach->member < graph_tasks_of(engine, number) && count < detach->largest)
             tasks[count++] = engine->plan->stages[number].first_task + detach->member++;
-        if (detach->member == tasks_of(engine, number)) {
+        if (detach->member == graph_tasks_of(engine, number)) {
             detach->member = 0;
             detach->stage++;
         }
@@ -301,11 +240,11 @@ void detach_start(struct engine *engine)
 {
     const struct pipeline *pipeline = engine->pipeline;
     struct detach *detach = memory_allocate(sizeof *detach); /* lives as long as the engine */
-    *detach = (struct detach){.engine = engine, .arena = arena_new()};
+    *detach = (struct detach){.engine = engine};
     engine->detach = detach;
+    engine->graph = graph_new(engine);
     detach->order = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->order);
     detach->is_paired = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->is_paired);
-    detach->waiting = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->waiting);
     for (uint32_t i = 0; i < pipeline->stages.count; i++) {
         if (engine->plan->stages[pipeline->order[i]].selected)
             detach->order[detach->order_count++] = pipeline->order[i];

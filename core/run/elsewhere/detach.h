@@ -3,6 +3,7 @@
 #ifndef DESCPIPE_RUN_ELSEWHERE_DETACH_H
 #define DESCPIPE_RUN_ELSEWHERE_DETACH_H
 
+#include "run/elsewhere/graph.h"
 #include "run/elsewhere/remote.h"
 
 struct detach {
@@ -10,11 +11,9 @@ struct detach {
     uint32_t backend;
     uint32_t *order; /* selected stages, what comes first before what waits for it */
     uint32_t order_count;
-    bool *is_paired;                             /* by stage: its members are waited for, or wait, one by one */
-    const struct descpipe_edge *const **waiting; /* by stage: for whole stages; made when first needed */
-    struct arena *arena;                         /* of the edges */
-    uint32_t stage, member;                      /* the next task to go: a position in `order` */
-    uint32_t largest;                            /* jobs in a submission */
+    bool *is_paired;        /* by stage: its members are waited for, or wait, one by one */
+    uint32_t stage, member; /* the next task to go: a position in `order` */
+    uint32_t largest;       /* jobs in a submission */
     struct {
         uint64_t serial;
         uint32_t count;

@@ -206,6 +206,7 @@ void remote_taken(struct remote *remote)
         detach_taken(remote->engine, remote->serial);
     else
         remote_over_when_empty(remote);
+    whole_taken(remote->engine);
 }
 
 static void refuse_all(struct remote *remote, const char *message)
@@ -411,7 +412,7 @@ static void submitted(void *context, const struct call_result *result)
     } else if (result->failure == DESCPIPE_FAILED_LATER || result->failure == DESCPIPE_FAILED_CANNOT_ASK) {
         say_waiting(remote, result->message);
         wait_to_send(remote, send_again);
-    } else if (remote->submission.count > 1 && engine->detach == NULL) {
+    } else if (remote->submission.count > 1 && engine->graph == NULL) {
         send_each(remote);
     } else {
         refuse_all(remote, result->message);
@@ -489,7 +490,8 @@ static void announce_again(void *context)
 
 static uint32_t flags_of(const struct engine *engine)
 {
-    return engine->detach != NULL ? DESCPIPE_SUBMISSION_DETACHED : 0;
+    uint32_t flags = engine->detach != NULL ? DESCPIPE_SUBMISSION_DETACHED : 0;
+    return engine->request->keep_going ? flags | DESCPIPE_SUBMISSION_KEEP_GOING : flags;
 }
 
 static uint32_t fill_submission(struct remote *remote)

@@ -97,6 +97,8 @@ static bool is_there(const struct remote *remote, const struct call_result *resu
 static void undo_all(struct remote *remote)
 {
     remote->submission.count = 0;
+    if (remote->engine->whole != NULL)
+        whole_undone(remote->engine, remote->serial);
     for (uint32_t i = 0; i < remote->count; i++)
         if (remote->jobs[i].attempt != NULL && !remote->jobs[i].known)
             attempt_undo(remote->jobs[i].attempt);

@@ -61,7 +61,8 @@ static void add_outcome(struct attempt *attempt, const struct job_outcome *outco
 /* All evidence is in. */
 static void settle(struct attempt *attempt, bool ran)
 {
-    if (attempt->stopped != 0 && !ran && attempt->engine->stop == STOP_FAILED) {
+    bool given_back = attempt->stopped != 0 || attempt->engine->whole != NULL; /* which begins nothing new by itself */
+    if (given_back && !ran && attempt->engine->stop == STOP_FAILED) {
         attempt_take_back(attempt, "because another stage failed");
         return;
     }
@@ -134,6 +135,30 @@ static void ended(struct attempt *attempt, const struct descpipe_change *change)
     look_for_outcome(attempt);
 }
 
+/* The job goes on with its next attempt, which the journal hears of as of any other. */
+static void repeated(struct attempt *attempt, const struct descpipe_change *change)
+{
+    struct engine *engine = attempt->engine;
+    struct remote *remote = attempt->remote;
+    uint32_t task = attempt->task, position = attempt->position;
+    if (change->ending != NULL) {
+        attempt_add_ending(attempt, change->ending);
+        attempt->started_ms = change->ending->started_at_ms != 0 ? change->ending->started_at_ms : attempt->started_ms;
+        attempt->finished_ms = change->ending->finished_at_ms;
+    }
+    attempt_repeat(attempt);
+    attempt = engine->attempts.items[engine->tasks[task].attempt_slot];
+    remote->jobs[position].attempt = attempt;
+    remote->jobs[position].job = attempt->job;
+    struct text *text = record_intent_begin(engine, remote->serial, position);
+    record_intent_attempt(attempt, text, true);
+    record_intent_end(engine, text);
+    if (change->native_id != NULL)
+        record_submitted(engine, remote->serial, attempt->job, change->native_id);
+    if (engine->stop == STOP_CANCEL)
+        attempt_end_by_us(attempt, DESCPIPE_ENDED_CANCELLED, 0);
+}
+
 static void queued(struct attempt *attempt, const struct descpipe_change *change)
 {
     const char *reason = change->reason != NULL ? change->reason : "";
@@ -169,6 +194,9 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
     case DESCPIPE_JOB_ENDED:
         ended(attempt, change);
         break;
+    case DESCPIPE_JOB_REPEATED:
+        repeated(attempt, change);
+        break;
     default: /* a newer plugin's word */
         break;
     }
@@ -177,6 +205,8 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
 
 void remote_withdraw(struct engine *engine)
 {
+    if (engine->whole != NULL)
+        return;
     for (struct remote *remote = engine->remotes; remote != NULL; remote = remote->next)
         for (uint32_t i = 0; i < remote->count; i++) {
             struct attempt *attempt = remote->jobs[i].attempt;

@@ -22,7 +22,8 @@ enum {
     DESCPIPE_SCHEDULER_MPI = 1u << 4,         /* can start ranks over nodes */
     DESCPIPE_SCHEDULER_GPUS = 1u << 5,
     DESCPIPE_SCHEDULER_RETRIES = 1u << 6,     /* repeats failed jobs itself, as told */
-    DESCPIPE_SCHEDULER_SHARED_FILES = 1u << 7 /* jobs see our file system (after `paths`) */
+    DESCPIPE_SCHEDULER_SHARED_FILES = 1u << 7, /* jobs see our file system (after `paths`) */
+    DESCPIPE_SCHEDULER_WHOLE = 1u << 8        /* wants all jobs of a run in one submission, their edges among them; implies GRAPH */
 };
 
 enum {
@@ -34,6 +35,27 @@ struct descpipe_edge {
     uint32_t size;
     uint32_t condition; /* DESCPIPE_AFTER_ */
     uint64_t job;       /* a job of this submission or an earlier one */
+};
+
+/* What may be tried again by a scheduler with RETRIES, which tells each such end as DESCPIPE_JOB_REPEATED. */
+enum {
+    DESCPIPE_RETRY_NODE_FAILED = 1u << 0,
+    DESCPIPE_RETRY_PREEMPTED = 1u << 1,
+    DESCPIPE_RETRY_TIMED_OUT = 1u << 2,
+    DESCPIPE_RETRY_OUT_OF_MEMORY = 1u << 3,
+    DESCPIPE_RETRY_LOST = 1u << 4,
+    DESCPIPE_RETRY_IMAGE = 1u << 5,
+    DESCPIPE_RETRY_FAILED = 1u << 6,    /* any exit status but 0 */
+    DESCPIPE_RETRY_EXIT_CODES = 1u << 7 /* one of `exit_codes` */
+};
+
+struct descpipe_retries {
+    uint32_t size;
+    uint32_t limit;             /* attempts after the first */
+    uint32_t reasons;           /* DESCPIPE_RETRY_ */
+    uint32_t exit_codes_count;
+    const uint8_t *exit_codes;
+    int64_t backoff_ms;         /* before the second attempt; doubled each time, at most an hour */
 };
 
 /*
@@ -65,6 +87,7 @@ struct descpipe_job {
     const char *native_id;                /* with ADOPT: what the system calls it; else NULL */
     const char *source;                   /* POD: the text of the file that the last word of argv names, a script; or NULL */
     const char *const *late_environment;  /* POD: "NAME=value", secrets: they belong in no manifest and no message */
+    const struct descpipe_retries *retries; /* with RETRIES; NULL: none */
 };
 
 enum {
@@ -74,7 +97,9 @@ enum {
     /* The system has these jobs already, from this or another process. Nothing is started; their changes come through the sink
      * from now on, for jobs that are over too. Token, folder and the position of each job are as when it was submitted; a job
      * without `native_id` is left out. */
-    DESCPIPE_SUBMISSION_ADOPT = 1u << 1
+    DESCPIPE_SUBMISSION_ADOPT = 1u << 1,
+    /* With WHOLE: when a job fails, those that do not wait for it go on. Else nothing new starts then. */
+    DESCPIPE_SUBMISSION_KEEP_GOING = 1u << 2
 };
 
 /* A job's position in `jobs` is part of its name: `find` answers it as `index`. */
@@ -92,7 +117,9 @@ struct descpipe_submission {
 enum {
     DESCPIPE_JOB_QUEUED = 1,   /* `reason` says what it waits for */
     DESCPIPE_JOB_RUNNING = 2,
-    DESCPIPE_JOB_ENDED = 3     /* `ending` is the scheduler's evidence, or NULL when it has none */
+    DESCPIPE_JOB_ENDED = 3,    /* `ending` is the scheduler's evidence, or NULL when it has none */
+    DESCPIPE_JOB_REPEATED = 4  /* with RETRIES: `attempt` has ended as `ending` says, and the system tries again: of the same job,
+                                * `attempt` + 1 follows. Its output belongs beside the first's, with its own number in the name */
 };
 
 struct descpipe_change {

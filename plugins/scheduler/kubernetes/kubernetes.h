@@ -15,9 +15,10 @@
 
 #include "cluster/client.h"
 #include "cluster/pod.h"
+#include "cluster/pod_log.h"
 #include "cluster/watch.h"
 
-enum { KUBERNETES_POSTS = 16, KUBERNETES_FOLLOWED = 32 };
+enum { KUBERNETES_POSTS = 16 };
 
 struct kubernetes;
 
@@ -42,14 +43,7 @@ struct task {
     enum pod_trouble trouble;
     struct descpipe_timer *patience; /* what is wrong may pass */
     struct pod_view view;            /* as it ended */
-    /* log.c */
-    struct cluster_exchange *log;
-    struct descpipe_timer *log_timer;
-    bool log_whole; /* the stream ended in good order */
-    bool log_followed, log_final;
-    uint64_t log_written, log_skip;
-    int log_descriptor;
-    int64_t log_until_ms;
+    struct pod_log log;
 };
 
 struct kubernetes {
@@ -88,12 +82,6 @@ void tasks_watch(struct kubernetes *self, const char *run);
 void tasks_close(struct kubernetes *self);
 /* Deletes its Job; its end follows with `cause` among its reasons, unless it has ended by itself. */
 void task_stop(struct task *task, uint32_t cause, const char *words);
-void task_log_is_whole(struct task *task); /* told by log.c */
-
-/* log.c */
-void log_follow(struct task *task);
-void log_finish(struct task *task); /* task_log_is_whole comes, perhaps at once */
-void log_drop(struct task *task);
 
 /* The operations. */
 void kubernetes_submit(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);

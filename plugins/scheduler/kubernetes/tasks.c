@@ -26,6 +26,7 @@ struct task *task_of_job(const struct kubernetes *self, uint64_t job)
 }
 
 static void no_pod(void *context);
+static void log_is_whole(void *context);
 
 static void stop_patience(struct task *task)
 {
@@ -61,6 +62,11 @@ struct task *task_new(struct kubernetes *self, const struct descpipe_submission 
         free(task);
         return NULL;
     }
+    task->log = (struct pod_log){.cluster = &self->cluster,
+                                 .following = &self->following,
+                                 .output = task->output,
+                                 .whole = log_is_whole,
+                                 .context = task};
     task->next = self->tasks;
     self->tasks = task;
     self->open++;
@@ -78,7 +84,7 @@ void task_free(struct task *task)
     self->open -= task->end != TASK_OVER;
     json_object_del(self->by_name, task->name);
     stop_patience(task);
-    log_drop(task);
+    pod_log_drop(&task->log);
     free(task->name);
     free(task->token);
     free(task->output);
@@ -110,8 +116,9 @@ static void tell_waiting(struct task *task, const char *reason)
     tell(task, &(struct descpipe_change){.state = DESCPIPE_JOB_QUEUED, .reason = reason});
 }
 
-void task_log_is_whole(struct task *task)
+static void log_is_whole(void *context)
 {
+    struct task *task = context;
     const struct pod_view *view = &task->view;
     bool fine = view->flags == DESCPIPE_ENDED_EXITED && view->exit_code == 0;
     struct descpipe_ending ending = {.size = sizeof(ending),
@@ -135,7 +142,7 @@ static void end_task(struct task *task, const struct pod_view *view)
     task->view = *view;
     task->end = TASK_LOG;
     stop_patience(task);
-    log_finish(task);
+    pod_log_finish(&task->log);
 }
 
 /* It is over, and no pod says how. */
@@ -215,7 +222,7 @@ static void runs(struct task *task, const struct pod_view *view)
         tell(task, &(struct descpipe_change){
                        .state = DESCPIPE_JOB_RUNNING, .at_ms = view->started_at_ms, .host = view->node});
     }
-    log_follow(task);
+    pod_log_follow(&task->log);
 }
 
 static const char *label_of(const json_t *object, const char *label)
@@ -254,7 +261,7 @@ static void pod_changed(void *context, const json_t *pod, bool gone)
         return;
     }
     if (task->pod == NULL) {
-        task->pod = strdup(name);
+        task->log.pod = task->pod = strdup(name);
         stop_patience(task); /* that of having none */
     }
     pod_look(pod, &view);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Logs of pods; pod_log.h says how it works. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/pod.h"
+#include "cluster/pod_log.h"
+
+enum { LOG_PAUSE_MS = 1000, LOG_PATIENCE_MS = 30000, LOG_END_MS = 3000 };
+
+static void ask_log(struct pod_log *log);
+
+static void close_log(struct pod_log *log)
+{
+    if (log->descriptor > 0) {
+        close(log->descriptor);
+    }
+    log->descriptor = 0;
+}
+
+void pod_log_drop(struct pod_log *log)
+{
+    if (log->exchange != NULL) {
+        cluster_drop(log->exchange);
+        log->exchange = NULL;
+        *log->following -= log->followed;
+    }
+    if (log->timer != NULL) {
+        log->cluster->host->timer->stop(log->timer);
+        log->timer = NULL;
+    }
+    close_log(log);
+}
+
+static void log_data(void *context, const char *bytes, size_t length)
+{
+    struct pod_log *log = context;
+    size_t skipped = log->skip < length ? (size_t)log->skip : length;
+    log->skip -= skipped;
+    bytes += skipped;
+    length -= skipped;
+    while (length > 0 && log->descriptor > 0) {
+        ssize_t written = write(log->descriptor, bytes, length);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            return; /* a full disk is found out by whoever needs more of it than a log */
+        }
+        log->written += (uint64_t)written;
+        bytes += written;
+        length -= (size_t)written;
+    }
+}
+
+static void log_again(void *context)
+{
+    struct pod_log *log = context;
+    log->timer = NULL;
+    ask_log(log);
+}
+
+static void whole(struct pod_log *log)
+{
+    close_log(log);
+    log->whole(log->context);
+}
+
+static void log_done(void *context, const struct cluster_reply *reply)
+{
+    struct pod_log *log = context;
+    log->exchange = NULL;
+    if (log->timer != NULL) {
+        log->cluster->host->timer->stop(log->timer);
+        log->timer = NULL;
+    }
+    *log->following -= log->followed;
+    if (reply->ok && log->over) {
+        if (log->final) {
+            whole(log);
+        } else {
+            ask_log(log); /* it ended about when the stage did */
+        }
+        return;
+    }
+    if (log->over && (reply->status == 404 || cluster_now_ms() > log->until_ms)) {
+        char message[POD_WORDS + CLUSTER_WORDS];
+        snprintf(message, sizeof(message), "the log of pod '%s' may lack its end: %s", log->pod, reply->words);
+        log->cluster->host->log->write(log->cluster->host, DESCPIPE_LOG_WARNING, message);
+        whole(log);
+        return;
+    }
+    log->timer = log->cluster->host->timer->start(log->cluster->host, LOG_PAUSE_MS, log_again, log);
+}
+
+static void ask_log(struct pod_log *log)
+{
+    if (log->descriptor <= 0) {
+        log->descriptor = open(log->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    }
+    log->final = log->over;
+    log->followed = !log->final;
+    log->skip = log->written;
+    char *path = cluster_path(log->cluster, "/api/v1/namespaces/%s/pods/%s/log?container=" POD_CONTAINER "%s",
+                              log->cluster->namespace, log->pod, log->followed ? "&follow=true" : "");
+    const struct cluster_request request = {.method = "GET",
+                                            .path = path,
+                                            .patience_ms = -1,
+                                            .idle_timeout_ms = log->followed ? UINT64_MAX : 0,
+                                            .data = log_data,
+                                            .done = log_done,
+                                            .context = log};
+    log->exchange = path != NULL ? cluster_ask(log->cluster, &request) : NULL;
+    free(path);
+    *log->following += log->exchange != NULL && log->followed;
+    if (log->exchange == NULL && log->over) {
+        whole(log);
+    }
+}
+
+void pod_log_follow(struct pod_log *log)
+{
+    bool wanted = log->output != NULL && log->pod != NULL && log->exchange == NULL && log->timer == NULL;
+    if (wanted && *log->following < POD_LOG_FOLLOWED) {
+        ask_log(log);
+    }
+}
+
+/* The stage is over and its stream does not end. */
+static void log_cut(void *context)
+{
+    struct pod_log *log = context;
+    log->timer = NULL;
+    pod_log_drop(log);
+    ask_log(log);
+}
+
+void pod_log_finish(struct pod_log *log)
+{
+    log->over = true;
+    log->until_ms = cluster_now_ms() + LOG_PATIENCE_MS;
+    if (log->output == NULL || log->pod == NULL) {
+        whole(log);
+    } else if (log->exchange == NULL && log->timer == NULL) {
+        ask_log(log);
+    } else if (log->timer == NULL) {
+        log->timer = log->cluster->host->timer->start(log->cluster->host, LOG_END_MS, log_cut, log);
+    } /* else it begins again soon */
+}
