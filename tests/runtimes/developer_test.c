@@ -256,9 +256,9 @@ START_TEST(a_commit_is_an_image_that_others_can_start)
 {
     static const char *const command[] = {"/bin/sh", "-c", "echo \"default\"", NULL};
     const char *name = variable("DESCPIPE_TEST_COMMIT");
-    bool is_file = strncmp(name, "sif:", 4) == 0;
-    cleanup(memory_free) char *path = file_of("new.sif");
-    cleanup(memory_free) char *reference = is_file ? memory_format("sif:%s", path) : memory_copy_text(name);
+    bool is_sif = strcmp(name, "sif:") == 0, is_file = is_sif || strcmp(name, "docker-archive:") == 0;
+    cleanup(memory_free) char *path = file_of("new.image");
+    cleanup(memory_free) char *reference = memory_format("%s%s", name, is_file ? path : "");
     cleanup(answer_free) struct answer committed;
     const struct descpipe_commit commit = {
         .size = sizeof commit, .container = &container, .reference = reference, .command = command};
@@ -268,7 +268,9 @@ START_TEST(a_commit_is_an_image_that_others_can_start)
     ck_assert_msg(committed.ok, "%s", committed.message);
     ck_assert_int_eq(strncmp(committed.config_digest, "sha256:", 7), 0);
     struct descpipe_image made = {.size = sizeof made,
-                                  .source = is_file ? DESCPIPE_SOURCE_SIF : DESCPIPE_SOURCE_REGISTRY,
+                                  .source = is_sif    ? DESCPIPE_SOURCE_SIF
+                                            : is_file ? DESCPIPE_SOURCE_DOCKER_ARCHIVE
+                                                      : DESCPIPE_SOURCE_REGISTRY,
                                   .pull = DESCPIPE_PULL_NEVER,
                                   .reference = reference,
                                   .path = is_file ? path : NULL,
@@ -285,6 +287,35 @@ START_TEST(a_commit_is_an_image_that_others_can_start)
     ck_assert_ptr_nonnull(strstr(text_bytes(&output), "passwd\n"));
     ck_assert_ptr_nonnull(strstr(text_bytes(&output), "0\nyes\n"));
     end(other);
+}
+END_TEST
+
+/* What a closed host had started has ended with it, but for the container. */
+START_TEST(a_container_goes_on_without_who_started_it)
+{
+    ck_assert_int_eq(run_in(token, SHELL("echo kept >/opt/kept; (sleep 1000 <&- >&- 2>&- &)"), NULL), 0);
+    driver_close(&driver);
+    driver_open_runtime(&driver, variable("DESCPIPE_TEST_RUNTIME"), NULL, NULL);
+    ck_assert_int_eq(run_in(token, SHELL("cat /opt/kept; ps | grep -c '[s]leep 1000'"), NULL), 0);
+    cleanup(text_clear) struct text output = read_all("out");
+    ck_assert_str_eq(text_bytes(&output), "kept\n1\n");
+}
+END_TEST
+
+START_TEST(a_stopped_container_takes_no_command)
+{
+    cleanup(answer_free) struct answer answer;
+    const struct descpipe_exec exec = {.size = sizeof exec,
+                                       .container = &container,
+                                       .command = SHELL("touch /opt/late"),
+                                       .input_descriptor = -1,
+                                       .output_descriptor = -1,
+                                       .error_descriptor = -1};
+    stop(0);
+    runtime_exec(driver.instance, &exec, driver_call(&answer));
+    driver_wait(&driver, &answer);
+    ck_assert(!answer.ok || answer.ending.exit_code != 0);
+    stop(0);
 }
 END_TEST
 
@@ -370,6 +401,8 @@ int main(void)
     tcase_add_test(tests, much_output_arrives_whole);
     tcase_add_test(tests, changes_outlive_a_stop_and_can_be_copied_out);
     tcase_add_test(tests, a_commit_is_an_image_that_others_can_start);
+    tcase_add_test(tests, a_container_goes_on_without_who_started_it);
+    tcase_add_test(tests, a_stopped_container_takes_no_command);
     tcase_add_test(tests, a_command_that_is_cancelled_ends);
     tcase_add_test(tests, a_terminal_is_handed_over);
     tcase_add_test(tests, what_is_not_there_is_said_to_be_missing);

@@ -16,6 +16,7 @@ make_images
 make_tools
 case $runtime in
 singularity) commit=sif: ;;
+native) commit=docker-archive: ;;
 *) commit=localhost/descpipe-developer:1 ;;
 esac
 export DESCPIPE_TEST_RUNTIME="$runtime" DESCPIPE_TEST_IMAGE="$folder/images/probe.tar" DESCPIPE_TEST_COMMIT="$commit"
@@ -34,6 +35,7 @@ case $runtime in
 podman) left=$(as_caller -c 'podman ps --all --quiet'; as_ordinary -c 'podman ps --all --quiet') ;;
 docker) left=$(as_caller -c 'docker ps --all --quiet') ;;
 singularity) left=$(as_caller -c 'apptainer instance list | tail -n +2'; ! [ -d "$folder/user" ] || as_ordinary -c 'apptainer instance list | tail -n +2') ;;
+native) left=$(ps -eo args | grep -F "$folder/" | grep -F 'descpipe-init serve' || true) ;;
 *) left= ;;
 esac
 [ -z "$left" ] || failed "containers are left behind: $left"

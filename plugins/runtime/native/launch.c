@@ -34,6 +34,12 @@ static bool is_own_root(const struct descpipe_stage *stage)
     return strcmp(stage->image_handle, "/") == 0;
 }
 
+/* Root inside, whoever the caller is: what a developer may ask for. */
+static bool is_mapped_root(const struct launch *launch)
+{
+    return launch->developer && launch->stage->uid == 0 && geteuid() != 0;
+}
+
 static bool shares_processes(const struct descpipe_stage *stage)
 {
     return stage->ranks == DESCPIPE_RANKS_OUTSIDE;
@@ -182,6 +188,8 @@ static bool add_machine_files(struct mounts *mounts, const struct launch *launch
     if (launch->network && (!add_machine_file(mounts, "/etc/resolv.conf", "/etc/resolv.conf", failure) ||
                             !add_machine_file(mounts, "/etc/hosts", "/etc/hosts", failure)))
         return false;
+    if (launch->developer && launch->stage->uid == 0)
+        return true; /* the image knows root, and its files are the developer's to change */
     return add_account(mounts, launch, true, failure) && add_account(mounts, launch, false, failure);
 }
 
@@ -195,7 +203,9 @@ static void add_namespaces(const struct launch *launch, struct arguments *argume
     arguments_add(arguments, "--unshare-uts");
     if (!launch->network)
         arguments_add(arguments, "--unshare-net");
-    if (geteuid() != 0)
+    if (is_mapped_root(launch))
+        arguments_add_list(arguments, (const char *const[]){"--unshare-user", "--uid", "0", "--gid", "0", NULL});
+    else if (geteuid() != 0)
         return;
     /* Root makes no user namespace, so its rights are the machine's: without this it could make the image writable. */
     arguments_add(arguments, "--cap-drop");
@@ -228,13 +238,22 @@ static void add_variable(const char *variable, struct arguments *arguments, stru
     arguments_add(arguments, value + 1);
 }
 
+/* Is there another of the name of "NAME=value"? */
+static bool is_among(const char *const *variables, const char *wanted)
+{
+    size_t length = strcspn(wanted, "=") + 1;
+    for (; variables != NULL && *variables != NULL; variables++)
+        if (strncmp(*variables, wanted, length) == 0)
+            return true;
+    return false;
+}
+
 /* "NAME=" of a variable among the stage's own. */
 static bool stage_says(const struct descpipe_stage *stage, const char *variable)
 {
     size_t length = strcspn(variable, "=") + 1;
-    for (size_t i = 0; stage->environment != NULL && stage->environment[i] != NULL; i++)
-        if (strncmp(stage->environment[i], variable, length) == 0)
-            return true;
+    if (is_among(stage->environment, variable))
+        return true;
     for (size_t i = 0; stage->late_names != NULL && stage->late_names[i] != NULL; i++)
         if (strlen(stage->late_names[i]) + 1 == length && strncmp(stage->late_names[i], variable, length - 1) == 0)
             return true;
@@ -272,27 +291,40 @@ static bool check_stage(const struct launch *launch, struct failure *failure)
     return true;
 }
 
+/* Everything that is mounted, and the working folder. */
+static bool write_world(const struct launch *launch, const char *root, struct arguments *arguments,
+                        struct failure *failure)
+{
+    const struct descpipe_stage *stage = launch->stage;
+    const char *directory = stage->directory != NULL ? stage->directory : "/";
+    cleanup(mounts_clear) struct mounts mounts = {0};
+    if (!mounts_open(&mounts, root, arguments, failure))
+        return false;
+    mounts.view.points[0].read_only = !launch->developer;
+    if (!add_basics(&mounts, launch, failure) || !add_stage_mounts(&mounts, stage, failure) ||
+        !add_machine_files(&mounts, launch, failure) ||
+        !add_point(&mounts, (struct view_point){.kind = VIEW_FOLDER, .path = directory}, false, failure) ||
+        !mounts_write(&mounts, failure))
+        return false;
+    add_namespaces(launch, arguments);
+    arguments_add(arguments, "--chdir");
+    arguments_add(arguments, directory);
+    return true;
+}
+
 bool launch_write(const struct launch *launch, struct arguments *arguments, struct arguments *environment,
                   struct failure *failure)
 {
     const struct descpipe_stage *stage = launch->stage;
     if (!check_stage(launch, failure))
         return false;
-    const char *directory = stage->directory != NULL ? stage->directory : "/";
-    cleanup(mounts_clear) struct mounts mounts = {0};
     arguments_add(arguments, launch->init);
     arguments_add(arguments, shares_processes(stage) ? "become" : "outside");
     arguments_add(arguments, arguments_format(arguments, "%03o", stage->umask_bits));
     arguments_add(arguments, launch->tool);
-    if (!mounts_open(&mounts, stage->image_handle, arguments, failure) || !add_basics(&mounts, launch, failure) ||
-        !add_stage_mounts(&mounts, stage, failure) || !add_machine_files(&mounts, launch, failure) ||
-        !add_point(&mounts, (struct view_point){.kind = VIEW_FOLDER, .path = directory}, false, failure) ||
-        !mounts_write(&mounts, failure))
+    if (!write_world(launch, stage->image_handle, arguments, failure))
         return false;
-    add_namespaces(launch, arguments);
     add_environment(launch, arguments, environment);
-    arguments_add(arguments, "--chdir");
-    arguments_add(arguments, directory);
     arguments_add(arguments, "--");
     if (!shares_processes(stage)) {
         arguments_add(arguments, INIT_TARGET);
@@ -300,4 +332,36 @@ bool launch_write(const struct launch *launch, struct arguments *arguments, stru
     }
     arguments_add_list(arguments, stage->command);
     return arguments->failed || environment->failed ? failure_memory(failure) : true;
+}
+
+bool launch_write_kept(const struct launch *launch, const char *root, struct arguments *arguments,
+                       struct failure *failure)
+{
+    const struct descpipe_stage *stage = launch->stage;
+    if (stage->uid != geteuid() && stage->uid != 0)
+        return failure_set(failure, DESCPIPE_FAILED_UNSUPPORTED,
+                           "a container of uid %u: it is the caller's (%u) or root's", stage->uid, geteuid());
+    arguments_add(arguments, launch->init);
+    arguments_add(arguments, "keep");
+    arguments_add(arguments, arguments_format(arguments, "%03o", stage->umask_bits));
+    arguments_add(arguments, launch->tool);
+    if (!write_world(launch, root, arguments, failure))
+        return false;
+    arguments_add_list(arguments, (const char *const[]){"--", INIT_TARGET, "serve", NULL});
+    return arguments->failed ? failure_memory(failure) : true;
+}
+
+void launch_merge_environment(const char *image, size_t image_length, const char *const *own,
+                              struct arguments *environment)
+{
+    bool has_path = is_among(own, "PATH=");
+    for (size_t at = 0; image != NULL && at < image_length; at += strlen(image + at) + 1) {
+        has_path = has_path || strncmp(image + at, "PATH=", 5) == 0;
+        if (!is_among(own, image + at))
+            arguments_add(environment, arguments_format(environment, "%s", image + at));
+    }
+    for (; own != NULL && *own != NULL; own++)
+        arguments_add(environment, arguments_format(environment, "%s", *own));
+    if (!has_path)
+        arguments_add(environment, DEFAULT_PATH);
 }

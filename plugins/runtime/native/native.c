@@ -6,7 +6,8 @@
  *     oci:, oci-archive:, docker-archive:    unpacked once into the store (store/store.h)
  *     HOST/NAME:TAG                          fetched from its registry into the store (pull.h)
  *
- * `launch` (launch.h) answers one bubblewrap argv per attempt.
+ * `launch` (launch.h) answers one bubblewrap argv per attempt; developers' containers are kept by a first process that
+ * starts commands for others (developer.c).
  */
 #include "native.h"
 
@@ -135,7 +136,7 @@ static uint32_t native_forms(void *self)
     return DESCPIPE_FORM_COMMAND;
 }
 
-static bool wants_network(const struct native *native, const struct descpipe_stage *stage)
+bool native_wants_network(const struct native *native, const struct descpipe_stage *stage)
 {
     const struct descpipe_config_service *config = native->host->config;
     if ((stage->flags & DESCPIPE_STAGE_NO_NETWORK) != 0)
@@ -145,8 +146,7 @@ static bool wants_network(const struct native *native, const struct descpipe_sta
     return config->boolean(native->host->settings, "network") != 0;
 }
 
-/* An image that we unpacked; a folder of the user's own (rootfs:) has no environment. */
-static bool is_of_store(const struct native *native, const char *handle)
+bool native_is_of_store(const struct native *native, const char *handle)
 {
     size_t length = strlen(native->store);
     return handle != NULL && strncmp(handle, native->store, length) == 0 &&
@@ -172,10 +172,10 @@ void native_launch(void *self, struct descpipe_call *call, const struct descpipe
     struct launch launch = {.tool = native->tool,
                             .init = native->init,
                             .accounts_folder = accounts,
-                            .network = wants_network(native, stage),
+                            .network = native_wants_network(native, stage),
                             .stage = stage};
     cleanup(memory_free) char *image = NULL;
-    if (is_of_store(native, stage->image_handle))
+    if (native_is_of_store(native, stage->image_handle))
         image = environment_read(stage->image_handle, &launch.image_environment_length, &failure);
     launch.image_environment = image;
     if (failure.kind != 0 || !launch_write(&launch, &arguments, &environment, &failure)) {
@@ -210,6 +210,13 @@ static const struct descpipe_runtime native_operations = {
     .identify = native_identify,
     .prepare = native_prepare,
     .launch = native_launch,
+    .shell = native_shell,
+    .exec = native_exec,
+    .stop = native_stop,
+    .release = native_release,
+    .commit = native_commit,
+    .changes = native_changes,
+    .copy_out = native_copy_out,
     .push = native_push,
     .prune = native_prune,
 };

@@ -34,6 +34,20 @@ void native_push(void *self, struct descpipe_call *call, const struct descpipe_p
 void native_prune(void *self, struct descpipe_call *call, const struct descpipe_prune *prune);
 void native_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
 
+/* Does a stage, or a container, see the machine's network? */
+bool native_wants_network(const struct native *native, const struct descpipe_stage *stage);
+/* An image that we unpacked; a folder of the user's own (rootfs:) has no environment. */
+bool native_is_of_store(const struct native *native, const char *handle);
+
+/* developer.c */
+void native_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage);
+void native_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec);
+void native_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop);
+void native_release(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void native_changes(void *self, struct descpipe_call *call, const struct descpipe_container *container);
+void native_copy_out(void *self, struct descpipe_call *call, const struct descpipe_copy *copy);
+void native_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit);
+
 /* What `doctor` and a failed launch say when the tool is not there. */
 #define NATIVE_TOOL_HINT "install it (Debian: apt install bubblewrap), or name it with the option 'tool'"
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 target_include_directories(${plugin} PRIVATE ${CMAKE_SOURCE_DIR})
-target_link_libraries(${plugin} PRIVATE descpipe-oci PkgConfig::CRYPTO ${CMAKE_DL_LIBS})
+target_link_libraries(${plugin} PRIVATE runtime-tool descpipe-oci PkgConfig::CRYPTO PkgConfig::ARCHIVE ${CMAKE_DL_LIBS})
 
-# The first process of every container. It runs inside images that may hold no library at all, so it is static, and
+# The first process of every container, and what enters those of developers. It runs inside images that may hold no library at all, so it is static, and
 # sanitizers, which cannot be linked statically, stay out of it. It lies beside the plugin, which looks for it there.
-add_executable(native-init ${folder}/init/init.c)
+file(GLOB init_sources CONFIGURE_DEPENDS ${folder}/init/*.c)
+add_executable(native-init ${init_sources})
 target_compile_features(native-init PRIVATE c_std_17)
 target_compile_definitions(native-init PRIVATE _GNU_SOURCE)
 target_compile_options(native-init PRIVATE -Os -Wall -Wextra -Wpedantic -Wshadow -Wconversion

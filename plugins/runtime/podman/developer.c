@@ -41,11 +41,6 @@ static void add_words(struct command *command, const char *const *words)
     arguments_add_list(&command->argv, words);
 }
 
-static void add_copy(struct command *command, const char *word)
-{
-    arguments_add(&command->argv, arguments_format(&command->argv, "%s", word));
-}
-
 static uint32_t kind_of(const struct tool_end *end)
 {
     static const char *const words[] = {"no such container", "no container with name", "layer not known"};
@@ -117,10 +112,10 @@ static void exec_ended(struct command *command, const struct tool_end *end)
 /* Values stand in no process list, but for the names that the client itself obeys. */
 static void add_variable(struct command *command, const char *entry)
 {
-    add_copy(command, "--env");
+    command_add_copy(command, "--env");
     size_t name = strcspn(entry, "=");
     if (podman_needs(entry) || entry[name] == '\0') {
-        add_copy(command, entry);
+        command_add_copy(command, entry);
         return;
     }
     arguments_add(&command->argv, arguments_format(&command->argv, "%.*s", (int)name, entry));
@@ -133,20 +128,20 @@ void podman_exec(void *self, struct descpipe_call *call, const struct descpipe_e
     if (command == NULL || !command_take_streams(command, exec))
         return;
     command->done = exec_ended;
-    add_copy(command, "exec");
+    command_add_copy(command, "exec");
     if (exec->terminal != 0)
         add_words(command, (const char *const[]){"--interactive", "--tty", NULL});
     else if (exec->input_descriptor >= 0)
-        add_copy(command, "--interactive");
+        command_add_copy(command, "--interactive");
     if (exec->directory != NULL) {
-        add_copy(command, "--workdir");
-        add_copy(command, exec->directory);
+        command_add_copy(command, "--workdir");
+        command_add_copy(command, exec->directory);
     }
     for (const char *const *entry = exec->environment; entry != NULL && *entry != NULL; entry++)
         add_variable(command, *entry);
-    add_copy(command, name_of(exec->container));
+    command_add_copy(command, name_of(exec->container));
     for (const char *const *word = exec->command; word != NULL && *word != NULL; word++)
-        add_copy(command, *word);
+        command_add_copy(command, *word);
     command_start(command);
 }
 
@@ -160,7 +155,7 @@ void podman_stop(void *self, struct descpipe_call *call, const struct descpipe_s
     command->done = finish;
     add_words(command, (const char *const[]){"stop", "--ignore", "--time", NULL});
     arguments_add(&command->argv, arguments_format(&command->argv, "%" PRIu64, seconds));
-    add_copy(command, name_of(stop->container));
+    command_add_copy(command, name_of(stop->container));
     command_start(command);
 }
 
@@ -171,7 +166,7 @@ void podman_release(void *self, struct descpipe_call *call, const struct descpip
         return;
     command->done = finish;
     add_words(command, (const char *const[]){"rm", "--force", "--ignore", "--volumes", "--time", "0", NULL});
-    add_copy(command, name_of(container));
+    command_add_copy(command, name_of(container));
     command_start(command);
 }
 
@@ -212,7 +207,7 @@ static bool add_command(struct command *command, const char *const *words)
     add_words(command,
               (const char *const[]){"--change", "LABEL descpipe.run=", "--change", "LABEL descpipe.token=", NULL});
     add_words(command, (const char *const[]){"--change", "ENTRYPOINT []", "--change", NULL});
-    add_copy(command, text);
+    command_add_copy(command, text);
     return true;
 }
 
@@ -228,8 +223,8 @@ void podman_commit(void *self, struct descpipe_call *call, const struct descpipe
     add_words(command, (const char *const[]){"commit", "--quiet", NULL});
     if (!add_command(command, commit->command != NULL && commit->command[0] != NULL ? commit->command : shell))
         command->argv.failed = true;
-    add_copy(command, name_of(commit->container));
-    add_copy(command, commit->reference);
+    command_add_copy(command, name_of(commit->container));
+    command_add_copy(command, commit->reference);
     command_start(command);
 }
 
@@ -253,8 +248,8 @@ void podman_changes(void *self, struct descpipe_call *call, const struct descpip
     if (command == NULL)
         return;
     command->done = listed;
-    add_copy(command, "diff");
-    add_copy(command, name_of(container));
+    command_add_copy(command, "diff");
+    command_add_copy(command, name_of(container));
     command_start(command);
 }
 
@@ -264,8 +259,8 @@ void podman_copy_out(void *self, struct descpipe_call *call, const struct descpi
     if (command == NULL || !command_take_output(command, copy->archive_descriptor))
         return;
     command->done = finish;
-    add_copy(command, "cp");
+    command_add_copy(command, "cp");
     arguments_add(&command->argv, arguments_format(&command->argv, "%s:%s", name_of(copy->container), copy->path));
-    add_copy(command, "-");
+    command_add_copy(command, "-");
     command_start(command);
 }

@@ -14,8 +14,7 @@
 
 #include "registry/ownership.h"
 
-#include "tool/box.h"
-#include "tool/command.h"
+#include "tool/boxed.h"
 
 #include "singularity.h"
 
@@ -23,102 +22,42 @@
 
 /* ---- common ---- */
 
-struct boxed {
-    struct singularity *singularity;
-    struct descpipe_call *call;
-    const struct descpipe_stage *stage;   /* shell; lives until the call is finished */
-    const struct descpipe_commit *commit; /* likewise */
-    char *token, *box;
-    char *lines; /* of `changes`, each ended by NUL */
-    size_t length;
-    struct failure failure;
-};
-
-static void boxed_free(struct boxed *boxed)
-{
-    failure_clear(&boxed->failure);
-    free(boxed->token);
-    free(boxed->box);
-    free(boxed->lines);
-    free(boxed);
-}
-
-static void boxed_fail(struct boxed *boxed)
-{
-    failure_finish(&boxed->failure, boxed->singularity->host, boxed->call);
-    boxed_free(boxed);
-}
-
 /* NULL: the call has failed. */
-static struct boxed *boxed_new(struct singularity *singularity, struct descpipe_call *call, const char *token)
+static struct boxed *begin(struct singularity *singularity, struct descpipe_call *call, const char *token)
 {
-    const struct descpipe_host *host = singularity->host;
-    struct boxed *boxed = calloc(1, sizeof *boxed);
-    if (boxed == NULL) {
-        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
-        return NULL;
-    }
-    *boxed = (struct boxed){.singularity = singularity, .call = call, .token = strdup(token)};
+    const struct boxed_request request = {.host = singularity->host,
+                                          .call = call,
+                                          .name = "singularity",
+                                          .runtime = singularity,
+                                          .cache = singularity->cache,
+                                          .option = "cache",
+                                          .token = token};
     if (singularity->tool == NULL) {
-        failure_set(&boxed->failure, DESCPIPE_FAILED_UNSUPPORTED, SINGULARITY_TOOL_MESSAGE);
-        failure_hint(&boxed->failure, SINGULARITY_TOOL_HINT);
-    } else if (singularity->cache == NULL) {
-        failure_set(&boxed->failure, DESCPIPE_FAILED_UNSUPPORTED,
-                    "runtime 'singularity' has no folder to keep containers in");
-        failure_hint(&boxed->failure, "name one with the option 'cache'");
-    } else if (boxed->token == NULL) {
-        failure_memory(&boxed->failure);
-    } else {
-        boxed->box = box_path(singularity->cache, token, NULL, &boxed->failure);
-    }
-    if (boxed->box != NULL)
-        return boxed;
-    boxed_fail(boxed);
-    return NULL;
-}
-
-static void boxed_work(struct boxed *boxed, void (*work)(void *context), void (*done)(void *context))
-{
-    const struct descpipe_host *host = boxed->singularity->host;
-    host->work->run(host, work, done, boxed);
-}
-
-/* A command of the tool for the same call, with `boxed` for its `done`. NULL: the call has failed, `boxed` is gone. */
-static struct command *boxed_command(struct boxed *boxed, const char *doing,
-                                     void (*done)(struct command *command, const struct tool_end *end))
-{
-    struct command *command =
-        command_new(boxed->singularity->host, boxed->call, "container %.100s cannot be %s", boxed->token, doing);
-    if (command == NULL) {
-        boxed_free(boxed);
+        singularity->host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED, SINGULARITY_TOOL_MESSAGE,
+                                      SINGULARITY_TOOL_HINT);
         return NULL;
     }
-    command->done = done;
-    command->context = boxed;
-    arguments_add(&command->argv, boxed->singularity->tool);
+    struct boxed *boxed = boxed_new(&request);
+    if (boxed != NULL)
+        boxed->hidden = OWN_FOLDER;
+    return boxed;
+}
+
+/* A command of the tool, as boxed_command. */
+static struct command *tool_command(struct boxed *boxed, const char *doing,
+                                    void (*done)(struct command *command, const struct tool_end *end))
+{
+    const struct singularity *singularity = boxed->runtime;
+    struct command *command = boxed_command(boxed, doing, done);
+    if (command == NULL)
+        return NULL;
+    arguments_add(&command->argv, singularity->tool);
     arguments_add(&command->argv, "--silent");
-    singularity_environment(boxed->singularity, &command->environment);
+    singularity_environment(singularity, &command->environment);
     return command;
 }
 
-static void add_copy(struct command *command, const char *word)
-{
-    arguments_add(&command->argv, arguments_format(&command->argv, "%s", word));
-}
-
 /* ---- shell ---- */
-
-static void remove_box(void *context)
-{
-    struct boxed *boxed = context;
-    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
-    box_remove(boxed->singularity->cache, boxed->token, &ignored);
-}
-
-static void box_is_removed(void *context)
-{
-    boxed_fail(context);
-}
 
 /* The failure is kept while what there is of the container goes. */
 static void undo(struct boxed *boxed, const struct tool_end *end, const char *doing)
@@ -126,7 +65,7 @@ static void undo(struct boxed *boxed, const struct tool_end *end, const char *do
     if (end != NULL)
         failure_set(&boxed->failure, DESCPIPE_FAILED_REFUSED, "container %s cannot be %s: %s", boxed->token, doing,
                     end->words);
-    boxed_work(boxed, remove_box, box_is_removed);
+    boxed_undo(boxed);
 }
 
 static void instance_started(struct command *command, const struct tool_end *end)
@@ -148,17 +87,17 @@ static void targets_are_made(void *context)
         undo(boxed, NULL, NULL);
         return;
     }
-    struct command *command = boxed_command(boxed, "started", instance_started);
+    struct command *command = tool_command(boxed, "started", instance_started);
     if (command == NULL)
         return;
     arguments_add_list(&command->argv, (const char *const[]){"instance", "start", "--writable", NULL});
-    if (!singularity_add_instance(boxed->singularity, boxed->stage, &command->argv, &boxed->failure)) {
+    if (!singularity_add_instance(boxed->runtime, boxed->stage, &command->argv, &boxed->failure)) {
         command_drop(command);
         undo(boxed, NULL, NULL);
         return;
     }
     arguments_add(&command->argv, arguments_format(&command->argv, "%s/" BOX_ROOT, boxed->box));
-    add_copy(command, boxed->token);
+    command_add_copy(command, boxed->token);
     command_start(command);
 }
 
@@ -188,7 +127,7 @@ static void image_is_unpacked(struct command *command, const struct tool_end *en
 static void make_box(void *context)
 {
     struct boxed *boxed = context;
-    box_make(boxed->singularity->cache, boxed->token, &boxed->failure);
+    box_make(boxed->cache, boxed->token, &boxed->failure);
 }
 
 static void box_is_made(void *context)
@@ -198,19 +137,19 @@ static void box_is_made(void *context)
         boxed_fail(boxed);
         return;
     }
-    struct command *command = boxed_command(boxed, "made", image_is_unpacked);
+    struct command *command = tool_command(boxed, "made", image_is_unpacked);
     if (command == NULL)
         return;
-    command->timeout_ms = boxed->singularity->pull_timeout_ms;
+    command->timeout_ms = ((const struct singularity *)boxed->runtime)->pull_timeout_ms;
     arguments_add_list(&command->argv, (const char *const[]){"build", "--sandbox", NULL});
     arguments_add(&command->argv, arguments_format(&command->argv, "%s/" BOX_ROOT, boxed->box));
-    add_copy(command, boxed->stage->image_handle);
+    command_add_copy(command, boxed->stage->image_handle);
     command_start(command);
 }
 
 void singularity_shell(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)
 {
-    struct boxed *boxed = boxed_new(self, call, stage->token);
+    struct boxed *boxed = begin(self, call, stage->token);
     if (boxed == NULL)
         return;
     boxed->stage = stage;
@@ -234,18 +173,18 @@ static void exec_ended(struct command *command, const struct tool_end *end)
 void singularity_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec)
 {
     struct singularity *singularity = self;
-    struct boxed *boxed = boxed_new(singularity, call, exec->container->token);
-    struct command *command = boxed != NULL ? boxed_command(boxed, "entered", exec_ended) : NULL;
+    struct boxed *boxed = begin(singularity, call, exec->container->token);
+    struct command *command = boxed != NULL ? tool_command(boxed, "entered", exec_ended) : NULL;
     if (command == NULL)
         return;
     if (!command_take_streams(command, exec)) {
         boxed_free(boxed);
         return;
     }
-    add_copy(command, "exec");
+    command_add_copy(command, "exec");
     if (exec->directory != NULL) {
-        add_copy(command, "--pwd");
-        add_copy(command, exec->directory);
+        command_add_copy(command, "--pwd");
+        command_add_copy(command, exec->directory);
     }
     const char *prefix = singularity_prefix(singularity);
     arguments_add(&command->environment, arguments_format(&command->environment, "%s_NO_EVAL=1", prefix));
@@ -254,7 +193,7 @@ void singularity_exec(void *self, struct descpipe_call *call, const struct descp
             arguments_add(&command->environment, arguments_format(&command->environment, "%sENV_%s", prefix, *entry));
     arguments_add(&command->argv, arguments_format(&command->argv, "instance://%s", boxed->token));
     for (const char *const *word = exec->command; word != NULL && *word != NULL; word++)
-        add_copy(command, *word);
+        command_add_copy(command, *word);
     command_start(command);
 }
 
@@ -278,41 +217,24 @@ static void add_stop(struct command *command, const struct boxed *boxed, uint64_
     command->timeout_ms = grace_ms + COMMAND_TIMEOUT_MS;
     arguments_add_list(&command->argv, (const char *const[]){"instance", "stop", "--timeout", NULL});
     arguments_add(&command->argv, arguments_format(&command->argv, "%" PRIu64, seconds));
-    add_copy(command, boxed->token);
+    command_add_copy(command, boxed->token);
 }
 
 void singularity_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop)
 {
-    struct boxed *boxed = boxed_new(self, call, stop->container->token);
-    struct command *command = boxed != NULL ? boxed_command(boxed, "stopped", stopped) : NULL;
+    struct boxed *boxed = begin(self, call, stop->container->token);
+    struct command *command = boxed != NULL ? tool_command(boxed, "stopped", stopped) : NULL;
     if (command == NULL)
         return;
     add_stop(command, boxed, stop->grace_ms);
     command_start(command);
 }
 
-static void release_box(void *context)
-{
-    struct boxed *boxed = context;
-    box_remove(boxed->singularity->cache, boxed->token, &boxed->failure);
-}
-
-static void box_is_released(void *context)
-{
-    struct boxed *boxed = context;
-    if (boxed->failure.kind != 0) {
-        boxed_fail(boxed);
-        return;
-    }
-    boxed->singularity->host->call->succeed(boxed->call);
-    boxed_free(boxed);
-}
-
 static void stopped_for_release(struct command *command, const struct tool_end *end)
 {
     struct boxed *boxed = command->context;
     if (is_gone(end)) {
-        boxed_work(boxed, release_box, box_is_released);
+        boxed_release(boxed);
     } else {
         boxed_free(boxed);
         command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
@@ -321,8 +243,8 @@ static void stopped_for_release(struct command *command, const struct tool_end *
 
 void singularity_release(void *self, struct descpipe_call *call, const struct descpipe_container *container)
 {
-    struct boxed *boxed = boxed_new(self, call, container->token);
-    struct command *command = boxed != NULL ? boxed_command(boxed, "removed", stopped_for_release) : NULL;
+    struct boxed *boxed = begin(self, call, container->token);
+    struct command *command = boxed != NULL ? tool_command(boxed, "removed", stopped_for_release) : NULL;
     if (command == NULL)
         return;
     add_stop(command, boxed, 0);
@@ -331,74 +253,18 @@ void singularity_release(void *self, struct descpipe_call *call, const struct de
 
 /* ---- what was changed ---- */
 
-static void compare(void *context)
-{
-    struct boxed *boxed = context;
-    FILE *lines = open_memstream(&boxed->lines, &boxed->length);
-    if (lines == NULL) {
-        failure_memory(&boxed->failure);
-        return;
-    }
-    box_compare(boxed->box, OWN_FOLDER, lines, &boxed->failure);
-    if (fclose(lines) != 0 && boxed->failure.kind == 0)
-        failure_memory(&boxed->failure);
-}
-
-static void compared(void *context)
-{
-    struct boxed *boxed = context;
-    const struct descpipe_host *host = boxed->singularity->host;
-    if (boxed->failure.kind != 0) {
-        boxed_fail(boxed);
-        return;
-    }
-    for (size_t at = 0; at < boxed->length; at += strlen(boxed->lines + at) + 1)
-        host->answer->text(boxed->call, boxed->lines + at);
-    host->call->succeed(boxed->call);
-    boxed_free(boxed);
-}
-
 void singularity_changes(void *self, struct descpipe_call *call, const struct descpipe_container *container)
 {
-    struct boxed *boxed = boxed_new(self, call, container->token);
+    struct boxed *boxed = begin(self, call, container->token);
     if (boxed != NULL)
-        boxed_work(boxed, compare, compared);
-}
-
-static void copied(struct command *command, const struct tool_end *end)
-{
-    boxed_free(command->context);
-    if (end->good)
-        command->host->call->succeed(command->call);
-    else
-        command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
+        boxed_changes(boxed);
 }
 
 void singularity_copy_out(void *self, struct descpipe_call *call, const struct descpipe_copy *copy)
 {
-    struct singularity *singularity = self;
-    cleanup(memory_free) char *folder = NULL, *name = NULL;
-    struct boxed *boxed = boxed_new(singularity, call, copy->container->token);
-    if (boxed == NULL)
-        return;
-    if (!box_find(boxed->box, copy->path, &folder, &name, &boxed->failure)) {
-        boxed_fail(boxed);
-        return;
-    }
-    struct command *command =
-        command_new(singularity->host, call, "container %.100s cannot be copied from", boxed->token);
-    if (command == NULL || !command_take_output(command, copy->archive_descriptor)) {
-        boxed_free(boxed);
-        return;
-    }
-    command->done = copied;
-    command->context = boxed;
-    singularity_environment(singularity, &command->environment);
-    arguments_add_list(&command->argv, (const char *const[]){"tar", "--create", "--file=-", "--directory", NULL});
-    add_copy(command, folder);
-    add_copy(command, "--");
-    add_copy(command, name);
-    command_start(command);
+    struct boxed *boxed = begin(self, call, copy->container->token);
+    if (boxed != NULL)
+        boxed_copy_out(boxed, copy);
 }
 
 /* ---- commit ---- */
@@ -446,7 +312,7 @@ static void image_is_made(struct command *command, const struct tool_end *end)
     struct boxed *boxed = command->context;
     cleanup(memory_free) char *made = NULL;
     const struct descpipe_commit *commit = boxed->commit;
-    struct singularity *singularity = boxed->singularity;
+    struct singularity *singularity = boxed->runtime;
     if (!end->good) {
         boxed_free(boxed);
         command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
@@ -471,10 +337,10 @@ static void default_is_written(void *context)
         boxed_fail(boxed);
         return;
     }
-    struct command *command = boxed_command(boxed, "made an image", image_is_made);
+    struct command *command = tool_command(boxed, "made an image", image_is_made);
     if (command == NULL)
         return;
-    command->timeout_ms = boxed->singularity->pull_timeout_ms;
+    command->timeout_ms = ((const struct singularity *)boxed->runtime)->pull_timeout_ms;
     arguments_add_list(&command->argv, (const char *const[]){"build", "--force", NULL});
     arguments_add(&command->argv, arguments_format(&command->argv, "%s.new", boxed->commit->reference + 4));
     arguments_add(&command->argv, arguments_format(&command->argv, "%s/" BOX_ROOT, boxed->box));
@@ -483,7 +349,7 @@ static void default_is_written(void *context)
 
 void singularity_commit(void *self, struct descpipe_call *call, const struct descpipe_commit *commit)
 {
-    struct boxed *boxed = boxed_new(self, call, commit->container->token);
+    struct boxed *boxed = begin(self, call, commit->container->token);
     if (boxed == NULL)
         return;
     boxed->commit = commit;

@@ -40,6 +40,11 @@ struct command *command_new(const struct descpipe_host *host, struct descpipe_ca
     return command;
 }
 
+void command_add_copy(struct command *command, const char *word)
+{
+    arguments_add(&command->argv, arguments_format(&command->argv, "%s", word));
+}
+
 static void fail(const struct command *command, uint32_t kind, const char *words, const char *hint)
 {
     char message[2048];

@@ -35,6 +35,8 @@ struct command {
 /* NULL when memory is short: the call has failed then. */
 struct command *command_new(const struct descpipe_host *host, struct descpipe_call *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A word that need not live on. */
+void command_add_copy(struct command *command, const char *word);
 /* Its streams are those that the exec names. False: the command is gone and the call has failed. */
 bool command_take_streams(struct command *command, const struct descpipe_exec *exec);
 /* Its standard output alone; what it says on standard error is for messages. */

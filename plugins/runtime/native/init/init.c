@@ -6,6 +6,13 @@
  *     native-init inside COMMAND...                  starts the stage's command, and ends when it ends
  *     native-init become UMASK BWRAP ARGUMENTS...    becomes bubblewrap: for a rank, whose launcher has its own ways
  *
+ * Those of a developer's container (box.h), all but `serve` in its folder:
+ *
+ *     native-init keep UMASK BWRAP ARGUMENTS...           starts it
+ *     native-init serve                                   is its first process
+ *     native-init enter streams|terminal FOLDER COMMAND...  runs a command in it
+ *     native-init end MILLISECONDS                        stops all that runs in it
+ *
  * How it works: bubblewrap can only say 128 + n of a command that signal n ended, which is what a stage that exits with
  * that status says too. So the inner one writes how the command ended, as wait() has it, to a pipe whose other end the
  * outer one holds, and the outer one exits, or ends itself by the same signal. Nothing in the pipe: the command never
@@ -32,12 +39,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXIT_NOT_EXECUTABLE 126
-#define EXIT_NOT_FOUND 127
-#define EXIT_SIGNALLED 128  /* and the signal's number: bubblewrap's word for its child that was killed */
+#include "init.h"
+
 #define STATUS_DESCRIPTOR 9 /* of the pipe, in both; shells let a user's own reach from 3 on */
 
-static int say_failure(const char *what, const char *program, int number)
+int say_failure(const char *what, const char *program, int number)
 {
     fprintf(stderr, "descpipe: cannot run '%s'%s: %s\n", program, what, strerror(number));
     return number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
@@ -90,7 +96,7 @@ static void end_by_signal(int number)
     sigprocmask(SIG_UNBLOCK, &only, NULL);
 }
 
-static int end_alike(int status)
+int end_alike(int status)
 {
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
@@ -160,6 +166,16 @@ int main(int count, char **words)
     }
     if (count > 2 && strcmp(words[1], "inside") == 0)
         return run_inside(words + 2);
+    if (count > 3 && strcmp(words[1], "keep") == 0) {
+        umask((mode_t)strtoul(words[2], NULL, 8) & 0777);
+        return box_keep(words + 3);
+    }
+    if (count == 2 && strcmp(words[1], "serve") == 0)
+        return box_serve();
+    if (count > 4 && strcmp(words[1], "enter") == 0)
+        return box_enter(words[2], words + 3);
+    if (count == 3 && strcmp(words[1], "end") == 0)
+        return box_end(strtoull(words[2], NULL, 10));
     fputs("descpipe: native-init is started by runtime 'native' only\n", stderr);
     return EXIT_NOT_FOUND;
 }
