@@ -35,7 +35,7 @@ case $runtime in
 podman) left=$(as_caller -c 'podman ps --all --quiet'; as_ordinary -c 'podman ps --all --quiet') ;;
 docker) left=$(as_caller -c 'docker ps --all --quiet') ;;
 singularity) left=$(as_caller -c 'apptainer instance list | tail -n +2'; ! [ -d "$folder/user" ] || as_ordinary -c 'apptainer instance list | tail -n +2') ;;
-native) left=$(ps -eo args | grep -F "$folder/" | grep -F 'descpipe-init serve' || true) ;;
+native) left=$(pgrep -af 'descpipe-init serve' | grep -F "$folder/" || true) ;;
 *) left= ;;
 esac
 [ -z "$left" ] || failed "containers are left behind: $left"
