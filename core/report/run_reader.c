@@ -324,6 +324,15 @@ static void keep_evidence(struct task_view *item, const struct members *record)
     json_decref(evidence);
 }
 
+/* It comes after the verdict: nothing else changes. */
+static void apply_used(struct run_reader *reader, const struct members *record)
+{
+    uint32_t task = job_task(reader, record);
+    if (task == TASK_NONE || reader->view.tasks.items[task].job != (uint64_t)members_number(record, "job"))
+        return;
+    take_usage(&reader->view.tasks.items[task], record);
+}
+
 static void apply_ended(struct run_reader *reader, const struct members *record)
 {
     struct task_view *item = current_attempt(reader, record);
@@ -468,7 +477,7 @@ static const struct {
     {"started", apply_started},     {"ended", apply_ended},   {"verdict", apply_verdict}, {"intent", apply_intent},
     {"submitted", apply_submitted}, {"queued", apply_queued}, {"state", apply_state},     {"image", apply_image},
     {"writer", apply_writer},       {"run", apply_run},       {"request", apply_request}, {"end", apply_end},
-    {"detached", apply_detached},   {"fetch", apply_fetch},   {"blind", apply_blind},
+    {"detached", apply_detached},   {"fetch", apply_fetch},   {"blind", apply_blind},     {"used", apply_used},
 };
 
 void run_reader_apply(struct run_reader *reader, const struct journal_record *record)

@@ -117,7 +117,8 @@ static void end_of_run(struct engine *engine)
         loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
         return;
     }
-    if (remote_is_releasing(engine)) { /* what schedulers elsewhere keep goes before their plugins close */
+    if (remote_is_releasing(engine) ||
+        remote_waits_for_usage(engine)) { /* what schedulers elsewhere keep goes before their plugins close */
         loop_timer(engine->loop, STRAY_MS, end_of_run_again, engine);
         return;
     }

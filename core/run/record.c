@@ -97,6 +97,19 @@ void record_image(struct engine *engine, uint32_t image)
     journal_end(engine->journal);
 }
 
+void record_used(struct engine *engine, uint64_t job, const struct descpipe_ending *ending)
+{
+    struct text *text = journal_begin(engine->journal, "used");
+    member_unsigned(text, "job", job);
+    if (ending->cpu_ms > 0)
+        member_unsigned(text, "cpu_ms", ending->cpu_ms);
+    if (ending->peak_memory > 0)
+        member_unsigned(text, "peak_memory", ending->peak_memory);
+    if (ending->witness != NULL)
+        member_text(text, "witness", ending->witness);
+    journal_end(engine->journal);
+}
+
 struct text *record_intent_begin(struct engine *engine, uint64_t serial, uint32_t first)
 {
     struct text *text = journal_begin(engine->journal, "intent");

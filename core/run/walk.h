@@ -157,6 +157,8 @@ struct attempt {
     const struct descpipe_job *job_made; /* in its submission's arena */
     bool ready, sent;                    /* its job is written; its scheduler may have it */
     bool seen_running;
+    bool said_running;                  /* … by its own word first */
+    bool by_own_word;                   /* it is over by its own word, and its scheduler has not said so yet */
     const char *outcome_path;           /* where its job says how it ended */
     struct task_file_list later_inputs; /* of a run that is handed over: its job brings them in */
     char *waits_reason;                 /* the last that its scheduler said it waits for */
@@ -256,6 +258,9 @@ struct engine {
     struct walk_backend *backends;
     struct task_heap ready;
     struct remote *remotes; /* submissions elsewhere that are not over */
+    struct loop_timer *outcome_look; /* remote_look.c */
+    int64_t outcome_news_ms, usage_until_ms;
+    uint32_t unaccounted;   /* jobs that are over by their own word alone: what they used may come */
     bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
     struct detach *detach;  /* the run is being handed over; NULL: it is not */
     struct whole *whole;    /* its scheduler takes all of it at once; NULL: it does not */
@@ -384,7 +389,8 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
 void remote_resume(struct engine *engine, uint32_t backend);
 uint32_t remote_in_progress(const struct engine *engine); /* attempts that a scheduler elsewhere has */
 bool remote_is_releasing(const struct engine *engine);    /* one is told that its jobs are over; it ends soon */
-void remote_end(struct engine *engine);                   /* forgets the submissions; what runs goes on */
+bool remote_waits_for_usage(struct engine *engine); /* a scheduler may still say what the last jobs used; for a while */
+void remote_end(struct engine *engine);             /* forgets the submissions; what runs goes on */
 
 /* command.c */
 const struct descpipe_stage *command_stage(struct attempt *attempt); /* what the runtime gets of it */
@@ -497,6 +503,7 @@ void record_keeper(struct engine *engine);
 void record_adopted(struct attempt *attempt);
 void record_started(struct attempt *attempt, const char *native, const char *host); /* NULL: none; this machine */
 void record_ended(struct attempt *attempt);
+void record_used(struct engine *engine, uint64_t job, const struct descpipe_ending *ending);
 struct record_retry {
     int64_t at_ms; /* 0: none */
     const char *reason;

@@ -75,6 +75,15 @@ timeout 120 "$program" run arrays.yaml >log 2>&1 || failed "arrays: the run ende
 each_once arrays 40
 [ "$(count_of accepted)" -le 8 ] || failed "arrays: $(count_of accepted) submissions for 40 jobs, 10 in an array"
 
+# A job's own word that it went well is enough: what waits for it begins, whatever the queue still shows.
+simulate word shown-ms=600000
+pipeline word 3
+sed -i 's/stages: \[many\]/stages: [many, last]/' word.yaml
+echo "last: {depends-on: [many], script: 'wc -l <\"$folder/word.done\" >>\"$folder/word.last\"'}" >>word.yaml
+timeout 120 "$program" run word.yaml >log 2>&1 || failed "word: the run ended with $?"
+each_once word 3
+[ "$(tr -d ' ' <word.last)" = 3 ] || failed "word: the last stage saw $(cat word.last)"
+
 # What a stage waits for, and its place in the queue.
 simulate waits queue-ms=3000
 pipeline waits 2
@@ -91,14 +100,14 @@ grep -q "asks for 45 minutes; account 'sim' gives at most 30" log || failed "nev
 [ -z "$(count_of accepted)" ] || failed "never: something was submitted"
 
 # An unknown word is an error with a hint before anything happens.
-simulate word
-pipeline word 1
-sed 's/use: slurm,/use: slurm, partiton: long,/' word.yaml >wrong.yaml
+simulate unknown
+pipeline unknown 1
+sed 's/use: slurm,/use: slurm, partiton: long,/' unknown.yaml >wrong.yaml
 status=0
 "$program" run wrong.yaml >log 2>&1 || status=$?
-[ "$status" = 2 ] || failed "word: an unknown option ended with $status"
-grep -q "'partition'" log || failed "word: nothing hints at 'partition'"
-[ -z "$(count_of sbatch)" ] || failed "word: something was submitted"
+[ "$status" = 2 ] || failed "unknown: an unknown option ended with $status"
+grep -q "'partition'" log || failed "unknown: nothing hints at 'partition'"
+[ -z "$(count_of sbatch)" ] || failed "unknown: something was submitted"
 # check --site asks the test mode and one node, and leaves nothing behind.
 simulate site
 pipeline site 2

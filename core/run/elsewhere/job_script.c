@@ -62,10 +62,11 @@ void job_script_print_saying(const char *outcome, struct text *text)
               "PATH=${PATH:-/usr/bin:/bin}\n"
               "stopped= failed= reason= timed_out= finished= attempt=\n"
               "now() { date +%s.%3N; }\n"
+              "here=$(uname -n)\n"
               "say() { # PHASE: what is known so far, as a whole or not at all\n"
               "    {\n"
               "        echo \"phase=$1\"\n"
-              "        echo \"host=$(uname -n)\"\n"
+              "        echo \"host=$here\"\n"
               "        echo \"started=$started\"\n"
               "        [ \"$1\" != end ] || echo \"finished=$(now)\"\n"
               "        [ \"$1\" != end ] || echo \"exit=$status\"\n"
@@ -76,8 +77,9 @@ void job_script_print_saying(const char *outcome, struct text *text)
               "        [ -z \"$reason\" ] || printf 'reason=%s\\n' \"$(printf '%s' \"$reason\" | tr '\\n' ' ' | cut -b "
               "1-500)\"\n"
               "        [ -z \"$finished\" ] || echo done=yes\n"
-              "    } >\"$outcome.new\" && { sync \"$outcome.new\" 2>/dev/null || :; } && mv -f \"$outcome.new\" "
-              "\"$outcome\"\n"
+              /* The end alone must outlive its node. */
+              "    } >\"$outcome.new\" && { [ \"$1\" != end ] || sync \"$outcome.new\" 2>/dev/null || :; } &&\n"
+              "        mv -f \"$outcome.new\" \"$outcome\"\n"
               "}\n");
 }
 

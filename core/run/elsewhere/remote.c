@@ -202,6 +202,8 @@ void remote_taken(struct remote *remote)
             remote_cancel(attempt);
     }
     engine_flush(remote->engine, true);
+    if (remote->engine->detach == NULL)
+        remote_look_soon(remote->engine);
     if (remote->engine->detach != NULL)
         detach_taken(remote->engine, remote->serial);
     else
@@ -541,6 +543,7 @@ bool remote_is_releasing(const struct engine *engine)
 
 void remote_end(struct engine *engine)
 {
+    loop_timer_stop(steal(&engine->outcome_look));
     while (engine->remotes != NULL)
         remote_free(engine->remotes);
 }

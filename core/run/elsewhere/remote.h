@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One submission to a scheduler elsewhere, for the files that share it: remote.c (sending), remote_job.c (what a job
- * is made of), remote_watch.c (what becomes of it). */
+ * is made of), remote_watch.c (what becomes of it),
+ * remote_look.c (what its jobs say of themselves). */
 #ifndef DESCPIPE_RUN_ELSEWHERE_REMOTE_H
 #define DESCPIPE_RUN_ELSEWHERE_REMOTE_H
+
+#include <sys/stat.h>
+#include <time.h>
 
 #include "run/walk.h"
 
@@ -11,6 +15,7 @@ struct remote_job {
     uint64_t job;            /* the attempt's, which forgets it at its end */
     bool ready;
     bool known; /* of a run that is gone on with: its end is in the journal */
+    ino_t seen; /* of its outcome file, when it was last read; 0: it was not */
 };
 
 struct remote {
@@ -31,7 +36,9 @@ struct remote {
     struct loop_timer *again;
     void (*then)(void *context); /* what happens again */
     bool sending, releasing;
-    bool waits_for_room; /* while `again` is set: another's end may make some */
+    struct timespec changed;           /* of its folder, when it was last looked at, */
+    int64_t change_seen_ms, looked_ms; /* … when that was new, and when all files in it were looked at */
+    bool waits_for_room;               /* while `again` is set: another's end may make some */
 };
 
 /* remote.c: a submission of `count` jobs, empty; and the sending of one that is complete, its intent recorded. */
@@ -43,6 +50,13 @@ void remote_over_when_empty(struct remote *remote);
 
 /* remote_watch.c: the end of a job of which its scheduler says no more. */
 void remote_look_for_outcome(struct attempt *attempt);
+/* … and of one whose outcome says that it went well. */
+void remote_take_outcome(struct attempt *attempt);
+
+/* remote_look.c: jobs were sent, or taken over. */
+void remote_look_soon(struct engine *engine);
+/* The scheduler's word about a job that was over by its own. NULL: it says nothing. */
+void remote_accounted(struct engine *engine, uint64_t job, const struct descpipe_ending *ending);
 
 /* remote_job.c: where the node gives the stage its scratch folder, if it wants one. */
 void remote_choose_scratch(struct attempt *attempt);

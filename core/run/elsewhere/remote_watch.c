@@ -119,6 +119,10 @@ void remote_look_for_outcome(struct attempt *attempt)
 
 static void ended(struct attempt *attempt, const struct descpipe_change *change)
 {
+    if (attempt->by_own_word) {
+        attempt->by_own_word = false;
+        remote_accounted(attempt->engine, attempt->job, change->ending);
+    }
     if (attempt->patience_until_ms != 0)
         return; /* said twice */
     const uint32_t cut = DESCPIPE_ENDED_OUT_OF_MEMORY | DESCPIPE_ENDED_TIMED_OUT | DESCPIPE_ENDED_NODE_FAILED |
@@ -159,6 +163,12 @@ static void repeated(struct attempt *attempt, const struct descpipe_change *chan
         attempt_end_by_us(attempt, DESCPIPE_ENDED_CANCELLED, 0);
 }
 
+void remote_take_outcome(struct attempt *attempt)
+{
+    attempt->patience_until_ms = clock_monotonic_ms();
+    look_for_outcome(attempt);
+}
+
 static void queued(struct attempt *attempt, const struct descpipe_change *change)
 {
     const char *reason = change->reason != NULL ? change->reason : "";
@@ -175,9 +185,14 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
     if (!engine->backends[backend].elsewhere)
         return false;
     if (engine->detach != NULL)
-        return true; /* nobody watches any more */
-    if (engine->tasks[task].state != TASK_RUNNING)
-        return true; /* over already */
+        return true;                                 /* nobody watches any more */
+    if (engine->tasks[task].state != TASK_RUNNING) { /* over already */
+        if (change->state == DESCPIPE_JOB_ENDED && engine->tasks[task].state == TASK_SUCCEEDED) {
+            remote_accounted(engine, change->job, change->ending);
+            submit_room_again(engine, backend); /* its scheduler has counted it until now */
+        }
+        return true;
+    }
     struct attempt *attempt = engine->attempts.items[engine->tasks[task].attempt_slot];
     if (attempt->remote == NULL || !attempt->ready)
         return true;
@@ -186,6 +201,10 @@ bool remote_changed(struct engine *engine, uint32_t task, const struct descpipe_
         queued(attempt, change);
         break;
     case DESCPIPE_JOB_RUNNING:
+        if (attempt->said_running) { /* by itself */
+            attempt->said_running = false;
+            break;
+        }
         if (change->at_ms != 0)
             attempt->started_ms = change->at_ms;
         attempt->seen_running = true;

@@ -35,6 +35,7 @@
  *     publish    {job, files:[{tag, path, name, bytes, sha256?}]} before; published {job} after; both before the verdict
  *     verdict    {job, stage, member?, attempt, verdict, reason, cpu_ms, peak_memory,
  *                 retry?: {at, reason, memory?, time_limit_ms?}}
+ *     used       {job, cpu_ms?, peak_memory?, witness}      of a job elsewhere whose scheduler said so after its verdict
  *     state      {stage, member?, state, reason?}      for tasks that end without a verdict: skipped, cancelled, cached
  *                (with key, made_by: the run, made_in: its attempt)
  *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked

@@ -24,6 +24,11 @@ enum {
     QUESTION_LIMIT_MS = 60000,
     FIRST_DELAY_MS = 500,
     LONGEST_DELAY_MS = 30000,
+    RELEASED_DELAY_MS = 300, /* before that accounting has not heard of the end */
+    USAGE_POLLS = 2,         /* so many times the queue is asked before what jobs used is */
+    RELEASED_PATIENCE_MS = 15000,
+    RELEASED_GRID_MS = 1000,
+    USAGE_QUESTIONS = 2,
     FAILED_LIMIT = 2, /* accounting that cannot be asked so often: the controller then, while it knows */
     LOG_LIMIT = 256 << 10,
     DAY_MS = 86400000
@@ -40,16 +45,43 @@ static void pump_after(struct slurm *self, int64_t delay_ms)
     accounts->timer = self->host->timer->start(self->host, delay_ms > 0 ? (uint64_t)delay_ms : 0, pump, self);
 }
 
+/* Does anything run or wait whose end the host does not know? */
+static bool others_run(const struct slurm *self)
+{
+    size_t place = 0;
+    const struct watched *watched = jobs_next(&self->jobs, &place, NULL);
+    while (watched != NULL && watched->batch->released) {
+        watched = jobs_next(&self->jobs, &place, watched);
+    }
+    return watched != NULL;
+}
+
+/* When it is asked what they used: many at once. */
+static int64_t usage_due_ms(const struct slurm *self)
+{
+    return self->watch.accounts.usage_since_ms + USAGE_POLLS * self->watch.shortest_ms;
+}
+
+/* Not yet: only what it used is wanted, and others will be done soon. */
+static bool is_put_off(const struct slurm *self, const struct watched *watched, bool others, int64_t now)
+{
+    bool is_usage = watched->batch->released || watched->search->last.state == STATE_COMPLETED;
+    return is_usage && others && now < usage_due_ms(self);
+}
+
 /* At the time of the one that is due first. */
 static void plan_next(struct slurm *self)
 {
     int64_t first = INT64_MAX, now = slurm_now_ms();
     size_t place = 0;
+    bool others = others_run(self);
     const struct watched *watched = jobs_next(&self->jobs, &place, NULL);
     for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
-        if (watched->search != NULL && watched->search->at_ms < first) {
-            first = watched->search->at_ms;
+        int64_t at_ms = watched->search != NULL ? watched->search->at_ms : INT64_MAX;
+        if (watched->search != NULL && is_put_off(self, watched, others, at_ms)) {
+            at_ms = usage_due_ms(self);
         }
+        first = at_ms < first ? at_ms : first;
     }
     if (first != INT64_MAX && self->watch.sink != NULL && self->watch.accounts.tool == NULL) {
         pump_after(self, first - now);
@@ -75,6 +107,26 @@ void accounts_stop(struct slurm *self)
     tool_stop(accounts->tool);
 }
 
+void accounts_settle(struct slurm *self)
+{
+    struct accounts *accounts = &self->watch.accounts;
+    int64_t now = slurm_now_ms();
+    size_t place = 0;
+    struct watched *watched = self->watch.sink != NULL ? jobs_next(&self->jobs, &place, NULL) : NULL;
+    for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
+        if (!watched->batch->released || watched->search != NULL) {
+            continue;
+        }
+        watched->search = calloc(1, sizeof(*watched->search));
+        if (watched->search == NULL) {
+            return; /* squeue will show its end */
+        }
+        watched->search->at_ms = now + RELEASED_DELAY_MS;
+        accounts->usage_since_ms = accounts->usage_since_ms != 0 ? accounts->usage_since_ms : now;
+    }
+    plan_next(self);
+}
+
 void accounts_search(struct slurm *self, struct watched *watched, const struct record *record)
 {
     struct search *search = watched->search;
@@ -88,9 +140,10 @@ void accounts_search(struct slurm *self, struct watched *watched, const struct r
     if (record != NULL) {
         search->last = *record;
     }
-    if (self->watch.accounts.tool == NULL) {
-        pump_after(self, 0);
+    if (search->last.state == STATE_COMPLETED && self->watch.accounts.usage_since_ms == 0) {
+        self->watch.accounts.usage_since_ms = slurm_now_ms();
     }
+    plan_next(self);
 }
 
 /* What slurmstepd and our batch script wrote, as far as it is there yet. */
@@ -186,13 +239,18 @@ static bool says_it_all(enum state state)
            state == STATE_BOOT_FAIL || state == STATE_DEADLINE;
 }
 
-static void ask_again(struct watched *watched, unsigned times)
+static void ask_again(struct slurm *self, struct watched *watched, unsigned times)
 {
-    int64_t delay = FIRST_DELAY_MS;
+    struct accounts *accounts = &self->watch.accounts;
+    int64_t delay = FIRST_DELAY_MS, now = slurm_now_ms();
     for (unsigned i = 1; i < times && delay < LONGEST_DELAY_MS; i++) {
         delay *= 2;
     }
-    watched->search->at_ms = slurm_now_ms() + (delay < LONGEST_DELAY_MS ? delay : LONGEST_DELAY_MS);
+    watched->search->at_ms = now + (delay < LONGEST_DELAY_MS ? delay : LONGEST_DELAY_MS);
+    if (watched->batch->released) { /* all at the same moments */
+        watched->search->at_ms = (now / RELEASED_GRID_MS + 1) * RELEASED_GRID_MS;
+    }
+    accounts->usage_since_ms = accounts->usage_since_ms != 0 ? accounts->usage_since_ms : now;
 }
 
 /* After an answer that was one. */
@@ -201,12 +259,16 @@ static void decide(struct slurm *self, struct watched *watched, struct log_file 
     struct accounts *accounts = &self->watch.accounts;
     struct search *search = watched->search;
     int64_t now = slurm_now_ms();
-    int64_t patience = self->host->config->integer(self->settings, "accounting-patience");
+    int64_t patience = watched->batch->released ? RELEASED_PATIENCE_MS
+                                                : self->host->config->integer(self->settings, "accounting-patience");
     if (search->found && state_phase(search->job.state) == PHASE_ENDED && is_of_last_life(watched, &search->job)) {
         finish(self, watched, &search->job, accounts->asks_controller ? "scontrol" : "sacct", log);
         return;
     }
-    if (says_it_all(search->last.state)) {
+    /* Of a success only accounting knows what it used. */
+    bool wants_usage =
+        search->last.state == STATE_COMPLETED && accounts->state == ACCOUNTING_ON && search->asked < USAGE_QUESTIONS;
+    if (says_it_all(search->last.state) && !wants_usage && !watched->batch->released) {
         finish(self, watched, &search->last, "squeue", log);
         return;
     }
@@ -220,8 +282,8 @@ static void decide(struct slurm *self, struct watched *watched, struct log_file 
     bool accounting_had_its_time =
         accounts->state == ACCOUNTING_OFF || (search->since_ms != 0 && now - search->since_ms >= patience);
     if (!accounting_had_its_time) {
-        ask_again(watched, search->asked);
-    } else if (!search->controller_asked) {
+        ask_again(self, watched, search->asked);
+    } else if (!search->controller_asked && !watched->batch->released) {
         search->controller_turn = true;
         search->at_ms = now;
     } else {
@@ -318,7 +380,7 @@ static void act_unanswered(struct slurm *self, struct watched *watched, void *co
         !search->controller_asked) {
         search->controller_turn = true;
     }
-    ask_again(watched, search->failed + 1);
+    ask_again(self, watched, search->failed + 1);
 }
 
 /* A version without one of the columns says which; the rest is asked for again. */
@@ -505,19 +567,23 @@ static void pump(void *context)
     struct accounts *accounts = &self->watch.accounts;
     struct array_asked arrays[IDS_AT_A_TIME];
     const struct watched *controllers = NULL;
+    struct watched *forgotten = NULL;
     size_t count = 0, place = 0;
     int64_t now = slurm_now_ms(), oldest = now;
     accounts->timer = NULL;
     if (self->watch.sink == NULL || accounts->tool != NULL) {
         return;
     }
+    bool others = others_run(self);
     accounts->asked_count = 0;
     struct watched *watched = jobs_next(&self->jobs, &place, NULL);
     for (; watched != NULL; watched = jobs_next(&self->jobs, &place, watched)) {
-        if (watched->search == NULL || watched->search->at_ms > now) {
+        if (watched->search == NULL || watched->search->at_ms > now || is_put_off(self, watched, others, now)) {
             continue;
         }
-        if (watched->search->controller_turn || accounts->state == ACCOUNTING_OFF) {
+        if (accounts->state == ACCOUNTING_OFF && watched->batch->released) {
+            forgotten = watched; /* nobody will say what it used */
+        } else if (watched->search->controller_turn || accounts->state == ACCOUNTING_OFF) {
             watched->search->controller_turn = true;
             controllers = watched;
         } else if (add_id(arrays, &count, watched) && take(accounts, watched)) {
@@ -526,11 +592,16 @@ static void pump(void *context)
     }
     if (count > 0) {
         struct buffer ids = {0};
+        accounts->usage_since_ms = 0;
         write_ids(arrays, count, &ids);
         ask_accounting(self, buffer_text(&ids), oldest);
         buffer_clear(&ids);
     } else if (controllers != NULL) {
         ask_controller(self, controllers);
+    }
+    if (forgotten != NULL) {
+        const struct descpipe_ending nothing = {.size = sizeof(nothing), .flags = DESCPIPE_ENDED_LOST};
+        watch_ended(self, forgotten, &nothing); /* the others in the next turn */
     }
     if (accounts->tool == NULL && (count > 0 || controllers != NULL)) {
         pump_after(self, LONGEST_DELAY_MS); /* no memory */

@@ -5,6 +5,9 @@
  * How it works: sacct is asked for up to fifty at once. It lags: an end that it does not know yet is asked for again,
  * less and less often, for a while; what squeue said says enough by itself for most ends. Where there is no accounting,
  * or it does not come, the controller (scontrol) is asked once. What nobody knows is LOST: never a success.
+ *
+ * Of jobs that are released the host knows the end; what is left to say is what they used. For that accounting alone is
+ * asked, for many at once while others run, and soon when nothing else is left.
  */
 #ifndef DESCPIPE_SLURM_ACCOUNTS_H
 #define DESCPIPE_SLURM_ACCOUNTS_H
@@ -21,7 +24,8 @@ struct accounts {
     unsigned fields; /* of sacct, as far as this version has them */
     struct tool *tool;
     struct descpipe_timer *timer;
-    uint64_t *asked; /* our numbers of the jobs the running command is about */
+    int64_t usage_since_ms; /* since when it is to be asked what some jobs used; 0: it is not */
+    uint64_t *asked;        /* our numbers of the jobs the running command is about */
     size_t asked_count;
     bool asks_controller;
     char blind[320]; /* why accounting cannot be asked, or "" */
@@ -45,6 +49,8 @@ void accounts_open(struct slurm *self);
 void accounts_close(struct slurm *self);
 /* Begins to look for the end; `record` NULL: squeue does not know the job any more. */
 void accounts_search(struct slurm *self, struct watched *watched, const struct record *record);
+/* Some have been released. */
+void accounts_settle(struct slurm *self);
 void accounts_stop(struct slurm *self); /* nobody observes any more */
 
 #endif

@@ -72,6 +72,7 @@ static void slurm_release(void *context, struct descpipe_call *call, const char 
 {
     struct slurm *self = context;
     jobs_release(&self->jobs, token);
+    accounts_settle(self);
     self->host->call->succeed(call);
 }
 

@@ -145,6 +145,9 @@ static void see_one(struct slurm *self, struct watched *watched, const struct re
         accounts_search(self, watched, record);
         return;
     }
+    if (watched->batch->released) {
+        return; /* the host knows its end already */
+    }
     /* It had ended, and runs again: somebody requeued it. */
     if (watched->search != NULL && phase != PHASE_OTHER) {
         free(watched->search);

@@ -11,6 +11,7 @@ and unlocks. Chance comes from the seed and the number of the command alone, so 
 
     seed=1                 of all chances
     queue-ms=0 run-ms=0    how long a job waits, and how long it is said to run
+    shown-ms=0             a job whose script is over is still said to run so long
     forget-ms=300000       squeue and scontrol forget an ended job after this (MinJobAge)
     slots=0                members that run at a time; 0: all
     down=1                 the controller cannot be reached;  hang=1: every command waits for ever
@@ -45,7 +46,7 @@ import sys
 import time
 
 DEFAULTS = {
-    "seed": 1, "queue-ms": 0, "run-ms": 0, "forget-ms": 300000, "slots": 0, "down": 0, "hang": 0, "latency-ms": 0,
+    "seed": 1, "queue-ms": 0, "run-ms": 0, "shown-ms": 0, "forget-ms": 300000, "slots": 0, "down": 0, "hang": 0, "latency-ms": 0,
     "accounting": "on", "accounting-down": 0, "lag-ms": 0, "no-field": "", "truncate": 0, "collapse": 0, "cluster": "",
     "wrapper": "", "accept-lost": 0, "drop": 0, "unable": 0, "submit-limit": 0, "allowed-jobs": "", "allowed-minutes": "", "array-size": 1001, "bucket": 0,
     "refill": 4, "period-ms": 60000, "quiet-limit": 0, "completing-ms": 0,
@@ -112,8 +113,11 @@ class Simulation:
                 self.start(job)
                 running += 1
             if job["state"] == "RUNNING" and self.now >= job["started"] + float(self["run-ms"]) / 1000:
-                self.end(job)
-                running -= 1
+                if float(self["shown-ms"]) and "result" not in job:
+                    job["result"] = self.run_script(job)
+                if self.now >= job["started"] + (float(self["run-ms"]) + float(self["shown-ms"])) / 1000:
+                    self.end(job)
+                    running -= 1
 
     def may_start(self, job):
         for kind, array, index in job["after"]:
@@ -152,7 +156,7 @@ class Simulation:
         fate = self.state["knobs"].get("fate.%s" % job["index"], "")
         word, _, number = fate.partition(":")
         if word in ("", "requeue"):
-            code, signal = self.run_script(job)
+            code, signal = job.pop("result", None) or self.run_script(job)
         else:
             code, signal = 0, 0
         job["ended"] = self.now
