@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/path.h"
 #include "pipeline/reader.h"
 
 static const char *hint_or_null(const struct text *hint)
@@ -245,6 +246,15 @@ static void check_path(struct pipeline_reader *reader, struct place place, const
                     "%s: '%s' is not a regular file", what, path);
 }
 
+/* What is missing below the working folder may lie on a volume that stands for it elsewhere; the plan, which knows the
+ * backends, says the rest. */
+static bool may_be_on_a_volume(const struct pipeline *pipeline, const struct run_input *input)
+{
+    const char *path = pipeline_text(pipeline, input->path);
+    struct stat status;
+    return path_is_inside(pipeline->working, path) && stat(path, &status) != 0 && errno == ENOENT;
+}
+
 static void check_run_input(struct pipeline_reader *reader, const struct run_input *input, symbol suffix)
 {
     const struct pipeline *pipeline = reader->pipeline;
@@ -268,7 +278,7 @@ static void check_run_input(struct pipeline_reader *reader, const struct run_inp
                     pipeline_text(pipeline, pipeline->stages.items[producer].name));
     const char *text = pipeline_text(pipeline, suffix);
     text_format(&hint, "the input '%s'", tag);
-    if (input->path != 0)
+    if (input->path != 0 && !may_be_on_a_volume(pipeline, input))
         check_path(reader, place, text_bytes(&hint), pipeline_text(pipeline, input->path),
                    text[strlen(text) - 1] == '/');
     else if (input->url != 0 && text[strlen(text) - 1] == '/')

@@ -64,6 +64,7 @@ void plan_identify_images(struct plan_builder *builder, void (*advance)(struct p
 uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place);
 /* What a stage asks against what its backend can. */
 void plan_check_stage(struct plan_builder *builder, uint32_t number);
+void plan_check_files_are_seen(struct plan_builder *builder, uint32_t number);
 /* detached.c: what a run that nobody watches cannot do, and what waits for `resume`. */
 void plan_check_detached(struct plan_builder *builder);
 /* … and what a scheduler cannot do that takes nothing but whole graphs; false: there is none. */

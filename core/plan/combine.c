@@ -20,10 +20,19 @@ uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend
 {
     uint32_t offered = plugin_runtime_forms(backend->runtime), accepted = 0;
     const struct descpipe_scheduler *scheduler = plugin_scheduler(backend->scheduler);
+    cleanup(error_clear) struct error error = ERROR_INIT;
     for (const uint32_t *form = scheduler->forms; *form; form++) {
-        if (offered & *form)
-            return *form;
         accepted |= *form;
+        if ((offered & *form) == 0)
+            continue;
+        if (plugin_scheduler_accepts(backend->scheduler, *form, error.message == NULL ? &error : NULL))
+            return *form;
+    }
+    if (error.message != NULL) { /* it could, with another option */
+        problem_add(builder->problems, PROBLEM_ERROR, place, "choose another runtime for this scheduler, or set it",
+                    "scheduler '%s' with runtime '%s': %s", backend->scheduler_name, backend->runtime_name,
+                    error.message);
+        return 0;
     }
     cleanup(text_clear) struct text offers = TEXT_INIT, accepts = TEXT_INIT;
     forms_names(offered, &offers);
@@ -90,6 +99,7 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
     uint32_t scheduler_can = plugin_scheduler(backend->scheduler)->capabilities;
     const char *name = pipeline_text(builder->pipeline, stage->name);
     check_parallel(builder, stage, backend, resources, scheduler_can);
+    plan_check_files_are_seen(builder, number);
     if (resources->gpus > 0 && (!(runtime_can & DESCPIPE_RUNTIME_GPUS) || !(scheduler_can & DESCPIPE_SCHEDULER_GPUS)))
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage), "take a backend that has GPUs",
                     "stage '%s' asks for %u GPU%s; %s '%s' cannot give any", name, resources->gpus,

@@ -19,7 +19,7 @@
 #define ABI_SIZE_OPTION ABI_FIRST_SIZE(struct descpipe_option, replaced_by)
 #define ABI_SIZE_RUNTIME ABI_FIRST_SIZE(struct descpipe_runtime, prune)
 #define ABI_SIZE_REGISTRY ABI_FIRST_SIZE(struct descpipe_registry, logout)
-#define ABI_SIZE_SCHEDULER ABI_FIRST_SIZE(struct descpipe_scheduler, render)
+#define ABI_SIZE_SCHEDULER ABI_FIRST_SIZE(struct descpipe_scheduler, accepts)
 #define ABI_SIZE_HOST ABI_FIRST_SIZE(struct descpipe_host, observe)
 #define ABI_SIZE_IMAGE_IDENTITY ABI_FIRST_SIZE(struct descpipe_image_identity, created_at_ms)
 #define ABI_SIZE_FORM ABI_FIRST_SIZE(struct descpipe_form, removal)

@@ -527,6 +527,21 @@ uint32_t plugin_runtime_forms(const struct plugin_instance *instance)
     return runtime ? runtime->forms(instance->self) : 0;
 }
 
+bool plugin_scheduler_is_apart(const struct plugin_instance *instance)
+{
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);
+    return scheduler && scheduler->apart && scheduler->apart(instance->self) != 0;
+}
+
+bool plugin_scheduler_accepts(const struct plugin_instance *instance, uint32_t form, struct error *error)
+{
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);
+    char message[512] = "";
+    if (!scheduler->accepts || scheduler->accepts(instance->self, form, message, sizeof(message)))
+        return true;
+    return error_set(error, ERROR_PLUGIN, "%s", message);
+}
+
 uint64_t plugin_scheduler_room(const struct plugin_instance *instance)
 {
     const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);

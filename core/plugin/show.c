@@ -108,6 +108,8 @@ static void read_scheduler(const struct descpipe_scheduler *table, struct table_
     add_if(&facts->optional, table->queue_estimate != NULL, "queue_estimate");
     add_if(&facts->optional, table->render != NULL, "render");
     add_if(&facts->optional, table->shell != NULL, "shell");
+    add_if(&facts->optional, table->apart != NULL, "apart");
+    add_if(&facts->optional, table->accepts != NULL, "accepts");
 }
 
 static void read_table(const struct descpipe_plugin *plugin, struct table_facts *facts)

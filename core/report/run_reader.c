@@ -175,6 +175,7 @@ static void apply_run(struct run_reader *reader, const struct members *record)
         view->user = memory_format("%lld", (long long)user);
     }
     keep_text(&view->output, record, "output");
+    keep_text(&view->output, record, "results");
     keep_text(&view->host, record, "host");
     struct members backend;
     if (members_object(record, "backend", &backend))

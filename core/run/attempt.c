@@ -120,10 +120,11 @@ struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)
     return attempt;
 }
 
-/* Of a run that is handed over the configuration is laid now, and the rest by the job, which knows when it is there. */
+/* Of a run that is handed over the configuration is laid now, and the rest by the job, which knows when it is there; and
+ * so it is where only the job sees the rest. */
 static void bring_in(struct attempt *attempt)
 {
-    if (attempt->engine->detach != NULL) {
+    if (attempt->engine->detach != NULL || apart_is_stage(attempt->engine, attempt->stage)) {
         attempt->later_inputs = attempt->in.inputs;
         attempt->in.inputs.count = 0;
     }
@@ -617,7 +618,8 @@ void attempt_ended(struct attempt *attempt)
     /* What filled the disk is of no use, and the journal needs the room. */
     if (attempt->outcome.verdict == VERDICT_DISK && attempt->has_outputs)
         folder_remove(attempt->attempt_folder, NULL);
-    bool publishes = attempt->outcome.verdict == VERDICT_OK && attempt->has_outputs;
+    bool publishes = attempt->outcome.verdict == VERDICT_OK && attempt->has_outputs &&
+                     !apart_is_stage(engine, attempt->stage); /* there it has done so itself */
     void (*scheduler_ended)(void *, uint64_t) = attempt->scheduler_ended;
     if (publishes) {
         files_publish(attempt);

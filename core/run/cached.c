@@ -65,8 +65,9 @@ struct look {
 
 static bool is_never_cached(const struct engine *engine, uint32_t task)
 {
-    const struct stage *stage = &engine->pipeline->stages.items[plan_task_stage(engine->plan, task)];
-    return stage->extras != NULL && stage->extras->never_cached;
+    uint32_t number = plan_task_stage(engine->plan, task);
+    const struct stage *stage = &engine->pipeline->stages.items[number];
+    return apart_is_stage(engine, number) || (stage->extras != NULL && stage->extras->never_cached);
 }
 
 void cached_begin(struct engine *engine)

@@ -296,7 +296,8 @@ static bool check_schedulers(struct engine *engine)
     for (size_t i = 0; i < engine->plan->backends_count; i++) {
         const struct plan_backend *backend = &engine->plan->backends[i];
         uint32_t can = plugin_scheduler(backend->scheduler)->capabilities;
-        if (can & (DESCPIPE_SCHEDULER_HOST_STARTS | DESCPIPE_SCHEDULER_SHARED_FILES))
+        bool by_jobs = plugin_scheduler_is_apart(backend->scheduler);
+        if ((can & (DESCPIPE_SCHEDULER_HOST_STARTS | DESCPIPE_SCHEDULER_SHARED_FILES)) || by_jobs)
             continue;
         error_set(&engine->error, ERROR_PLUGIN,
                   "scheduler '%s' runs stages where our files are not seen, which this version of descpipe cannot do",

@@ -379,7 +379,7 @@ bool files_check_selection(struct engine *engine, struct error *error)
 {
     cleanup(arena_free) struct arena *arena = arena_new();
     for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
-        if (engine->plan->stages[i].selected && !check_stage(engine, arena, i, error))
+        if (engine->plan->stages[i].selected && !apart_is_stage(engine, i) && !check_stage(engine, arena, i, error))
             return false;
         arena_reset(arena);
     }

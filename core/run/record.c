@@ -66,6 +66,9 @@ void record_run(struct engine *engine)
     member_text(text, "host", machine.host);
     member_text(text, "working", engine->pipeline->working);
     member_text(text, "output", engine->pipeline->output);
+    cleanup(text_clear) struct text where = TEXT_INIT;
+    if (apart_describe_results(engine, &where))
+        member_text(text, "results", text_bytes(&where));
     member_text(text, "backend", backend->name);
     text_append(text, ",\"options\":{\"scheduler\":");
     settings_print_json(backend->scheduler_settings, text);

@@ -123,7 +123,7 @@ static void list_results(struct final *final, bool all)
     for (uint32_t i = 0; i < engine->pipeline->stages.count; i++) {
         const struct stage *stage = &engine->pipeline->stages.items[i];
         if (!engine->plan->stages[i].selected || (engine->stages[i].tasks_left > 0 && !all) ||
-            stage->outputs.count == 0)
+            stage->outputs.count == 0 || apart_is_stage(engine, i))
             continue;
         for (uint32_t j = 0; stage->members > 0 && j < stage->outputs.count; j++)
             list_add(&final->stale,

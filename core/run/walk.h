@@ -12,6 +12,7 @@
  *     remote*.c    submissions to schedulers that run stages elsewhere, and the attempts in them
  *     job_script.c … the script of such a job, and what it says of its end
  *     job_files.c  … and what it does with its files when nobody watches it
+ *     apart.c      files that only the jobs of a backend see
  *     detach*.c    handing the whole run over to a scheduler
  *     whole.c      … or sending it as one submission, and following it
  *     graph.c      … and which of its jobs wait for which
@@ -465,6 +466,11 @@ void cached_flush(struct engine *engine);
 
 /* sources.c: which commits the pipeline is of; once, when a stage is about to run. */
 void sources_begin(struct engine *engine);
+
+/* apart.c: backends whose jobs see files that this machine does not. */
+bool apart_is_stage(const struct engine *engine, uint32_t stage);
+/* Appends where the results will be, in words. False: all of them will be here. */
+bool apart_describe_results(const struct engine *engine, struct text *where);
 
 /* results.c: the final results to OUTPUT, on a helper thread; `done` on the loop, with engine->error set when it
  * failed. */

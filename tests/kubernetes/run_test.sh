@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Pipelines on a real Kubernetes: three stages with files between them, endings that only a real one has, a cancel, a restart of
-# the API server in the middle of a run.
+# Pipelines on a real Kubernetes: three stages with files between them, on a volume that is seen from here and on one that is not,
+# endings that only a real one has, a cancel, a restart of the API server in the middle of a run.
 #
 #   run_test.sh PROGRAM     PROGRAM is the descpipe to test, with its plugins beside it
 #
@@ -58,7 +58,7 @@ registry=$!
 # An image of busybox.
 mkdir -p "$folder/root/bin" "$folder/root/tmp"
 cp "$(command -v busybox)" "$folder/root/bin/busybox"
-for applet in sh cat echo true false sleep id seq kill env pwd dd wc touch tail; do
+for applet in sh cat echo true false sleep id seq kill env pwd dd wc touch tail head mkdir rm ln cp mv od tr find readlink rmdir; do
     ln -s busybox "$folder/root/bin/$applet"
 done
 tar -C "$folder/root" -cf "$folder/root.tar" .
@@ -76,10 +76,10 @@ mkdir "$HOME"
 head_of_file() { # STAGES
     cat << END
 pipeline: {name: k, stages: [$1]}
-runtime: {working: ./work, output: ./out}
+runtime: {working: ./work, output: ./out${files:+, $files}}
 backends:
   default:
-    scheduler: {use: kubernetes, volume: {host-path: "$folder/run"}, image-patience: 5s}
+    scheduler: {use: kubernetes, volume: $volume, image-patience: 5s$options}
     runtime: docker
     registry: {use: oci, plain-http: true}
 END
@@ -89,14 +89,16 @@ verdict() { # FILE STAGE
 print(next(stage["verdict"] for stage in json.load(sys.stdin)["stages"] if stage["name"] == sys.argv[1]))' "$2"
 }
 
-echo "== three stages"
-{
-    head_of_file 'make_it, double, sum'
+volume="{host-path: \"$folder/run\"}"
+options=
+files=
+three_stages() { # the stages of a pipeline, but for its head
     cat << END
 make_it:
   image: $image
+  inputs: {first: txt}
   outputs: {numbers: txt}
-  command: [sh, -c, 'echo "on \$HOME as \$(id -u) with \$DESC_SIZE"; seq 1 10 > \$DESC_OUTPUT/numbers.txt']
+  command: [sh, -c, 'echo "on \$HOME as \$(id -u) with \$DESC_SIZE"; cat \$DESC_INPUT/first.txt > \$DESC_OUTPUT/numbers.txt; seq 1 10 >> \$DESC_OUTPUT/numbers.txt']
 double:
   image: $image
   inputs: {numbers: txt}
@@ -106,19 +108,63 @@ double:
 sum:
   image: $image
   inputs: {doubled: txt}
+  config: {settings: settings.yml}
   outputs: {total: txt}
   script: |
-    t=0
+    read -r _ t < \$DESC_CONFIG/settings.yml
     for f in \$DESC_INPUT/doubled/*; do
       while read -r n; do t=\$((t + n)); done < \$f
     done
     echo \$t > \$DESC_OUTPUT/total.txt
 END
+}
+echo 'start: 1000' > settings.yml
+
+echo "== three stages"
+files='inputs: {first: first.txt}, config: {sum: {settings: settings.yml}}'
+echo 5 > first.txt
+{
+    head_of_file 'make_it, double, sum'
+    three_stages
 } > three.yaml
 "$program" run three.yaml > "$folder/three.log" 2>&1 || failed "three stages ended with status $?"
-[ "$(cat out/total.txt)" = 220 ] || failed "the total is '$(cat out/total.txt)', not 220"
+[ "$(cat out/total.txt)" = 1240 ] || failed "the total is '$(cat out/total.txt)', not 1240"
 "$program" logs three.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it: $("$program" logs three.yaml make_it)"
 "$program" logs three.yaml double/b | grep -q 'half b' || failed "the log of double"
+
+echo "== a volume that this machine does not see"
+mkdir -p "$folder/far/here/inputs"
+echo 5 > "$folder/far/here/inputs/first.txt"
+volume="{host-path: \"$folder/far\", mount: none, path: here}"
+options=", helper-image: \"$image\""
+files='inputs: {first: far/inputs/first.txt}, config: {sum: {settings: settings.yml}}'
+{
+    head_of_file 'make_it, double, sum' | sed 's,working: ./work,working: ./far,'
+    three_stages
+} > apart.yaml
+"$program" run apart.yaml > "$folder/apart.log" 2>&1 || failed "three stages apart ended with status $?"
+total=$folder/far/here/data/total.txt
+[ "$(cat "$total")" = 1240 ] || failed "the total apart is '$(cat "$total")', not 1240"
+grep -q "results in 'data' on the volume" "$folder/apart.log" || failed "where the results are was not said"
+[ ! -e far/data ] || failed "something was published on this machine"
+"$program" logs apart.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it apart"
+files='inputs: {nothing: far/inputs/nothing.txt}'
+{
+    head_of_file 'gone, liar' | sed 's,working: ./work,working: ./far,'
+    cat << END
+gone: {image: $image, inputs: {nothing: txt}, command: ['true']}
+liar: {image: $image, outputs: {some: txt}, command: [sh, -c, 'echo wrote nothing']}
+END
+} > liar.yaml
+status=0
+"$program" run liar.yaml --keep-going > "$folder/liar.log" 2>&1 || status=$?
+[ "$status" = 5 ] || failed "missing files ended with status $status"
+[ "$(verdict liar.yaml gone)" = STAGE_IN ] || failed "gone is '$(verdict liar.yaml gone)'"
+[ "$(verdict liar.yaml liar)" = OUTPUT_MISSING ] || failed "liar is '$(verdict liar.yaml liar)'"
+grep -q "did not write its output 'some.txt'" "$folder/liar.log" || failed "the missing output is not named"
+volume="{host-path: \"$folder/run\"}"
+options=
+files=
 
 echo "== endings"
 {

@@ -38,26 +38,31 @@ void job_files_print_placing(struct text *text)
                 "}\n");
 }
 
-void job_files_print_functions(struct text *text)
+static void print_bringing(struct text *text)
+{
+    text_append(
+        text, "not_done() { # VERDICT WHAT WORDS\n"
+              "    failed=$1\n"
+              "    case $3 in\n"
+              "    *'No space left'* | *'quota exceeded'*) failed=disk ;;\n"
+              "    esac\n"
+              "    reason=\"$2: $3\"\n"
+              "    return 1\n"
+              "}\n"
+              "bring() { # FROM NAME yes|no\n"
+              "    if [ ! -e \"$1\" ]; then\n"
+              "        failed=stage_in\n"
+              "        reason=\"its input '$2' is not there: '$1'\"\n"
+              "        return 1\n"
+              "    fi\n"
+              "    words=$(place \"$1\" \"$input/$2\" \"$3\" 2>&1) || not_done stage_in \"its input '$2'\" \"$words\"\n"
+              "}\n");
+}
+
+static void print_publishing(struct text *text)
 {
     text_append(
         text,
-        "not_done() { # VERDICT WHAT WORDS\n"
-        "    failed=$1\n"
-        "    case $3 in\n"
-        "    *'No space left'* | *'quota exceeded'*) failed=disk ;;\n"
-        "    esac\n"
-        "    reason=\"$2: $3\"\n"
-        "    return 1\n"
-        "}\n"
-        "bring() { # FROM NAME yes|no\n"
-        "    if [ ! -e \"$1\" ]; then\n"
-        "        failed=stage_in\n"
-        "        reason=\"its input '$2' is not there: '$1'\"\n"
-        "        return 1\n"
-        "    fi\n"
-        "    words=$(place \"$1\" \"$input/$2\" \"$3\" 2>&1) || not_done stage_in \"its input '$2'\" \"$words\"\n"
-        "}\n"
         "missing() { # WORDS\n"
         "    failed=output_missing\n"
         "    reason=$1\n"
@@ -154,6 +159,12 @@ void job_files_print_functions(struct text *text)
         "}\n");
 }
 
+void job_files_print_functions(struct text *text)
+{
+    print_bringing(text);
+    print_publishing(text);
+}
+
 void job_files_print_in(const struct staging_in *in, struct text *text)
 {
     text_append(text, "bring_in() {\n    input=");
@@ -224,4 +235,45 @@ void job_files_print_out(const struct staging_out *out, struct text *text)
         text_append(text, " 2>&1) || not_done output_missing 'its output folder cannot be shown' \"$words\"\n");
     }
     text_append(text, "}\n");
+}
+
+/* What it says when it cannot: two lines, for whoever started it. */
+static void print_apart(const struct job_files_apart *apart, const char *failure, struct text *text)
+{
+    text_append(text, "failed=\nreason=\nmark=");
+    text_append_shell_word(text, apart->mark);
+    text_append(text, "\noutput=");
+    text_append_shell_word(text, apart->output);
+    text_append(text, "\ncannot() {\n"
+                      "    printf 'failed=%s\\nreason=%s\\n' \"${failed:-");
+    text_append(text, failure);
+    text_append(text, "}\" \"$(printf '%s' \"$reason\" | tr '\\n' ' ')\" |\n"
+                      "        head -c 2000 > \"${DESCPIPE_WORD:?}\"\n"
+                      "    exit 1\n"
+                      "}\n");
+    job_files_print_placing(text);
+    print_bringing(text);
+}
+
+void job_files_print_bring_in(const struct job_files_apart *apart, struct text *text)
+{
+    print_apart(apart, "stage_in", text);
+    if (apart->in != NULL)
+        job_files_print_in(apart->in, text);
+    text_append(text, "words=$({ rm -rf \"$output\" && mkdir -p \"$output\"");
+    if (apart->in == NULL) {
+        text_append(text, " && mkdir -p");
+        append_word(text, apart->input);
+    }
+    text_append(text, "; } 2>&1) ||\n    { not_done stage_in 'its folders cannot be made' \"$words\" || cannot; }\n");
+    if (apart->in != NULL)
+        text_append(text, "bring_in || cannot\n");
+}
+
+void job_files_print_publish(const struct job_files_apart *apart, struct text *text)
+{
+    print_apart(apart, "output_missing", text);
+    print_publishing(text);
+    job_files_print_out(apart->out, text);
+    text_append(text, "if ! look_at_outputs || ! publish_outputs; then\n    cannot\nfi\n");
 }

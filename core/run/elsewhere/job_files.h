@@ -24,4 +24,15 @@ void job_files_print_in(const struct staging_in *in, struct text *text);
 /* The functions `look_at_outputs` and `publish_outputs`. */
 void job_files_print_out(const struct staging_out *out, struct text *text);
 
+/* Whole scripts, for jobs whose files nobody else sees (struct descpipe_job's bring_in and publish). */
+struct job_files_apart {
+    const char *input;             /* the input folder; made when there is nothing for it */
+    const char *output;            /* the attempt's output folder, made anew */
+    const char *mark;              /* as above */
+    const struct staging_in *in;   /* or NULL: no inputs */
+    const struct staging_out *out; /* for publish */
+};
+void job_files_print_bring_in(const struct job_files_apart *apart, struct text *text);
+void job_files_print_publish(const struct job_files_apart *apart, struct text *text);
+
 #endif

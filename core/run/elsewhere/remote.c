@@ -512,7 +512,8 @@ static uint32_t fill_submission(struct remote *remote)
                                                       .run = remote->engine->folder.id,
                                                       .folder = remote->folder,
                                                       .jobs = jobs,
-                                                      .flags = flags_of(remote->engine)};
+                                                      .flags = flags_of(remote->engine),
+                                                      .working = remote->engine->folder.working};
     return count;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "run/elsewhere/job_files.h"
 #include "run/elsewhere/job_script.h"
 #include "run/elsewhere/remote.h"
 
@@ -64,13 +65,17 @@ struct detached_parts {
     struct staging_in in;
 };
 
+static char *mark_of(const struct attempt *attempt)
+{
+    return memory_format(".descpipe-%s-%llu.tmp", attempt->engine->folder.id, (unsigned long long)attempt->job);
+}
+
 /* What a job needs that looks after its files itself; the texts lie in the attempt's arena. */
 static void fill_detached(struct attempt *attempt, struct detached_parts *parts)
 {
     const struct engine *engine = attempt->engine;
     cleanup(memory_free) char *log = log_path(attempt);
-    cleanup(memory_free) char *mark =
-        memory_format(".descpipe-%s-%llu.tmp", engine->folder.id, (unsigned long long)attempt->job);
+    cleanup(memory_free) char *mark = mark_of(attempt);
     cleanup(memory_free) char *name =
         memory_format("%s%s%s", attempt->stage_name, attempt->member_name != NULL ? "/" : "",
                       attempt->member_name != NULL ? attempt->member_name : "");
@@ -159,6 +164,26 @@ static struct descpipe_form *copy_form(struct arena *arena, const struct descpip
     return copy;
 }
 
+/* The scripts by which a job without us looks after its files. */
+static void add_apart(struct attempt *attempt, struct arena *arena, struct descpipe_job *job)
+{
+    struct staging_in in = attempt->in;
+    in.inputs = attempt->later_inputs;
+    cleanup(memory_free) char *mark = mark_of(attempt);
+    const struct job_files_apart apart = {.input = attempt->input,
+                                          .output = attempt->attempt_folder,
+                                          .mark = mark,
+                                          .in = in.inputs.count > 0 ? &in : NULL,
+                                          .out = &attempt->out};
+    cleanup(text_clear) struct text bring_in = TEXT_INIT, publish = TEXT_INIT;
+    job_files_print_bring_in(&apart, &bring_in);
+    job->bring_in = arena_copy(arena, text_bytes(&bring_in), bring_in.length);
+    if (!attempt->has_outputs)
+        return;
+    job_files_print_publish(&apart, &publish);
+    job->publish = arena_copy(arena, text_bytes(&publish), publish.length);
+}
+
 static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
 {
     struct remote *remote = attempt->remote;
@@ -173,6 +198,8 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form, 
     job->output_path = arena_copy(arena, output, strlen(output));
     job->error_path = arena_copy(arena, error, strlen(error));
     job->late_environment = walk_copy_words(arena, late);
+    if (apart_is_stage(remote->engine, attempt->stage))
+        add_apart(attempt, arena, job);
     attempt->job_made = job;
 }
 
@@ -193,6 +220,8 @@ const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remot
     struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
     job->form = copy_form(remote->arena, from->form);
     job->script = copy_text(remote->arena, from->script);
+    job->bring_in = copy_text(remote->arena, from->bring_in);
+    job->publish = copy_text(remote->arena, from->publish);
     job->late_environment = walk_copy_words(remote->arena, from->late_environment);
     job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
     job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));

@@ -133,6 +133,7 @@ static void fill(struct remote *remote, const struct call_result *result)
                                                       .run = engine->folder.id,
                                                       .folder = remote->folder,
                                                       .flags = DESCPIPE_SUBMISSION_ADOPT,
+                                                      .working = engine->folder.working,
                                                       .jobs = jobs};
 }
 

@@ -13,8 +13,9 @@
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
  *     writer     {previous, host, boot, pids, pid, version}
  *     keeper     {pid, start}                   who keeps what this writer starts; start time in clock ticks
- *     run        {run, pipeline, name, user, host, working, backend, options,
- *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}
+ *     run        {run, pipeline, name, user, host, working, output?, results?, backend, options,
+ *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}; results: where they will be, in words,
+ *                when that is not the folder `output`
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}
  *     fetch      {tag, url, done, total?, state?, reason?}      an input from a URL (without its query): done of total
  *                bytes, at most once a second; state: started, done, kept (it was there already), failed

@@ -88,6 +88,12 @@ struct descpipe_job {
     const char *source;                   /* POD: the text of the file that the last word of argv names, a script; or NULL */
     const char *const *late_environment;  /* POD: "NAME=value", secrets: they belong in no manifest and no message */
     const struct descpipe_retries *retries; /* with RETRIES; NULL: none */
+    /* With `apart`: texts of POSIX scripts, or NULL where there is nothing to do. The first lays the stage's folders before its
+     * command starts; the second looks at its outputs and publishes them after the command ended with 0. Both are run by
+     * something that sees the working folder at its own path. One that cannot do its part writes lines "failed=WORD"
+     * (stage_in, output_missing, disk) and "reason=TEXT" to the file $DESCPIPE_WORD and ends with 1. */
+    const char *bring_in;
+    const char *publish;
 };
 
 enum {
@@ -112,6 +118,7 @@ struct descpipe_submission {
     const struct descpipe_job *const *jobs;
     uint32_t flags;                     /* DESCPIPE_SUBMISSION_ */
     uint32_t reserved;
+    const char *working;                /* the working folder, absolute; NULL with HOST_STARTS */
 };
 
 enum {
@@ -163,6 +170,13 @@ struct descpipe_scheduler {
     uint64_t (*room)(void *self);
     /* What `submit` would send, for people and other tools. Pure: it ends before it returns. Answers text. Optional. */
     void (*render)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
+    /* Pure, of the options alone: 1 when nobody but the jobs looks after their files. Then each job has `bring_in` and `publish`;
+     * of the paths in its form those below the working folder are the jobs' own, except that of the configuration, which is laid
+     * here. NULL: never. */
+    int32_t (*apart)(void *self);
+    /* Pure, of the options alone: whether a form of `forms` can be had as this backend is set. 0 with words that say which option
+     * is missing. NULL: every one of them can. */
+    int32_t (*accepts)(void *self, uint32_t form, char *message, uint64_t message_size);
 };
 
 #endif

@@ -23,6 +23,17 @@ static bool say(char *words, const char *format, ...)
     return false;
 }
 
+bool pod_volume_is_apart(const char *const *map)
+{
+    bool claim = false;
+    const char *mount = NULL;
+    for (size_t i = 0; map != NULL && map[i] != NULL; i += 2) {
+        claim = claim || strcmp(map[i], "claim") == 0;
+        mount = strcmp(map[i], "mount") == 0 ? map[i + 1] : mount;
+    }
+    return mount != NULL ? strcmp(mount, "none") == 0 : claim;
+}
+
 bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *buffer, size_t size,
                      char words[POD_WORDS])
 {
@@ -49,11 +60,12 @@ bool pod_read_volume(const char *const *map, struct pod_wishes *wishes, char *bu
     if (wishes->path != NULL && (wishes->path[0] == '/' || strstr(wishes->path, "..") != NULL)) {
         return say(words, "the option 'volume': the path '%.200s' is not relative to the volume", wishes->path);
     }
-    const char *mount = wishes->mount != NULL ? wishes->mount : wishes->host_path;
-    if (mount == NULL) {
-        return say(words, "the option 'volume' does not say where the claim '%.100s' is mounted on this machine",
-                   wishes->claim);
+    wishes->apart = pod_volume_is_apart(map);
+    if (wishes->apart) {
+        wishes->mount = NULL;
+        return true;
     }
+    const char *mount = wishes->mount != NULL ? wishes->mount : wishes->host_path;
     char *real = realpath(mount, NULL);
     if (real == NULL) {
         return say(words, "the volume is not at '%.200s' on this machine: %s", mount, strerror(errno));
@@ -204,7 +216,7 @@ static json_t *words_of(const char *const *argv)
     return list;
 }
 
-static json_t *resources_of(const struct pod_wishes *wishes, const struct descpipe_resources *resources)
+json_t *pod_resources(const struct pod_wishes *wishes, const struct descpipe_resources *resources, bool with_gpus)
 {
     json_t *requests = json_object(), *limits = json_object();
     char text[32];
@@ -218,7 +230,7 @@ static json_t *resources_of(const struct pod_wishes *wishes, const struct descpi
         json_object_set_new(requests, "memory", json_string(text));
         json_object_set_new(limits, "memory", json_string(text));
     }
-    if (resources != NULL && resources->gpus_per_node > 0) {
+    if (with_gpus && resources != NULL && resources->gpus_per_node > 0) {
         snprintf(text, sizeof(text), "%" PRIu32, resources->gpus_per_node);
         json_object_set_new(limits, wishes->gpu_resource != NULL ? wishes->gpu_resource : "nvidia.com/gpu",
                             json_string(text));
@@ -229,7 +241,7 @@ static json_t *resources_of(const struct pod_wishes *wishes, const struct descpi
 /* Where a path of ours is in the volume; false: it is not there. */
 static bool in_volume(const struct pod_wishes *wishes, const char *path, char **inside)
 {
-    char *real = realpath(path, NULL);
+    char *real = wishes->apart ? NULL : realpath(path, NULL); /* apart, a path here says nothing of one there */
     const char *full = real != NULL ? real : path;
     size_t length = wishes->mount != NULL ? strlen(wishes->mount) : 0;
     bool under = length > 0 && strncmp(full, wishes->mount, length) == 0 &&
@@ -248,7 +260,7 @@ static bool in_volume(const struct pod_wishes *wishes, const char *path, char **
     return under && *inside != NULL;
 }
 
-static void add_volume(json_t *volumes, json_t *volume)
+void pod_add_volume(json_t *volumes, json_t *volume)
 {
     const char *name = json_string_value(json_object_get(volume, "name"));
     size_t i;
@@ -264,7 +276,7 @@ static void add_volume(json_t *volumes, json_t *volume)
     json_array_append_new(volumes, volume);
 }
 
-static json_t *volume_source(const struct pod_wishes *wishes)
+json_t *pod_work_volume(const struct pod_wishes *wishes)
 {
     return wishes->claim != NULL
                ? json_pack("{s:s, s:{s:s}}", "name", "work", "persistentVolumeClaim", "claimName", wishes->claim)
@@ -287,10 +299,18 @@ static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job
             snprintf(bytes, sizeof(bytes), "%" PRIu64, job->resources->scratch);
             json_object_set_new(empty, "sizeLimit", json_string(bytes));
         }
-        add_volume(volumes, json_pack("{s:s, s:o}", "name", name, "emptyDir", empty));
+        pod_add_volume(volumes, json_pack("{s:s, s:o}", "name", name, "emptyDir", empty));
+    } else if (wishes->apart && strcmp(mount->target, INSIDE "config") == 0) {
+        snprintf(name, sizeof(name), "config");
+        json_t *config = pod_config_volume(wishes, job, name, words);
+        if (config == NULL) {
+            json_decref(entry);
+            return false;
+        }
+        pod_add_volume(volumes, config);
     } else if (in_volume(wishes, mount->source, &inside)) {
         snprintf(name, sizeof(name), "work");
-        add_volume(volumes, volume_source(wishes));
+        pod_add_volume(volumes, pod_work_volume(wishes));
         if (inside[0] != '\0') {
             json_object_set_new(entry, "subPath", json_string(inside));
         }
@@ -305,8 +325,8 @@ static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job
                    mount->source);
     } else {
         snprintf(name, sizeof(name), "node-%zu", number);
-        add_volume(volumes, json_pack("{s:s, s:{s:s, s:s}}", "name", name, "hostPath", "path", mount->source, "type",
-                                      "Directory"));
+        pod_add_volume(volumes, json_pack("{s:s, s:{s:s, s:s}}", "name", name, "hostPath", "path", mount->source,
+                                          "type", "Directory"));
     }
     json_object_set_new(entry, "name", json_string(name));
     json_array_append_new(mounts, entry);
@@ -330,7 +350,7 @@ json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job
     }
     json_t *container = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", POD_CONTAINER, "image", form->image,
                                   "command", words_of(form->argv), "env", environment_of(job, secret), "resources",
-                                  resources_of(wishes, job->resources), "volumeMounts", mounts);
+                                  pod_resources(wishes, job->resources, true), "volumeMounts", mounts);
     if (container == NULL) {
         say(words, "stage '%.100s' holds text that is no UTF-8", job->stage);
         return NULL;
@@ -362,20 +382,43 @@ static void set_unless_empty(json_t *object, const char *key, json_t *value)
     }
 }
 
-json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *secret,
-                          char words[POD_WORDS])
+/* Where the stage's own container stands, and what is around it. */
+static void set_containers(json_t *pod, const struct pod_wishes *wishes, const struct descpipe_job *job,
+                           json_t *container, json_t *volumes)
+{
+    json_t *before = json_array(), *last = container;
+    if (wishes->apart) {
+        json_t *bring_in = pod_bring_in_container(wishes, job, volumes);
+        json_t *publish = pod_publish_container(wishes, job, volumes);
+        if (bring_in != NULL) {
+            json_array_append_new(before, bring_in);
+        }
+        if (publish != NULL) {
+            json_array_append_new(before, container);
+            last = publish;
+        }
+    }
+    set_unless_empty(pod, "initContainers", before);
+    json_object_set_new(pod, "containers", json_pack("[o]", last));
+}
+
+json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe_job *job, uint32_t index,
+                          const char *secret, char words[POD_WORDS])
 {
     json_t *volumes = json_array();
-    json_t *container = pod_container(wishes, job, secret, volumes, words);
+    json_t *container = job->form->form == DESCPIPE_FORM_POD
+                            ? pod_container(wishes, job, secret, volumes, words)
+                            : pod_launcher_container(wishes, job, index, volumes, words);
     json_t *tolerations = container != NULL ? pod_tolerations(wishes->tolerations, words) : NULL;
     if (tolerations == NULL) {
         json_decref(container);
         json_decref(volumes);
         return NULL;
     }
-    json_t *pod = json_pack("{s:s, s:b, s:b, s:I, s:[o]}", "restartPolicy", "Never", "automountServiceAccountToken", 0,
+    json_t *pod = json_pack("{s:s, s:b, s:b, s:I}", "restartPolicy", "Never", "automountServiceAccountToken", 0,
                             "enableServiceLinks", 0, "terminationGracePeriodSeconds",
-                            (json_int_t)((wishes->grace_ms + 999) / 1000), "containers", container);
+                            (json_int_t)((wishes->grace_ms + 999) / 1000));
+    set_containers(pod, wishes, job, container, volumes);
     set_unless_empty(pod, "volumes", volumes);
     set_unless_empty(pod, "tolerations", tolerations);
     set_unless_empty(pod, "nodeSelector", pod_map(wishes->node_selector));

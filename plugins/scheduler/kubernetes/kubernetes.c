@@ -61,7 +61,7 @@ static uint64_t kubernetes_room(void *context)
     return most == UINT64_MAX ? most : most > self->open ? most - self->open : 0;
 }
 
-static const uint32_t kubernetes_forms[] = {DESCPIPE_FORM_POD, 0};
+static const uint32_t kubernetes_forms[] = {DESCPIPE_FORM_POD, DESCPIPE_FORM_COMMAND, 0};
 
 static const struct descpipe_scheduler kubernetes_operations = {
     .size = sizeof(struct descpipe_scheduler),
@@ -76,6 +76,8 @@ static const struct descpipe_scheduler kubernetes_operations = {
     .cancel = kubernetes_cancel,
     .release = kubernetes_release,
     .room = kubernetes_room,
+    .apart = kubernetes_apart,
+    .accepts = kubernetes_accepts,
 };
 
 static const struct descpipe_plugin kubernetes_plugin = {

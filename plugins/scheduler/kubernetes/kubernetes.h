@@ -7,6 +7,9 @@
  * A Job's name is the submission's token and the position in it, so that a creation whose answer was lost is found to
  * be done when it is tried again. A Job never tries twice: repeating is descpipe's. A pod that is gone without a word
  * ends its Job as well, else Kubernetes would start the stage a second time beside what the first one left.
+ *
+ * A volume that this machine does not see makes the backend `apart`: pods bring in and publish their files themselves
+ * (cluster/pod_files.c), and what they need for it is a ConfigMap that belongs to the Job.
  */
 #ifndef DESCPIPE_KUBERNETES_H
 #define DESCPIPE_KUBERNETES_H
@@ -68,6 +71,8 @@ struct kubernetes {
 /* options.c */
 extern const struct descpipe_option *const kubernetes_options[];
 const char *kubernetes_text(const struct kubernetes *self, const char *key); /* NULL when it is empty or not given */
+int32_t kubernetes_apart(void *self);
+int32_t kubernetes_accepts(void *self, uint32_t form, char *message, uint64_t message_size);
 /* False: the call has failed. */
 bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call);
 void kubernetes_wishes(const struct kubernetes *self, const struct descpipe_job *job, struct pod_wishes *wishes);

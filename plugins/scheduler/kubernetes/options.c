@@ -17,10 +17,19 @@ static const struct descpipe_option options[] = {
             "The kubeconfig; without it KUBECONFIG, ~/.kube/config, or the pod's service account.")},
     {OPTION(TEXT, "context", "The context of the kubeconfig; without it the current one.")},
     {OPTION(TEXT, "namespace", "Where the Jobs are made; without it the context's.")},
-    {OPTION(MAP, "volume",
-            "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with mount: where it is on this "
-            "machine, "
-            "and path: which folder of the volume that is.")},
+    {OPTION(
+        MAP, "volume",
+        "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with path: a folder of the volume, and "
+        "mount: where that is on this machine. A claim without mount, or mount: none, is not seen from here: the "
+        "volume stands for the working folder.")},
+    {OPTION(TEXT, "helper-image",
+            "An image with a POSIX shell: it brings in and publishes files on a volume that is not seen from here."),
+     PER_STAGE},
+    {OPTION(TEXT, "launcher-image",
+            "An image that holds the runtime of stages whose runtime is a command (singularity, shifter)."),
+     PER_STAGE},
+    {OPTION(BOOLEAN, "launcher-privileged", "Whether pods of the launcher image are privileged."), PER_STAGE,
+     .default_value = "false"},
     {OPTION(TEXT, "service-account", "The service account of the pods."), PER_STAGE},
     {OPTION(LIST, "pull-secrets", "Secrets of the namespace that hold registry logins."), PER_STAGE},
     {OPTION(MAP, "node-selector", "Labels that a node must have."), PER_STAGE},
@@ -43,9 +52,9 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const kubernetes_options[] = {
-    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],
-    &options[6],  &options[7],  &options[8],  &options[9],  &options[10], &options[11],
-    &options[12], &options[13], &options[14], &options[15], &options[16], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
+    &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
+    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(kubernetes_options) / sizeof(*kubernetes_options),
                "all of them");
@@ -54,6 +63,38 @@ const char *kubernetes_text(const struct kubernetes *self, const char *key)
 {
     const char *text = self->host->config->text(self->settings, key);
     return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+int32_t kubernetes_apart(void *context)
+{
+    const struct kubernetes *self = context;
+    return pod_volume_is_apart(self->host->config->map(self->settings, "volume"));
+}
+
+int32_t kubernetes_accepts(void *context, uint32_t form, char *message, uint64_t message_size)
+{
+    const struct kubernetes *self = context;
+    bool apart = kubernetes_apart(context) != 0;
+    if (form == DESCPIPE_FORM_COMMAND && kubernetes_text(self, "launcher-image") == NULL) {
+        snprintf(message, message_size,
+                 "the runtime is a command, which runs in pods of an image that holds it; the option 'launcher-image' "
+                 "names none");
+        return 0;
+    }
+    if (form == DESCPIPE_FORM_COMMAND && apart) {
+        snprintf(
+            message, message_size,
+            "the runtime is a command, whose script must be seen by the cluster and from here; the option 'volume' "
+            "has no 'mount'");
+        return 0;
+    }
+    if (form == DESCPIPE_FORM_POD && apart && kubernetes_text(self, "helper-image") == NULL) {
+        snprintf(message, message_size,
+                 "its volume is not seen from here (no 'mount'), so pods look after their files with the option "
+                 "'helper-image', which names none");
+        return 0;
+    }
+    return 1;
 }
 
 bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call)
@@ -66,7 +107,8 @@ bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call)
     if (volume != NULL && volume[0] != NULL &&
         !pod_read_volume(volume, &self->wishes, self->mount, sizeof(self->mount), words)) {
         self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words,
-                               "volume: {claim: NAME, mount: /where/it/is/here} under the backend's scheduler");
+                               "volume: {claim: NAME, mount: /where/it/is/here} under the backend's scheduler; without "
+                               "mount where it is not seen from here");
         return false;
     }
     self->connected = cluster_open(&self->cluster, self->host, kubernetes_text(self, "kubeconfig"),
@@ -98,6 +140,10 @@ void kubernetes_wishes(const struct kubernetes *self, const struct descpipe_job 
     const char *user = text_for(self, job, "user");
     *wishes = self->wishes;
     wishes->service_account = text_for(self, job, "service-account");
+    wishes->helper_image = text_for(self, job, "helper-image");
+    wishes->launcher_image = text_for(self, job, "launcher-image");
+    wishes->launcher_privileged =
+        config->boolean(settings_for(self, job, "launcher-privileged"), "launcher-privileged") != 0;
     wishes->priority_class = text_for(self, job, "priority-class");
     wishes->gpu_resource = text_for(self, job, "gpu-resource");
     wishes->pull_secrets = config->list(settings_for(self, job, "pull-secrets"), "pull-secrets");

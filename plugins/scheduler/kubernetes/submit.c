@@ -3,8 +3,8 @@
  * Making the Jobs of a submission: all or none.
  *
  * How it works: some requests are under way at a time. A Job of that name that is there already is one of ours whose
- * answer was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret that
- * belongs to its Job and goes with it; its pod waits for it.
+ * answer was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret, and
+ * what its pod's helpers need is a ConfigMap; they belong to its Job and go with it, and its pod waits for them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 struct posting { /* one Job on its way */
     struct submission *submission;
     struct task *task;
-    json_t *job, *secret; /* what is sent; secret NULL: none */
+    json_t *job, *secret, *files; /* what is sent; NULL: none, or sent */
+    char *uid;                    /* of the Job, once it is there */
 };
 
 struct submission {
@@ -42,6 +43,8 @@ static void free_submission(struct submission *submission)
     for (uint32_t i = 0; i < submission->count; i++) {
         json_decref(submission->postings[i].job);
         json_decref(submission->postings[i].secret);
+        json_decref(submission->postings[i].files);
+        free(submission->postings[i].uid);
     }
     free(submission->postings);
     free(submission);
@@ -96,29 +99,65 @@ static void go_on(struct submission *submission)
     post_more(submission);
 }
 
-static void secret_posted(void *context, const struct cluster_reply *reply)
+static void post_belongings(struct posting *posting);
+
+static void belonging_posted(void *context, const struct cluster_reply *reply)
 {
     struct posting *posting = context;
     if (!reply->ok && reply->status != 409) {
         fail_submission(posting->submission, reply->failure, reply->hint, reply->words);
     }
-    go_on(posting->submission);
+    post_belongings(posting);
 }
 
-/* It goes when the Job goes. */
-static bool post_secret(struct posting *posting, const json_t *job)
+/* It goes when the Job goes. Takes `object`. */
+static bool post_belonging(struct posting *posting, const char *plural, json_t *object)
 {
     struct kubernetes *self = posting->submission->self;
-    const char *uid = json_string_value(json_object_get(json_object_get(job, "metadata"), "uid"));
     json_t *owner = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", "batch/v1", "kind", "Job", "name",
-                              posting->task->name, "uid", uid != NULL ? uid : "");
-    json_object_set_new(json_object_get(posting->secret, "metadata"), "ownerReferences", json_pack("[o]", owner));
-    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
+                              posting->task->name, "uid", posting->uid);
+    json_object_set_new(json_object_get(object, "metadata"), "ownerReferences", json_pack("[o]", owner));
+    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/%s", self->cluster.namespace, plural);
     const struct cluster_request request = {
-        .method = "POST", .path = path, .body = posting->secret, .done = secret_posted, .context = posting};
-    bool asked = path != NULL && uid != NULL && cluster_ask(&self->cluster, &request) != NULL;
+        .method = "POST", .path = path, .body = object, .done = belonging_posted, .context = posting};
+    bool asked = path != NULL && cluster_ask(&self->cluster, &request) != NULL;
     free(path);
+    json_decref(object);
+    if (!asked) {
+        fail_submission(posting->submission, DESCPIPE_FAILED_CANNOT_ASK, NULL, "out of memory");
+    }
     return asked;
+}
+
+/* One after the other; then the next Job. */
+static void post_belongings(struct posting *posting)
+{
+    json_t *object = posting->secret != NULL ? posting->secret : posting->files;
+    const char *plural = posting->secret != NULL ? "secrets" : "configmaps";
+    if (posting->secret != NULL) {
+        posting->secret = NULL;
+    } else {
+        posting->files = NULL;
+    }
+    if (object != NULL && posting->submission->failed) {
+        json_decref(object);
+        object = NULL;
+    }
+    if (object == NULL || !post_belonging(posting, plural, object)) {
+        go_on(posting->submission);
+    }
+}
+
+/* The Job is there. */
+static void job_is_there(struct posting *posting, const json_t *job)
+{
+    const char *uid = json_string_value(json_object_get(json_object_get(job, "metadata"), "uid"));
+    posting->task->created = true;
+    posting->uid = strdup(uid != NULL ? uid : "");
+    if (posting->uid == NULL) {
+        fail_submission(posting->submission, DESCPIPE_FAILED_CANNOT_ASK, NULL, "out of memory");
+    }
+    post_belongings(posting);
 }
 
 static void job_found(void *context, const struct cluster_reply *reply)
@@ -135,10 +174,8 @@ static void job_found(void *context, const struct cluster_reply *reply)
                  posting->submission->self->cluster.namespace);
         fail_submission(posting->submission, leaving ? DESCPIPE_FAILED_LATER : DESCPIPE_FAILED_REFUSED, NULL, words);
     } else {
-        posting->task->created = true;
-        if (posting->secret != NULL && post_secret(posting, reply->json)) {
-            return;
-        }
+        job_is_there(posting, reply->json);
+        return;
     }
     go_on(posting->submission);
 }
@@ -148,11 +185,10 @@ static void job_posted(void *context, const struct cluster_reply *reply)
     struct posting *posting = context;
     struct kubernetes *self = posting->submission->self;
     if (reply->ok) {
-        posting->task->created = true;
-        if (posting->secret != NULL && post_secret(posting, reply->json)) {
-            return;
-        }
-    } else if (reply->status == 409) { /* ours, whose answer was lost */
+        job_is_there(posting, reply->json);
+        return;
+    }
+    if (reply->status == 409) { /* ours, whose answer was lost */
         char *path = cluster_path(&self->cluster, "/apis/batch/v1/namespaces/%s/jobs/%s", self->cluster.namespace,
                                   posting->task->name);
         const struct cluster_request request = {.method = "GET", .path = path, .done = job_found, .context = posting};
@@ -199,7 +235,7 @@ static void post_more(struct submission *submission)
 static json_t *job_manifest(const struct pod_wishes *wishes, const struct descpipe_submission *given, uint32_t index,
                             const char *name, const char *secret, char words[POD_WORDS])
 {
-    json_t *pod = pod_specification(wishes, given->jobs[index], secret, words);
+    json_t *pod = pod_specification(wishes, given->jobs[index], index, secret, words);
     json_t *metadata = pod != NULL ? pod_metadata(wishes, given, index, name) : NULL;
     if (metadata == NULL) {
         json_decref(pod);
@@ -210,6 +246,21 @@ static json_t *job_manifest(const struct pod_wishes *wishes, const struct descpi
     return json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:i, s:{s:o, s:o}}}", "apiVersion", "batch/v1", "kind", "Job",
                      "metadata", metadata, "spec", "backoffLimit", 0, "completions", 1, "parallelism", 1, "template",
                      "metadata", inner, "spec", pod);
+}
+
+static bool prepare_files(struct posting *posting, const struct pod_wishes *wishes,
+                          const struct descpipe_submission *given, uint32_t index)
+{
+    char words[POD_WORDS] = "out of memory", message[POD_WORDS + 128];
+    json_t *data = pod_files_data(given->jobs[index], words);
+    if (data == NULL) {
+        snprintf(message, sizeof(message), "stage '%.100s': %s", given->jobs[index]->stage, words);
+        fail_submission(posting->submission, DESCPIPE_FAILED_REFUSED, NULL, message);
+        return false;
+    }
+    posting->files = json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "ConfigMap", "metadata",
+                               pod_metadata(wishes, given, index, posting->task->name), "binaryData", data);
+    return posting->files != NULL;
 }
 
 /* False: fail_submission was told. */
@@ -227,12 +278,16 @@ static bool prepare(struct submission *submission, const struct descpipe_submiss
         fail_submission(submission, DESCPIPE_FAILED_REFUSED, NULL, words);
         return false;
     }
-    if (job->form == NULL || job->form->form != DESCPIPE_FORM_POD) {
-        fail_submission(submission, DESCPIPE_FAILED_UNSUPPORTED, NULL, "a Job needs the form POD");
+    if (job->form == NULL) {
+        fail_submission(submission, DESCPIPE_FAILED_UNSUPPORTED, NULL, "a Job needs a form");
         return false;
     }
     bool secrets = job->late_environment != NULL && job->late_environment[0] != NULL;
     kubernetes_wishes(self, job, &wishes);
+    wishes.files = posting->task->name;
+    if (wishes.apart) {
+        wishes.mount = given->working;
+    }
     posting->job =
         job_manifest(&wishes, given, index, posting->task->name, secrets ? posting->task->name : NULL, words);
     if (posting->job == NULL) {
@@ -246,7 +301,7 @@ static bool prepare(struct submission *submission, const struct descpipe_submiss
             json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "Secret", "metadata",
                       pod_metadata(&wishes, given, index, posting->task->name), "data", pod_secret_data(job));
     }
-    return true;
+    return !wishes.apart || prepare_files(posting, &wishes, given, index);
 }
 
 /* They are there already: the watch tells what became of them. */

@@ -142,6 +142,10 @@ static void end_task(struct task *task, const struct pod_view *view)
     task->view = *view;
     task->end = TASK_LOG;
     stop_patience(task);
+    if ((view->flags & DESCPIPE_ENDED_NOT_STARTED) != 0) { /* a container that never was has no log */
+        pod_log_drop(&task->log);
+        task->log.output = NULL;
+    }
     pod_log_finish(&task->log);
 }
 
@@ -267,7 +271,7 @@ static void pod_changed(void *context, const json_t *pod, bool gone)
     pod_look(pod, &view);
     if (view.phase == POD_ENDED) {
         end_task(task, &view);
-    } else if (view.phase == POD_RUNNING) {
+    } else if (view.phase == POD_RUNNING && view.trouble == POD_FINE) {
         runs(task, &view);
     } else if (!task->stopping) {
         waits(task, &view);
