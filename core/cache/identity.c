@@ -284,6 +284,35 @@ void identity_make_key(struct identity *identity, struct digest *digest)
     digest_to_text(result, identity->key);
 }
 
+bool identity_field_equal(const struct identity_field *one, const struct identity_field *other)
+{
+    return strcmp(one->value, other->value) == 0 && text_equal(one->path, other->path);
+}
+
+size_t identity_difference(const struct identity *one, const struct identity *other)
+{
+    size_t difference = 0;
+    for (size_t i = 0, j = 0; i < one->count || j < other->count;) {
+        int order = i == one->count ? 1 : j == other->count ? -1 : strcmp(one->fields[i].name, other->fields[j].name);
+        difference += order != 0 || !identity_field_equal(&one->fields[i], &other->fields[j]);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return difference;
+}
+
+void identity_copy(struct identity *copy, const struct identity *identity, struct arena *arena)
+{
+    *copy = (struct identity){.arena = arena, .count = identity->count, .capacity = identity->count};
+    copy->fields = arena_allocate(arena, (identity->count + 1) * sizeof *copy->fields);
+    for (size_t i = 0; i < identity->count; i++) {
+        const struct identity_field *field = &identity->fields[i];
+        copy->fields[i] = (struct identity_field){.name = arena_text(arena, field->name),
+                                                  .value = arena_text(arena, field->value),
+                                                  .path = field->path != NULL ? arena_text(arena, field->path) : NULL};
+    }
+}
+
 bool identity_still_holds(const struct identity *identity)
 {
     for (size_t i = 0; i < identity->count; i++) {

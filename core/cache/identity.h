@@ -39,6 +39,11 @@ bool identity_find(struct identity *identity, const struct plan *plan, uint32_t 
                    struct cache_store *store, struct error *error);
 /* With every file known: sorts the fields and makes the key. */
 void identity_make_key(struct identity *identity, struct digest *digest);
+bool identity_field_equal(const struct identity_field *one, const struct identity_field *other); /* of one name */
+/* How many fields the one has otherwise than the other; both have their keys. */
+size_t identity_difference(const struct identity *one, const struct identity *other);
+/* What is said of it, without the files' stamps and the texts, for as long as `arena` lives. */
+void identity_copy(struct identity *copy, const struct identity *identity, struct arena *arena);
 /* False: one of its files is not the one it was. */
 bool identity_still_holds(const struct identity *identity);
 

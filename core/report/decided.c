@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads what decided the tasks of a run. */
+/*
+ * Reads what decided the tasks of a run.
+ *
+ * How it works: a record names what differs from an earlier one, which is whole; both are kept as they stand, and only
+ * looked into when a task is asked for.
+ */
 #include "report/decided.h"
 
 #include <stdlib.h>
@@ -7,12 +12,15 @@
 
 #include "base/members.h"
 #include "base/text.h"
+#include "report/number_index.h"
 #include "run/journal/journal.h"
 
 struct decided {
-    struct arena *arena;
-    struct table *tasks; /* "STAGE" or "STAGE/MEMBER" → struct decided_task */
-    struct table *texts; /* digest → text */
+    struct arena *arena, *passing;
+    struct table *tasks;       /* "STAGE" or "STAGE/MEMBER" → struct decided_task */
+    struct table *texts;       /* digest → text */
+    struct number_index whole; /* sequence of a record that others may be like → its place in `records` */
+    LIST(struct decided_record) records;
 };
 
 static char *task_name(struct arena *arena, const char *stage, const char *member)
@@ -54,8 +62,12 @@ static void apply_key(struct decided *decided, const struct members *record, con
     task->key = kept_text(decided, record, "key");
     task->refused = kept_text(decided, record, "refused");
     task->made_by = NULL;
-    task->line = arena_copy(decided->arena, journal->line, journal->length);
-    task->length = journal->length;
+    task->record = (struct decided_record){.line = arena_copy(decided->arena, journal->line, journal->length),
+                                           .length = journal->length};
+    if (members_number(record, "like") > 0)
+        return;
+    number_index_put(&decided->whole, journal->sequence, (uint32_t)decided->records.count);
+    list_add(&decided->records, task->record);
 }
 
 static void apply_state(struct decided *decided, const struct members *record, const struct journal_record *journal)
@@ -70,7 +82,7 @@ static void apply_state(struct decided *decided, const struct members *record, c
     task->made_by = kept_text(decided, record, "made_by");
     int64_t made_in = members_number(record, "made_in");
     task->made_in = made_in > 0 ? (uint64_t)made_in : 0;
-    task->line = NULL;
+    task->record = (struct decided_record){.line = NULL};
 }
 
 static void apply_text(struct decided *decided, const struct members *record, const struct journal_record *journal)
@@ -87,24 +99,34 @@ static const struct {
     void (*apply)(struct decided *decided, const struct members *record, const struct journal_record *journal);
 } kinds[] = {{"key", apply_key}, {"state", apply_state}, {"text", apply_text}};
 
+struct decided *decided_new(void)
+{
+    struct decided *decided = memory_allocate(sizeof *decided);
+    *decided =
+        (struct decided){.arena = arena_new(), .passing = arena_new(), .tasks = table_new(), .texts = table_new()};
+    return decided;
+}
+
+void decided_apply(struct decided *decided, const struct journal_record *record)
+{
+    size_t kind = 0;
+    while (kind < sizeof kinds / sizeof *kinds && strcmp(kinds[kind].kind, record->kind) != 0)
+        kind++;
+    struct members members;
+    arena_reset(decided->passing);
+    if (kind < sizeof kinds / sizeof *kinds && members_find(&members, decided->passing, record->line, record->length))
+        kinds[kind].apply(decided, &members, record);
+}
+
 struct decided *decided_read(const char *run_folder, struct error *error)
 {
     cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(run_folder, error);
     if (reader == NULL)
         return NULL;
-    struct decided *decided = memory_allocate(sizeof *decided);
-    *decided = (struct decided){.arena = arena_new(), .tasks = table_new(), .texts = table_new()};
-    cleanup(arena_free) struct arena *passing = arena_new();
+    struct decided *decided = decided_new();
     struct journal_record record;
-    while (journal_reader_next(reader, &record)) {
-        size_t kind = 0;
-        while (kind < sizeof kinds / sizeof *kinds && strcmp(kinds[kind].kind, record.kind) != 0)
-            kind++;
-        struct members members;
-        arena_reset(passing);
-        if (kind < sizeof kinds / sizeof *kinds && members_find(&members, passing, record.line, record.length))
-            kinds[kind].apply(decided, &members, &record);
-    }
+    while (journal_reader_next(reader, &record))
+        decided_apply(decided, &record);
     return decided;
 }
 
@@ -114,6 +136,9 @@ void decided_free(struct decided *decided)
         return;
     table_free(decided->tasks);
     table_free(decided->texts);
+    number_index_clear(&decided->whole);
+    list_clear(&decided->records);
+    arena_free(decided->passing);
     arena_free(decided->arena);
     memory_free(decided);
 }
@@ -133,31 +158,76 @@ static const char *text_into(struct arena *arena, const char *text)
     return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
 }
 
-bool decided_fields(const struct decided *decided, const struct decided_task *task, struct arena *arena,
-                    struct decided_fields *fields)
+/* Some fifty fields, each looked for among as many: what has thousands has them in its own record. */
+static struct decided_field *find_field(struct decided_fields *fields, const char *name)
 {
-    struct members record, item;
-    *fields = (struct decided_fields){.count = 0};
-    if (task->line == NULL || !members_find(&record, arena, task->line, task->length))
-        return false;
-    LIST(struct decided_field) list = {.items = NULL};
-    for (struct elements all = members_elements(&record, "fields"); elements_next(&all, &item);) {
+    for (size_t i = 0; i < fields->count; i++)
+        if (strcmp(fields->items[i].name, name) == 0)
+            return &fields->items[i];
+    return NULL;
+}
+
+/* The record's fields: of those that are there already (it is like another) the new value counts. */
+static void take_fields(const struct decided *decided, const struct members *record, struct decided_fields *fields)
+{
+    struct members item;
+    struct arena *arena = record->arena;
+    size_t before = fields->count, capacity = before;
+    for (struct elements all = members_elements(record, "fields"); elements_next(&all, &item);) {
         const char *name = members_text(&item, "name"), *value = members_text(&item, "value");
         if (name == NULL || value == NULL)
             continue;
-        const struct decided_field field = {.name = text_into(arena, name),
-                                            .value = text_into(arena, value),
-                                            .path = text_into(arena, members_text(&item, "path")),
+        const struct decided_field field = {.name = name,
+                                            .value = value,
+                                            .path = members_text(&item, "path"),
                                             .text = table_get(decided->texts, value)};
-        list_add(&list, field);
+        struct decided_field *same = before > 0 ? find_field(fields, name) : NULL;
+        if (same != NULL) {
+            *same = field;
+            continue;
+        }
+        if (fields->count == capacity) {
+            capacity = capacity < 16 ? 32 : capacity * 2;
+            struct decided_field *items = arena_allocate(arena, capacity * sizeof *items);
+            if (fields->count > 0)
+                memcpy(items, fields->items, fields->count * sizeof *items);
+            fields->items = items;
+        }
+        fields->items[fields->count++] = field;
     }
-    fields->items = arena_allocate(arena, (list.count + 1) * sizeof *list.items);
-    fields->count = list.count;
-    if (list.count > 0) {
-        memcpy(fields->items, list.items, list.count * sizeof *list.items);
+}
+
+static void leave_out(const struct members *record, struct decided_fields *fields)
+{
+    json_t *names = members_json(record, "without");
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        struct decided_field *field = name != NULL ? find_field(fields, name) : NULL;
+        if (field != NULL)
+            *field = fields->items[--fields->count];
+    }
+    json_decref(names);
+}
+
+bool decided_fields(const struct decided *decided, const struct decided_task *task, struct arena *arena,
+                    struct decided_fields *fields)
+{
+    struct members record, like;
+    *fields = (struct decided_fields){.count = 0};
+    if (task->record.line == NULL || !members_find(&record, arena, task->record.line, task->record.length))
+        return false;
+    int64_t sequence = members_number(&record, "like");
+    if (sequence > 0) {
+        uint32_t place = number_index_get(&decided->whole, (uint64_t)sequence);
+        if (place == UINT32_MAX ||
+            !members_find(&like, arena, decided->records.items[place].line, decided->records.items[place].length))
+            return false; /* damaged: what `verify` is for */
+        take_fields(decided, &like, fields);
+        leave_out(&record, fields);
+    }
+    take_fields(decided, &record, fields);
+    if (fields->count > 0)
         qsort(fields->items, fields->count, sizeof *fields->items, compare_fields);
-    }
-    list_clear(&list);
     return true;
 }
 

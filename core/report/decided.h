@@ -18,17 +18,24 @@ struct decided_fields { /* sorted by name */
     size_t count;
 };
 
+struct decided_record { /* of the journal */
+    const char *line;
+    size_t length;
+};
 struct decided_task {
     const char *key;
-    const char *refused; /* why a result that was there was not taken, or NULL */
-    const char *made_by; /* it was cached: the run that made it; NULL: it was not */
-    uint64_t made_in;    /* and its attempt */
-    const char *line;    /* its record; NULL: it was cached */
-    size_t length;
+    const char *refused;          /* why a result that was there was not taken, or NULL */
+    const char *made_by;          /* it was cached: the run that made it; NULL: it was not */
+    uint64_t made_in;             /* and its attempt */
+    struct decided_record record; /* line NULL: it was cached */
 };
 
 struct decided; /* of one run */
-/* Reads the whole journal. */
+struct journal_record;
+struct decided *decided_new(void);
+/* The next record of the run's journal, of whatever kind. */
+void decided_apply(struct decided *decided, const struct journal_record *record);
+/* Both for the whole journal. */
 struct decided *decided_read(const char *run_folder, struct error *error);
 void decided_free(struct decided *decided);
 DEFINE_CLEANUP(struct decided *, decided_free);

@@ -13,7 +13,8 @@ enum { MEMBER_NAME_LIMIT = 256, DEPTH_LIMIT = 64 };
 
 struct scanner {
     const struct plan_file_reader *reader;
-    struct text value; /* the bytes of the value being cut */
+    struct text value;   /* the bytes of the value being cut */
+    struct arena *texts; /* of the stage that is handed over */
     char name[MEMBER_NAME_LIMIT];
     size_t name_length;
     unsigned depth;       /* open brackets outside the value being cut */
@@ -26,53 +27,88 @@ struct scanner {
     bool closed; /* the outermost object has ended */
 };
 
-static bool hand_over(struct scanner *scanner, const char *path, struct error *error)
+static bool hand_over_stage(struct scanner *scanner, const char *path, struct error *error)
+{
+    struct members stage;
+    arena_reset(scanner->texts);
+    if (!members_find(&stage, scanner->texts, text_bytes(&scanner->value), scanner->value.length))
+        return error_set(error, ERROR_INPUT, "'%s': a stage is not an object", path);
+    scanner->reader->stage(scanner->reader->context, &stage);
+    return true;
+}
+
+static bool hand_over_member(struct scanner *scanner, const char *path, struct error *error)
 {
     json_error_t fault;
     json_t *value = json_loadb(text_bytes(&scanner->value), scanner->value.length, JSON_DECODE_ANY, &fault);
     if (value == NULL)
         return error_set(error, ERROR_INPUT, "'%s': %s", path, fault.text);
-    if (scanner->in_stages)
-        scanner->reader->stage(scanner->reader->context, value);
-    else if (scanner->reader->member != NULL)
+    if (scanner->reader->member != NULL)
         scanner->reader->member(scanner->reader->context, scanner->name, value);
     json_decref(value);
+    return true;
+}
+
+static bool hand_over(struct scanner *scanner, const char *path, struct error *error)
+{
+    if (!(scanner->in_stages ? hand_over_stage : hand_over_member)(scanner, path, error))
+        return false;
     text_reset(&scanner->value);
     scanner->cutting = false;
     return true;
 }
 
-/* One byte of a value: a value ends with its closing bracket, or before the ',' or bracket that follows a plain one.
- * *again: the byte belongs to what is outside. */
-static bool cut_byte(struct scanner *scanner, char byte, const char *path, bool *again, struct error *error)
+/* Behind what of a string lies here; its closing quote is looked for, and nothing else counts in it. */
+static const char *pass_string(struct scanner *scanner, const char *at, const char *end)
 {
-    if (scanner->value.length >= PLAN_FILE_ELEMENT_LIMIT)
-        return error_set(error, ERROR_INPUT, "'%s': one element is larger than %u bytes", path,
-                         PLAN_FILE_ELEMENT_LIMIT);
-    *again = false;
-    if (scanner->in_string) {
-        text_append_character(&scanner->value, byte);
+    for (; at < end && scanner->in_string; at++) {
         if (scanner->escaped)
             scanner->escaped = false;
-        else if (byte == '\\')
+        else if (*at == '\\')
             scanner->escaped = true;
-        else if (byte == '"')
+        else if (*at == '"')
             scanner->in_string = false;
-        return true;
     }
-    bool closes = byte == '}' || byte == ']';
-    if (scanner->value_depth == 0 && (closes || byte == ',')) {
-        *again = true;
-        return hand_over(scanner, path, error);
+    return at;
+}
+
+/* Behind what of a value lies here. A value ends with its closing bracket, or before the ',' or bracket that follows a
+ * plain one. */
+static const char *pass_value(struct scanner *scanner, const char *at, const char *end, bool *over)
+{
+    while (at < end && !*over && scanner->value_depth <= DEPTH_LIMIT) {
+        if (scanner->in_string) {
+            at = pass_string(scanner, at, end);
+            continue;
+        }
+        bool closes = *at == '}' || *at == ']';
+        if (scanner->value_depth == 0 && (closes || *at == ',')) {
+            *over = true;
+            return at;
+        }
+        scanner->in_string = *at == '"';
+        scanner->value_depth += *at == '{' || *at == '[';
+        *over = closes && --scanner->value_depth == 0;
+        at++;
     }
-    text_append_character(&scanner->value, byte);
-    if (byte == '"')
-        scanner->in_string = true;
-    if ((byte == '{' || byte == '[') && ++scanner->value_depth > DEPTH_LIMIT)
-        return error_set(error, ERROR_INPUT, "'%s': nested deeper than %d", path, (int)DEPTH_LIMIT);
-    if (closes && --scanner->value_depth == 0)
-        return hand_over(scanner, path, error);
-    return true;
+    return at;
+}
+
+/* Takes over what belongs to the value, and hands it over when it ends; NULL with an error. */
+static const char *cut(struct scanner *scanner, const char *at, const char *end, const char *path, struct error *error)
+{
+    bool over = false;
+    const char *behind = pass_value(scanner, at, end, &over);
+    if (scanner->value_depth > DEPTH_LIMIT) {
+        error_set(error, ERROR_INPUT, "'%s': nested deeper than %d", path, (int)DEPTH_LIMIT);
+        return NULL;
+    }
+    if (scanner->value.length + (size_t)(behind - at) > PLAN_FILE_ELEMENT_LIMIT) {
+        error_set(error, ERROR_INPUT, "'%s': one element is larger than %u bytes", path, PLAN_FILE_ELEMENT_LIMIT);
+        return NULL;
+    }
+    text_append_bytes(&scanner->value, at, (size_t)(behind - at));
+    return !over || hand_over(scanner, path, error) ? behind : NULL;
 }
 
 static void name_byte(struct scanner *scanner, char byte)
@@ -109,8 +145,6 @@ static bool outside_byte(struct scanner *scanner, char byte, const char *path, s
         scanner->in_string = scanner->escaped = false;
         if (!scanner->in_stages)
             scanner->awaits_value = false;
-        bool again;
-        return cut_byte(scanner, byte, path, &again, error);
     } else if (scanner->depth == 1 && byte == '"') {
         scanner->naming = true;
         scanner->name_length = 0;
@@ -124,20 +158,23 @@ static bool outside_byte(struct scanner *scanner, char byte, const char *path, s
     return true;
 }
 
-static bool scan_byte(struct scanner *scanner, char byte, const char *path, struct error *error)
+static bool scan(struct scanner *scanner, const char *at, const char *end, const char *path, struct error *error)
 {
-    if (scanner->naming) {
-        name_byte(scanner, byte);
-        return true;
-    }
-    if (scanner->cutting) {
-        bool again;
-        if (!cut_byte(scanner, byte, path, &again, error))
+    while (at < end) {
+        if (!scanner->cutting && scanner->naming) {
+            name_byte(scanner, *at++);
+            continue;
+        }
+        if (!scanner->cutting && !outside_byte(scanner, *at, path, error))
             return false;
-        if (!again)
-            return true;
+        if (scanner->cutting)
+            at = cut(scanner, at, end, path, error);
+        else
+            at++;
+        if (at == NULL)
+            return false;
     }
-    return outside_byte(scanner, byte, path, error);
+    return true;
 }
 
 static bool scan_file(struct scanner *scanner, int descriptor, const char *path, struct error *error)
@@ -152,9 +189,8 @@ static bool scan_file(struct scanner *scanner, int descriptor, const char *path,
             return error_system(error, "cannot read '%s'", path);
         if (got == 0)
             break;
-        for (ssize_t i = 0; i < got; i++)
-            if (!scan_byte(scanner, buffer[i], path, error))
-                return false;
+        if (!scan(scanner, buffer, buffer + got, path, error))
+            return false;
     }
     if (!scanner->closed)
         return error_set(error, ERROR_INPUT, "'%s' ends in the middle", path);
@@ -166,8 +202,9 @@ bool plan_file_read(const char *path, const struct plan_file_reader *reader, str
     cleanup(descriptor_close) int descriptor = file_open(path, NULL, error);
     if (descriptor < 0)
         return false;
-    struct scanner scanner = {.reader = reader};
+    struct scanner scanner = {.reader = reader, .texts = arena_new()};
     bool done = scan_file(&scanner, descriptor, path, error);
     text_clear(&scanner.value);
+    arena_free(scanner.texts);
     return done;
 }

@@ -16,9 +16,10 @@
 #include "report/run_records.h"
 #include "run/journal/journal.h"
 
-struct sources { /* parts of the journal, as JSON */
-    struct arena *arena;
+struct provenance { /* parts of the journal, as JSON */
+    struct arena *arena, *passing;
     struct table *published; /* job → its files */
+    struct arena *fields;    /* of the task that is written */
     char *plugins, *options;
     struct text images;
     struct text sources;
@@ -52,7 +53,7 @@ static char *raw_copy(struct arena *arena, const struct members *record, const c
     return members_raw(record, name, &bytes, &length) ? arena_copy(arena, bytes, length) : NULL;
 }
 
-static void take_image(struct sources *sources, const struct members *record)
+static void take_image(struct provenance *sources, const struct members *record)
 {
     static const char *const names[] = {"reference", "config_digest", "manifest_digest", "handle"};
     if (members_text(record, "failure") != NULL || members_text(record, "image") == NULL)
@@ -65,7 +66,7 @@ static void take_image(struct sources *sources, const struct members *record)
     text_append(&sources->images, "}");
 }
 
-static void take_source(struct sources *sources, const struct members *record)
+static void take_source(struct provenance *sources, const struct members *record)
 {
     text_append(&sources->sources, sources->sources.length > 0 ? ",\n" : "");
     text_append(&sources->sources, "{\"folder\":");
@@ -74,46 +75,56 @@ static void take_source(struct sources *sources, const struct members *record)
     text_append(&sources->sources, members_true(record, "dirty") ? ",\"dirty\":true}" : ",\"dirty\":false}");
 }
 
-static void take_record(struct sources *sources, const struct journal_record *journal, const struct members *record)
+static void take_run(struct provenance *sources, const struct members *record)
 {
-    if (strcmp(journal->kind, "run") == 0) {
-        sources->plugins = raw_copy(sources->arena, record, "plugins");
-        sources->options = raw_copy(sources->arena, record, "options");
-    } else if (strcmp(journal->kind, "image") == 0) {
-        take_image(sources, record);
-    } else if (strcmp(journal->kind, "source") == 0) {
-        take_source(sources, record);
-    } else if (strcmp(journal->kind, "publish") == 0) {
-        char *files = raw_copy(sources->arena, record, "files");
-        const char *job = raw_copy(sources->arena, record, "job");
-        if (files != NULL && job != NULL)
-            table_put(sources->published, job, files);
+    sources->plugins = raw_copy(sources->arena, record, "plugins");
+    sources->options = raw_copy(sources->arena, record, "options");
+}
+
+static void take_publish(struct provenance *sources, const struct members *record)
+{
+    char *files = raw_copy(sources->arena, record, "files");
+    const char *job = raw_copy(sources->passing, record, "job");
+    if (files != NULL && job != NULL)
+        table_put(sources->published, job, files);
+}
+
+static const struct {
+    const char *kind;
+    void (*take)(struct provenance *sources, const struct members *record);
+} kinds[] = {{"publish", take_publish}, {"run", take_run}, {"image", take_image}, {"source", take_source}};
+
+struct provenance *provenance_new(void)
+{
+    struct provenance *sources = memory_allocate(sizeof *sources);
+    *sources = (struct provenance){
+        .arena = arena_new(), .passing = arena_new(), .published = table_new(), .fields = arena_new()};
+    return sources;
+}
+
+void provenance_apply(struct provenance *sources, const struct journal_record *record)
+{
+    struct members members;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(record->kind, kinds[i].kind) != 0)
+            continue;
+        arena_reset(sources->passing);
+        if (members_find(&members, sources->passing, record->line, record->length))
+            kinds[i].take(sources, &members);
     }
 }
 
-static bool is_source(const char *kind)
+void provenance_free(struct provenance *sources)
 {
-    static const char *const kinds[] = {"run", "image", "source", "publish"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(kind, kinds[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool read_sources(const char *folder, struct sources *sources, struct error *error)
-{
-    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(folder, error);
-    cleanup(arena_free) struct arena *passing = arena_new();
-    struct journal_record record;
-    if (reader == NULL)
-        return false;
-    while (journal_reader_next(reader, &record)) {
-        struct members members;
-        arena_reset(passing);
-        if (is_source(record.kind) && members_find(&members, passing, record.line, record.length))
-            take_record(sources, &record, &members);
-    }
-    return true;
+    if (sources == NULL)
+        return;
+    arena_free(sources->arena);
+    arena_free(sources->passing);
+    arena_free(sources->fields);
+    table_free(sources->published);
+    text_clear(&sources->images);
+    text_clear(&sources->sources);
+    memory_free(sources);
 }
 
 static void append_files(const struct decided_fields *fields, const char *kind, const char *name, struct text *out)
@@ -160,10 +171,11 @@ static const char *field_value(const struct decided_fields *fields, const char *
     return NULL;
 }
 
-static void append_decided(const struct decided *decided, const struct decided_task *task, struct text *out)
+static void append_decided(const struct decided *decided, const struct decided_task *task, struct arena *arena,
+                           struct text *out)
 {
-    cleanup(arena_free) struct arena *arena = arena_new();
     struct decided_fields fields;
+    arena_reset(arena);
     member(out, "key", task->key);
     member(out, "made_by", task->made_by);
     if (!decided_fields(decided, task, arena, &fields))
@@ -177,7 +189,7 @@ static void append_decided(const struct decided *decided, const struct decided_t
 }
 
 static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided,
-                        const struct sources *sources, struct text *out)
+                        const struct provenance *sources, struct text *out)
 {
     const struct task_view *task = &view->tasks.items[number];
     const char *stage = run_view_text(view, task->stage);
@@ -195,30 +207,15 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     member_time(out, "started", task->started_at_ms);
     member_time(out, "finished", task->finished_at_ms);
     if (why != NULL)
-        append_decided(decided, why, out);
+        append_decided(decided, why, sources->fields, out);
     text_append(out, ",\"outputs\":");
     text_append(out, files != NULL ? files : "[]");
     text_append(out, "}");
 }
 
-static void sources_clear(struct sources *sources)
+void provenance_append(const struct provenance *sources, const struct run_view *view, const struct decided *decided,
+                       const char *version, struct text *out)
 {
-    arena_free(sources->arena);
-    table_free(sources->published);
-    text_clear(&sources->images);
-    text_clear(&sources->sources);
-}
-static inline void sources_clear_at(struct sources *sources)
-{
-    sources_clear(sources);
-}
-
-bool provenance_append(const struct run_view *view, const struct decided *decided, const char *version,
-                       struct text *out, struct error *error)
-{
-    cleanup(sources_clear) struct sources sources = {.arena = arena_new(), .published = table_new()};
-    if (!read_sources(view->folder, &sources, error))
-        return false;
     text_append(out, "{\"descpipe\":");
     text_append_json(out, version);
     member(out, "run", view->run);
@@ -230,15 +227,14 @@ bool provenance_append(const struct run_view *view, const struct decided *decide
     member(out, "state", run_view_state(view));
     member_time(out, "started", view->started_at_ms);
     member_time(out, "finished", view->finished_at_ms);
-    text_format(out, ",\n\"options\":%s", sources.options != NULL ? sources.options : "null");
-    text_format(out, ",\n\"plugins\":%s", sources.plugins != NULL ? sources.plugins : "[]");
-    text_format(out, ",\n\"sources\":[%s]", text_bytes(&sources.sources));
-    text_format(out, ",\n\"images\":[%s]", text_bytes(&sources.images));
+    text_format(out, ",\n\"options\":%s", sources->options != NULL ? sources->options : "null");
+    text_format(out, ",\n\"plugins\":%s", sources->plugins != NULL ? sources->plugins : "[]");
+    text_format(out, ",\n\"sources\":[%s]", text_bytes(&sources->sources));
+    text_format(out, ",\n\"images\":[%s]", text_bytes(&sources->images));
     text_append(out, ",\n\"tasks\":[");
     for (uint32_t i = 0; i < view->tasks.count; i++) {
         text_append(out, i > 0 ? ",\n" : "\n");
-        append_task(view, i, decided, &sources, out);
+        append_task(view, i, decided, sources, out);
     }
     text_append(out, "\n]}\n");
-    return true;
 }

@@ -89,26 +89,43 @@ void run_reader_set_state(struct run_reader *reader, uint32_t task, enum task_st
 
 /* plan.json */
 
-static void plan_stage_read(void *context, const json_t *json)
+static void add_planned(struct run_reader *reader, symbol stage, symbol member)
+{
+    if (number_index_get(&reader->tasks, run_reader_task_key(stage, member)) == UINT32_MAX)
+        add_task(reader, stage, member);
+}
+
+static size_t add_members(struct run_reader *reader, symbol stage, const struct members *planned)
+{
+    json_t *names = members_json(planned, "members");
+    size_t count = json_array_size(names);
+    for (size_t i = 0; i < count && i < MEMBERS_LIMIT; i++)
+        add_planned(reader, stage, intern(reader, json_string_value(json_array_get(names, i))));
+    json_decref(names);
+    return count;
+}
+
+static bool is_selected(const struct members *planned)
+{
+    const char *said;
+    size_t length;
+    return !members_raw(planned, "selected", &said, &length) || length != 5 || memcmp(said, "false", 5) != 0;
+}
+
+static void plan_stage_read(void *context, const struct members *planned)
 {
     struct run_reader *reader = context;
-    const char *name = json_string_value(json_object_get(json, "name"));
-    if (name == NULL || json_is_false(json_object_get(json, "selected")))
+    struct members resources;
+    const char *name = members_text(planned, "name");
+    if (name == NULL || !is_selected(planned))
         return;
-    symbol stage_name = intern(reader, name);
-    uint32_t number = stage_number(reader, stage_name);
-    json_int_t minutes = json_integer_value(json_object_get(json_object_get(json, "resources"), "minutes"));
+    symbol stage = intern(reader, name);
+    uint32_t number = stage_number(reader, stage);
+    int64_t minutes = members_object(planned, "resources", &resources) ? members_number(&resources, "minutes") : 0;
     if (minutes > 0 && minutes < UINT32_MAX)
         reader->view.stages.items[number].minutes = (uint32_t)minutes;
-    const json_t *members = json_object_get(json, "members");
-    size_t count = json_array_size(members);
-    for (size_t i = 0; i < count && i < MEMBERS_LIMIT; i++) {
-        symbol member = intern(reader, json_string_value(json_array_get(members, i)));
-        if (number_index_get(&reader->tasks, run_reader_task_key(stage_name, member)) == UINT32_MAX)
-            add_task(reader, stage_name, member);
-    }
-    if (count == 0 && number_index_get(&reader->tasks, run_reader_task_key(stage_name, 0)) == UINT32_MAX)
-        add_task(reader, stage_name, 0);
+    if (add_members(reader, stage, planned) == 0)
+        add_planned(reader, stage, 0);
 }
 
 static void plan_member_read(void *context, const char *name, const json_t *value)

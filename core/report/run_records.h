@@ -9,15 +9,34 @@
 #define TRACE_FILE "trace.tsv"
 #define PROVENANCE_FILE "provenance.json"
 
+struct run_records { /* all that they are made from */
+    struct run_view *view;
+    struct decided *decided;
+    struct provenance *sources;
+};
+/* One reading of the plan and of the journal. */
+bool run_records_read(struct run_records *records, const char *run_folder, struct error *error);
+void run_records_clear(struct run_records *records);
+static inline void run_records_clear_at(struct run_records *place)
+{
+    run_records_clear(place);
+}
+
 /* Both files, replaced in one step each; what cannot be written is a warning. */
 void run_records_write(const char *run_folder, const char *version);
 
 /* A table with the columns of Nextflow's trace file, which many tools read: one line per task, "-" for what is not
  * known. */
 void trace_append(const struct run_view *view, const struct decided *decided, struct text *out);
+
 /* What ran: who, where, plugins and images by digest, each task's key, command, files with their digests. No secrets.
  */
-bool provenance_append(const struct run_view *view, const struct decided *decided, const char *version,
-                       struct text *out, struct error *error);
+struct provenance;
+struct journal_record;
+struct provenance *provenance_new(void);
+void provenance_apply(struct provenance *sources, const struct journal_record *record); /* the next of the journal */
+void provenance_append(const struct provenance *sources, const struct run_view *view, const struct decided *decided,
+                       const char *version, struct text *out);
+void provenance_free(struct provenance *sources);
 
 #endif

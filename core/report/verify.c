@@ -181,10 +181,11 @@ static bool check_provenance(struct checking *checking, const char *version)
     cleanup(text_clear) struct text written = TEXT_INIT, wanted = TEXT_INIT;
     if (!text_equal(version, checking->view->version) || !file_exists(path))
         return true;
-    cleanup(decided_free) struct decided *decided = decided_read(checking->view->folder, checking->error);
-    if (decided == NULL || !file_read(path, PROVENANCE_LIMIT, &written, checking->error) ||
-        !provenance_append(checking->view, decided, version, &wanted, checking->error))
+    cleanup(run_records_clear) struct run_records records = {.view = NULL};
+    if (!run_records_read(&records, checking->view->folder, checking->error) ||
+        !file_read(path, PROVENANCE_LIMIT, &written, checking->error))
         return false;
+    provenance_append(records.sources, checking->view, records.decided, version, &wanted);
     if (written.length == wanted.length && memcmp(text_bytes(&written), text_bytes(&wanted), wanted.length) == 0)
         return true;
     size_t at = 0, line = 1;

@@ -31,7 +31,18 @@ struct cached_task { /* of a task that is going to run */
     struct identity identity;
 };
 
+/* Tasks of one stage, and often those of many, are decided by nearly the same: what a few of them were decided by
+ * stands in the journal as a whole, and of the others what differs. */
+enum { LIKES = 4 };
+struct like {
+    struct arena *arena; /* NULL: free */
+    struct identity identity;
+    uint64_t sequence; /* of its record */
+};
+
 struct cached {
+    struct like likes[LIKES];
+    unsigned next_like; /* the one to be given up next */
     struct cache_store *store;
     struct digest *digest;
     struct arena *spare;        /* for the next look, or NULL */
@@ -269,13 +280,52 @@ static void tell_text(struct engine *engine, const struct identity_field *field)
     record_text(engine, field->value, text_bytes(&text));
 }
 
+static const struct like *find_like(const struct cached *cached, const struct identity *identity)
+{
+    const struct like *best = NULL;
+    size_t least = identity->count / 2;
+    for (size_t i = 0; i < LIKES && (best == NULL || least > 0); i++) {
+        const struct like *like = &cached->likes[i];
+        size_t difference = like->arena != NULL ? identity_difference(identity, &like->identity) : SIZE_MAX;
+        if (difference > least)
+            continue;
+        least = difference;
+        best = like;
+    }
+    return best;
+}
+
+static void keep_like(struct cached *cached, const struct identity *identity, uint64_t sequence)
+{
+    struct like *like = &cached->likes[cached->next_like];
+    cached->next_like = (cached->next_like + 1) % LIKES;
+    if (like->arena == NULL)
+        like->arena = arena_new();
+    arena_reset(like->arena);
+    identity_copy(&like->identity, identity, like->arena);
+    like->sequence = sequence;
+}
+
+static void tell_key(const struct look *look, const char *refused)
+{
+    struct cached *cached = look->engine->cached;
+    const struct like *like = find_like(cached, &look->identity);
+    const struct record_key key = {.identity = &look->identity,
+                                   .refused = refused,
+                                   .like = like != NULL ? &like->identity : NULL,
+                                   .like_sequence = like != NULL ? like->sequence : 0};
+    uint64_t sequence = record_key(look->engine, look->task, &key);
+    if (like == NULL)
+        keep_like(cached, &look->identity, sequence);
+}
+
 /* It is going to run; the arena with what decides its results is kept until it has. */
 static enum cached_answer run_it(struct look *look, const char *refused)
 {
     struct engine *engine = look->engine;
     for (size_t i = 0; i < look->identity.count; i++)
         tell_text(engine, &look->identity.fields[i]);
-    record_key(engine, look->task, &look->identity, refused);
+    tell_key(look, refused);
     struct cached_task *kept = memory_allocate(sizeof *kept);
     kept->arena = steal(&look->arena);
     kept->identity = look->identity;

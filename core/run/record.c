@@ -137,7 +137,7 @@ void record_intent_attempt(const struct attempt *attempt, struct text *text, boo
 {
     record_intent_job(attempt->engine, text, attempt->task, first);
     if (attempt->outcome_path == NULL)
-        return; /* its scheduler alone says how it ended */
+        return;     /* its scheduler alone says how it ended */
     text->length--; /* the brace */
     member_text(text, "outcome", attempt->outcome_path + strlen(attempt->engine->folder.path) + 1);
     text_append_character(text, '}');
@@ -296,25 +296,62 @@ void record_cached(struct engine *engine, uint32_t task, const struct cache_resu
     journal_end(engine->journal);
 }
 
-void record_key(struct engine *engine, uint32_t task, const struct identity *identity, const char *refused)
+static void append_field(struct text *text, const struct identity_field *field, bool first)
 {
+    text_append(text, first ? "{\"name\":" : ",{\"name\":");
+    text_append_json(text, field->name);
+    member_text(text, "value", field->value);
+    if (field->path != NULL)
+        member_text(text, "path", field->path);
+    text_append_character(text, '}');
+}
+
+/* Both are sorted by name. */
+static void append_difference(struct text *text, const struct identity *identity, const struct identity *like)
+{
+    cleanup(text_clear) struct text without = TEXT_INIT;
+    bool first = true;
+    for (size_t i = 0, j = 0; i < identity->count || j < like->count;) {
+        const struct identity_field *field = i < identity->count ? &identity->fields[i] : NULL;
+        const struct identity_field *other = j < like->count ? &like->fields[j] : NULL;
+        int order = field == NULL ? 1 : other == NULL ? -1 : strcmp(field->name, other->name);
+        i += order <= 0;
+        j += order >= 0;
+        if (order > 0) {
+            text_append(&without, without.length > 0 ? "," : ",\"without\":[");
+            text_append_json(&without, other->name);
+        } else if (order < 0 || !identity_field_equal(field, other)) {
+            append_field(text, field, first);
+            first = false;
+        }
+    }
+    text_append_character(text, ']');
+    if (without.length == 0)
+        return;
+    text_append_bytes(text, without.bytes, without.length);
+    text_append_character(text, ']');
+}
+
+uint64_t record_key(struct engine *engine, uint32_t task, const struct record_key *key)
+{
+    const struct identity *identity = key->identity;
     struct text *text = journal_begin(engine->journal, "key");
     append_task(engine, text, task);
     member_text(text, "key", identity->key);
-    if (refused != NULL)
-        member_text(text, "refused", refused);
+    if (key->refused != NULL)
+        member_text(text, "refused", key->refused);
+    if (key->like != NULL)
+        member_unsigned(text, "like", key->like_sequence);
     text_append(text, ",\"fields\":[");
-    for (size_t i = 0; i < identity->count; i++) {
-        const struct identity_field *field = &identity->fields[i];
-        text_append(text, i > 0 ? ",{\"name\":" : "{\"name\":");
-        text_append_json(text, field->name);
-        member_text(text, "value", field->value);
-        if (field->path != NULL)
-            member_text(text, "path", field->path);
-        text_append_character(text, '}');
+    if (key->like != NULL) {
+        append_difference(text, identity, key->like);
+    } else {
+        for (size_t i = 0; i < identity->count; i++)
+            append_field(text, &identity->fields[i], i == 0);
+        text_append_character(text, ']');
     }
-    text_append_character(text, ']');
     journal_end(engine->journal);
+    return journal_sequence(engine->journal);
 }
 
 void record_text(struct engine *engine, const char *sha256, const char *content)

@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "run/walk.h"
 
+#define PIECE 4096                               /* of the list, at a time: a page is what the kernel gives */
+#define PID_BYTES 64                             /* more than one has in the list */
 #define CHILDREN_BYTES ((size_t)8 * 1024 * 1024) /* a million of them */
 
 static bool is_running_session(const struct engine *engine, pid_t session)
@@ -28,7 +30,8 @@ static bool is_stray(const struct engine *engine, pid_t own, pid_t session)
     return own == session || (session == 0 && own != getsid(0) && !is_running_session(engine, own));
 }
 
-/* The kernel's list of the keeper's children; false when it cannot be had. Opened once: it is read after each end. */
+/* The kernel's list of the keeper's children; false when it cannot be had. Opened once: it is read after each end. A
+ * child more fits into what a piece leaves free, so only a piece that is nearly full may have another one behind it. */
 static bool read_children(struct engine *engine, int keeper, struct text *children)
 {
     if (engine->children_list == 0) {
@@ -36,10 +39,10 @@ static bool read_children(struct engine *engine, int keeper, struct text *childr
         snprintf(path, sizeof path, "/proc/%d/task/%d/children", keeper, keeper);
         engine->children_list = open(path, O_RDONLY | O_CLOEXEC);
     }
-    ssize_t length = engine->children_list >= 0 ? 1 : -1;
-    while (length > 0 && children->length < CHILDREN_BYTES) {
-        text_reserve(children, 4096);
-        length = pread(engine->children_list, children->bytes + children->length, 4096, (off_t)children->length);
+    ssize_t length = engine->children_list >= 0 ? PIECE : -1;
+    while (length > PIECE - PID_BYTES && children->length < CHILDREN_BYTES) {
+        text_reserve(children, PIECE);
+        length = pread(engine->children_list, children->bytes + children->length, PIECE, (off_t)children->length);
         children->length += length > 0 ? (size_t)length : 0;
     }
     if (children->length == 0)

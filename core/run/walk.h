@@ -521,7 +521,13 @@ void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, cons
 void record_publish(struct attempt *attempt);
 void record_published(struct attempt *attempt);
 void record_cached(struct engine *engine, uint32_t task, const struct cache_result *result);
-void record_key(struct engine *engine, uint32_t task, const struct identity *identity, const char *refused);
+struct record_key {
+    const struct identity *identity;
+    const char *refused;         /* or NULL */
+    const struct identity *like; /* only what differs from it is told; NULL: all */
+    uint64_t like_sequence;      /* of its record */
+};
+uint64_t record_key(struct engine *engine, uint32_t task, const struct record_key *key); /* its sequence */
 void record_text(struct engine *engine, const char *sha256, const char *text);
 void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void record_request(struct engine *engine, const char *what, const char *by);

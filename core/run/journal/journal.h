@@ -29,8 +29,9 @@
  *                host: where, when it is not the run's own machine
  *     ended      {job, exit? | signal?, evidence:[{witness, exit?, signal?, host?, reason?, ... true for each cause}],
  *                 started_at, finished_at}
- *     key        {stage, member?, key, refused?, fields:[{name, value, path?}]}      what decides a task's results, before
- *                it runs (cache/identity.h); refused: why a result that is known was not taken
+ *     key        {stage, member?, key, refused?, like?, fields:[{name, value, path?}], without?:[name]}      what decides a
+ *                task's results, before it runs (cache/identity.h); refused: why a result that is known was not taken;
+ *                like: the sequence of an earlier record `key` without it, which has all fields that are not here
  *     source     {folder, commit, dirty}      a work tree of git that the pipeline or its stage folders lie in
  *     text       {sha256, content}      what a configuration or script of a key says, once; without what sounds secret
  *     publish    {job, files:[{tag, path, name, bytes, sha256?}]} before; published {job} after; both before the verdict
