@@ -107,7 +107,7 @@ bool file_digest_known(struct cache_store *store, const char *path, struct file_
 {
     struct stat status;
     if (stat(path, &status) != 0)
-        return false;
+        return errno == ENOENT && cache_store_gone(store, path, sha256);
     *stamp = file_stamp_of(&status);
     return cache_store_digest(store, stamp, sha256);
 }

@@ -39,7 +39,7 @@ struct cache_store {
     size_t flushed;
     struct table *lines;   /* a stamp or key → where its line starts, plus one */
     struct table *latest;  /* "STAGE/MEMBER" → the same of its last result; made when first asked for */
-    struct table *passing; /* stamp → an owned digest, for this process alone */
+    struct table *passing; /* stamp, or path of a file that is gone → an owned digest, for this process alone */
     struct arena *scratch; /* of the line that is looked into */
     struct digest *digest;
 };
@@ -257,6 +257,24 @@ void cache_store_keep_digest(struct cache_store *store, const struct file_stamp 
         table_put(store->passing, subject, memory_copy_text(sha256));
     }
     pthread_mutex_unlock(&store->mutex);
+}
+
+void cache_store_keep_gone(struct cache_store *store, const char *path, const char *sha256)
+{
+    pthread_mutex_lock(&store->mutex);
+    memory_free(table_get(store->passing, path));
+    table_put(store->passing, path, memory_copy_text(sha256));
+    pthread_mutex_unlock(&store->mutex);
+}
+
+bool cache_store_gone(struct cache_store *store, const char *path, char sha256[DIGEST_TEXT])
+{
+    pthread_mutex_lock(&store->mutex);
+    const char *gone = table_get(store->passing, path);
+    if (gone != NULL)
+        memcpy(sha256, gone, DIGEST_TEXT);
+    pthread_mutex_unlock(&store->mutex);
+    return gone != NULL;
 }
 
 static const char *arena_text(struct arena *arena, const char *text)

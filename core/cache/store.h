@@ -61,6 +61,10 @@ bool cache_store_digest(struct cache_store *store, const struct file_stamp *stam
 void cache_store_keep_digest(struct cache_store *store, const struct file_stamp *stamp, const char *sha256,
                              bool lasting);
 
+/* A file that is not there and need not be, with the digest that it had: for this process alone. */
+void cache_store_keep_gone(struct cache_store *store, const char *path, const char *sha256);
+bool cache_store_gone(struct cache_store *store, const char *path, char sha256[DIGEST_TEXT]);
+
 /* Texts and outputs are put into `arena`. */
 bool cache_store_result(struct cache_store *store, const char *key, struct arena *arena, struct cache_result *result);
 void cache_store_keep_result(struct cache_store *store, const struct cache_result *result);

@@ -4,16 +4,19 @@
  *
  * How it works: in the order of the graph each task's key is made as the engine makes it, reading files that nobody has
  * read yet, and asked for among what the working folder remembers. A task whose input is made by one that is going to
- * run cannot be known: what that makes may be what it made before.
+ * run cannot be known: what that makes may be what it made before. With `keep: final` a task whose outputs were removed
+ * runs only when another needs them, which is known when all have been looked at: then all are looked at twice.
  */
 #include "command/plan_why.h"
 
 #include <string.h>
 
+#include "base/file.h"
 #include "base/path.h"
 #include "base/table.h"
 #include "cache/file_digest.h"
 #include "command/planning.h"
+#include "pipeline/consumers.h"
 #include "report/why.h"
 
 struct looking {
@@ -23,6 +26,9 @@ struct looking {
     char *descpipe;       /* WORKING/.descpipe */
     struct table *before; /* run → struct decided of it */
     bool *runs;           /* by task */
+    bool *gone;           /* by task: up to date, but what it made for others is not there */
+    struct consumers *consumers;
+    bool again; /* the second time: a task that is gone and that runs is needed */
     uint32_t cached, running;
 };
 
@@ -37,10 +43,34 @@ static void looking_clear(struct looking *looking)
     digest_free(looking->digest);
     memory_free(looking->descpipe);
     memory_free(looking->runs);
+    memory_free(looking->gone);
+    consumers_free(looking->consumers);
 }
 static inline void looking_clear_at(struct looking *looking)
 {
     looking_clear(looking);
+}
+
+static uint32_t members_of(const struct pipeline *pipeline, uint32_t number)
+{
+    uint32_t members = pipeline->stages.items[number].members;
+    return members > 0 ? members : 1;
+}
+
+/* How many tasks make one input of a task, from `first` on. */
+static uint32_t tasks_before(const struct looking *looking, const struct stage *stage, uint32_t member, uint32_t input,
+                             uint32_t *first)
+{
+    const struct pipeline *pipeline = looking->plan->pipeline;
+    symbol tag = pipeline->files.items[stage->inputs.at + input].tag;
+    uint32_t number = pipeline_producer(pipeline, tag), match = UINT32_MAX;
+    if (number == UINT32_MAX || pipeline_input(pipeline, tag) != NULL)
+        return 0;
+    const struct stage *producer = &pipeline->stages.items[number];
+    if (producer->members > 0 && member != TASK_FILES_NO_MEMBER)
+        match = stage_member_match(pipeline, stage, member, producer);
+    *first = looking->plan->stages[number].first_task + (match != UINT32_MAX ? match : 0);
+    return match != UINT32_MAX ? 1 : members_of(pipeline, number);
 }
 
 /* A stage that is going to run and makes what this task takes, or NULL. */
@@ -48,19 +78,10 @@ static const struct stage *runs_before(const struct looking *looking, const stru
 {
     const struct pipeline *pipeline = looking->plan->pipeline;
     for (uint32_t i = 0; i < stage->inputs.count; i++) {
-        symbol tag = pipeline->files.items[stage->inputs.at + i].tag;
-        uint32_t number = pipeline_producer(pipeline, tag);
-        if (number == UINT32_MAX || pipeline_input(pipeline, tag) != NULL)
-            continue;
-        const struct stage *producer = &pipeline->stages.items[number];
-        uint32_t match = producer->members > 0 && member != TASK_FILES_NO_MEMBER
-                             ? stage_member_match(pipeline, stage, member, producer)
-                             : UINT32_MAX;
-        uint32_t first = looking->plan->stages[number].first_task,
-                 count = producer->members > 0 ? producer->members : 1;
+        uint32_t first, count = tasks_before(looking, stage, member, i, &first);
         for (uint32_t j = 0; j < count; j++)
-            if (looking->runs[first + j] && (match == UINT32_MAX || j == match))
-                return producer;
+            if (looking->runs[first + j])
+                return &pipeline->stages.items[plan_task_stage(looking->plan, first + j)];
     }
     return NULL;
 }
@@ -93,7 +114,20 @@ static bool read_files(struct looking *looking, struct identity *identity, struc
     return true;
 }
 
-static bool outputs_are_there(const struct looking *looking, const struct cache_result *result,
+/* As keep.c has it: it is made by a stage of this run, for others of it only. */
+static bool may_be_gone(const struct looking *looking, symbol tag)
+{
+    uint32_t count = 0;
+    const uint32_t *stages = consumers_of(looking->consumers, tag, &count);
+    if (looking->plan->pipeline->keep != KEEP_FINAL || count == 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (!looking->plan->stages[stages[i]].selected)
+            return false;
+    return true;
+}
+
+static bool outputs_are_there(struct looking *looking, uint32_t task, const struct cache_result *result,
                               const struct task_files *files, const struct stage *stage, uint32_t member)
 {
     for (uint32_t i = 0; i < stage->outputs.count; i++) {
@@ -107,7 +141,11 @@ static bool outputs_are_there(const struct looking *looking, const struct cache_
         cleanup(memory_free) char *made =
             memory_format("%s/%s/%s", looking->descpipe, result->folder != NULL ? result->folder : "", name);
         const char *const places[] = {task_files_data_path(files, stage, member, file), made};
-        bool there = false;
+        bool there = !file_exists(places[0]) && may_be_gone(looking, file->tag);
+        if (there) {
+            looking->gone[task] = true;
+            cache_store_keep_gone(looking->store, places[0], result->outputs[at].sha256);
+        }
         for (size_t j = 0; j < 2 && !there; j++) {
             uint64_t bytes;
             int64_t modified_ns;
@@ -173,7 +211,12 @@ static bool look(struct looking *looking, uint32_t task, struct why *why, struct
         return false;
     identity_make_key(&identity, looking->digest);
     bool known = cache_store_result(looking->store, identity.key, why->arena, &before);
-    if (known && outputs_are_there(looking, &before, &files, stage, member)) {
+    if (looking->again && looking->gone[task] && looking->runs[task]) {
+        why->answer = WHY_REFUSED;
+        why->reason = "what it made was removed ('keep: final'), and another stage may need it";
+        return true;
+    }
+    if (known && outputs_are_there(looking, task, &before, &files, stage, member)) {
         why->answer = WHY_CACHED;
         why->run = before.run;
         why->attempt = before.attempt;
@@ -223,6 +266,42 @@ static void print_task(const struct plan *plan, uint32_t task, const struct why 
     why_print(why, text_bytes(&name), true, out);
 }
 
+/* What runs needs what was removed, and so on upwards. */
+static void want_again(struct looking *looking, uint32_t task)
+{
+    const struct pipeline *pipeline = looking->plan->pipeline;
+    const struct stage *stage = &pipeline->stages.items[plan_task_stage(looking->plan, task)];
+    uint32_t member = stage->members > 0 ? plan_task_member(looking->plan, task) : TASK_FILES_NO_MEMBER;
+    for (uint32_t i = 0; i < stage->inputs.count; i++) {
+        uint32_t first, count = tasks_before(looking, stage, member, i, &first);
+        for (uint32_t j = 0; j < count; j++)
+            looking->runs[first + j] = looking->runs[first + j] || looking->gone[first + j];
+    }
+}
+
+static bool look_at_first(struct looking *looking, struct error *error)
+{
+    const struct pipeline *pipeline = looking->plan->pipeline;
+    for (size_t i = 0; i < pipeline->stages.count; i++) {
+        uint32_t number = pipeline->order[i], first = looking->plan->stages[number].first_task;
+        for (uint32_t j = 0; looking->plan->stages[number].selected && j < members_of(pipeline, number); j++) {
+            cleanup(arena_free) struct arena *arena = arena_new();
+            struct why why = {.arena = arena};
+            if (!look(looking, first + j, &why, error))
+                return false;
+            looking->runs[first + j] = why.answer != WHY_CACHED;
+        }
+    }
+    for (size_t i = pipeline->stages.count; i > 0; i--) {
+        uint32_t number = pipeline->order[i - 1], first = looking->plan->stages[number].first_task;
+        for (uint32_t j = 0; looking->plan->stages[number].selected && j < members_of(pipeline, number); j++)
+            if (looking->runs[first + j])
+                want_again(looking, first + j);
+    }
+    looking->again = true;
+    return true;
+}
+
 static bool look_at_all(struct looking *looking, bool json, struct output *output, struct error *error)
 {
     const struct pipeline *pipeline = looking->plan->pipeline;
@@ -231,8 +310,7 @@ static bool look_at_all(struct looking *looking, bool json, struct output *outpu
         uint32_t number = pipeline->order[i];
         if (!looking->plan->stages[number].selected)
             continue;
-        uint32_t members = pipeline->stages.items[number].members;
-        for (uint32_t j = 0; j < (members > 0 ? members : 1); j++) {
+        for (uint32_t j = 0; j < members_of(pipeline, number); j++) {
             cleanup(arena_free) struct arena *arena = arena_new();
             struct why why = {.arena = arena};
             uint32_t task = looking->plan->stages[number].first_task + j;
@@ -261,10 +339,13 @@ int command_print_plan_why(struct invocation *invocation, const struct pipeline_
         .plan = planning.plan, .before = table_new(), .digest = digest_new()};
     looking.descpipe = path_join(planning.pipeline->working, ".descpipe");
     looking.runs = memory_allocate((size_t)planning.plan->tasks_count + 1);
+    looking.gone = memory_allocate((size_t)planning.plan->tasks_count + 1);
+    looking.consumers = consumers_find(planning.pipeline);
     looking.store = cache_store_open(looking.descpipe, false, &error);
     struct text *out = &invocation->output.text;
     text_append(out, json ? "{\"tasks\":[\n" : "");
-    if (looking.store == NULL || !look_at_all(&looking, json, &invocation->output, &error))
+    if (looking.store == NULL || (planning.pipeline->keep == KEEP_FINAL && !look_at_first(&looking, &error)) ||
+        !look_at_all(&looking, json, &invocation->output, &error))
         return command_fail(&error);
     if (json)
         text_format(out, "\n],\"will_run\":%u,\"cached\":%u}\n", looking.running, looking.cached);

@@ -131,6 +131,8 @@ struct file_type {
 
 enum cache_use { CACHE_FAST = 0, CACHE_FULL, CACHE_OFF }; /* how far results that are there already are trusted */
 
+enum keep_use { KEEP_ALL = 0, KEEP_FINAL, KEEP_RUNS }; /* what of a run stays when nobody needs it any more */
+
 struct pipeline {
     char *file; /* as the user wrote it */
     char *base; /* absolute folder for relative paths */
@@ -154,6 +156,8 @@ struct pipeline {
     char *working, *output;       /* absolute */
     bool group_readable;          /* runtime.group-readable */
     enum cache_use cache;         /* runtime.cache */
+    enum keep_use keep;           /* runtime.keep */
+    uint32_t keep_runs;           /* KEEP_RUNS: so many */
     uint32_t jobs;                /* runtime.jobs, 0: not said */
     symbol default_backend;       /* runtime.backend, or 0 */
     struct spot default_backend_at;

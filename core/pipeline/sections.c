@@ -374,10 +374,35 @@ static void read_cache(const struct reading *reading, const struct node *node)
            "'cache' of 'runtime' must be fast, full or off, not '%.60s'", said);
 }
 
+/* "all", "final", "3 runs". */
+static void read_keep(const struct reading *reading, const struct node *node)
+{
+    struct pipeline *pipeline = reading->reader->pipeline;
+    const char *said;
+    if (!node_to_text(reading->document, node, "'keep' of 'runtime'", &said, reading->reader->problems))
+        return;
+    uint64_t runs = 0;
+    size_t digits = strspn(said, "0123456789");
+    cleanup(memory_free) char *number = memory_copy_bytes(said, digits);
+    bool counts = text_equal(said + digits, " runs") || text_equal(said + digits, " run");
+    if (text_equal(said, "all"))
+        pipeline->keep = KEEP_ALL;
+    else if (text_equal(said, "final"))
+        pipeline->keep = KEEP_FINAL;
+    else if (counts && text_to_unsigned(number, &runs) && runs >= 1 && runs <= LIMIT_HIGHEST)
+        pipeline->keep = KEEP_RUNS;
+    else
+        refuse(reading, node_place(reading->document, node),
+               "final removes what is made for other stages only as soon as none of them needs it, '3 runs' what the "
+               "runs before the last three left",
+               "'keep' of 'runtime' must be all, final or 'N runs', not '%.60s'", said);
+    pipeline->keep_runs = (uint32_t)runs;
+}
+
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
-    static const char *const known[] = {"backend", "working",        "output",   "inputs", "config",
-                                        "jobs",    "group-readable", "launcher", "cache",  NULL};
+    static const char *const known[] = {"backend",        "working",  "output", "inputs", "config", "jobs",
+                                        "group-readable", "launcher", "cache",  "keep",   NULL};
     struct pipeline *pipeline = reading->reader->pipeline;
     const char *key = node_key(child);
     uint64_t jobs;
@@ -395,6 +420,8 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
         read_launcher(reading, child);
     else if (strcmp(key, "cache") == 0)
         read_cache(reading, child);
+    else if (strcmp(key, "keep") == 0)
+        read_keep(reading, child);
     else if (strcmp(key, "group-readable") == 0)
         node_to_boolean(reading->document, child, "'group-readable'", &pipeline->group_readable,
                         reading->reader->problems);

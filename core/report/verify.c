@@ -18,9 +18,10 @@ enum { PROVENANCE_LIMIT = 1 << 30, SHOWN = 1000 };
 struct checking {
     const struct run_view *view;
     struct verified *verified;
-    char *working;       /* with a slash behind it */
-    struct table *known; /* path → digest, for files that many tasks read */
-    struct arena *arena; /* of those digests */
+    char *working;         /* with a slash behind it */
+    struct table *known;   /* path → digest, for files that many tasks read */
+    struct table *removed; /* paths of outputs that the run itself removed */
+    struct arena *arena;   /* of those digests */
     struct error *error;
 };
 
@@ -72,6 +73,8 @@ static bool check_output(struct checking *checking, const struct task_view *task
     if (path == NULL || recorded == NULL)
         return true; /* nobody has taken its digest */
     const char *found = digest_now(checking, path);
+    if (found == NULL && table_get(checking->removed, path) != NULL)
+        return true; /* `keep: final` */
     bool same = text_equal(found, recorded) ||
                 (name != NULL && path_is_component(name) && attempt_has(checking, task, name, recorded));
     checking->verified->outputs += same;
@@ -106,6 +109,26 @@ static bool check_files_of(struct checking *checking, const struct journal_recor
     for (struct elements all = members_elements(members, "files"); task != TASK_NONE && elements_next(&all, &file);)
         if (!check_output(checking, &checking->view->tasks.items[task], &file))
             return false;
+    return true;
+}
+
+static bool note_removed(struct checking *checking, const struct journal_record *record, const struct members *members)
+{
+    const char *path = members_text(members, "path");
+    struct members file;
+    if (strcmp(record->kind, "removed") == 0 && path != NULL && table_get(checking->removed, path) == NULL) {
+        table_put(checking->removed, path, checking);
+        checking->verified->removed++;
+    }
+    if (strcmp(record->kind, "publish") != 0)
+        return true;
+    for (struct elements all = members_elements(members, "files"); elements_next(&all, &file);) { /* made again */
+        path = members_text(&file, "path");
+        if (path != NULL && table_get(checking->removed, path) != NULL) {
+            table_remove(checking->removed, path);
+            checking->verified->removed--;
+        }
+    }
     return true;
 }
 
@@ -206,12 +229,15 @@ bool verify_run(const struct run_view *view, const char *version, struct verifie
                                 .verified = verified,
                                 .working = memory_format("%s/", working),
                                 .known = table_new(),
+                                .removed = table_new(),
                                 .arena = arena_new(),
                                 .error = error};
-    bool same = check_provenance(&checking, version) && each_record(&checking, check_files_of) &&
-                check_inputs(&checking) && each_record(&checking, check_plugins_of);
+    bool same = check_provenance(&checking, version) && each_record(&checking, note_removed) &&
+                each_record(&checking, check_files_of) && check_inputs(&checking) &&
+                each_record(&checking, check_plugins_of);
     memory_free(checking.working);
     table_free(checking.known);
+    table_free(checking.removed);
     arena_free(checking.arena);
     return same;
 }

@@ -7,7 +7,8 @@
 
 struct verified { /* how much was found to be as it was */
     uint64_t records, outputs, inputs, plugins;
-    uint64_t cached; /* tasks whose results are another run's: verify that one */
+    uint64_t removed; /* outputs that the run itself removed: `keep: final` */
+    uint64_t cached;  /* tasks whose results are another run's: verify that one */
 };
 /* False with ERROR_DIFFERS and the first thing that differs, in this order: journal, provenance.json, outputs, what was
  * read, plugins. An output that a later run has replaced is looked for in its attempt's own folder. */

@@ -70,7 +70,8 @@ struct look {
     struct identity identity;
     struct cache_result result;
     struct staging_out out;
-    bool good; /* its outputs are there */
+    bool good;                  /* its outputs are there */
+    uint32_t may_be_gone, gone; /* or need not be: bits by their place in the stage's list */
     struct text reason;
 };
 
@@ -168,6 +169,15 @@ static void list_outputs(struct look *look)
     files_link_output(engine, look->arena, look->task, &look->out);
 }
 
+/* Only when it is not there at all: another file in its place is another matter. */
+static bool need_not_be(struct look *look, size_t output, const char *path)
+{
+    if (output >= 32 || (look->may_be_gone >> output & 1) == 0 || file_exists(path))
+        return false;
+    look->gone |= UINT32_C(1) << output;
+    return true;
+}
+
 static bool is_as_recorded(const char *path, const struct cache_output *recorded)
 {
     uint64_t bytes;
@@ -188,13 +198,15 @@ static bool looks_at_content(const struct look *look)
 }
 
 /* On the loop, with as little as one call of lstat for each output. False: it takes more to know. */
-static bool glance(const struct look *look)
+static bool glance(struct look *look)
 {
     if (looks_at_content(look) && look->out.outputs_count > 0)
         return false;
     for (size_t i = 0; i < look->out.outputs_count; i++) {
         const struct staging_output *output = &look->out.outputs[i];
         const struct cache_output *recorded = find_output(&look->result, output->name);
+        if (recorded != NULL && need_not_be(look, i, output->published))
+            continue;
         if (recorded == NULL || task_file_is_folder(output->suffix) || !is_as_recorded(output->published, recorded))
             return false;
     }
@@ -215,7 +227,7 @@ static bool examine(struct look *look)
     for (size_t i = 0; i < look->out.outputs_count; i++) {
         const struct staging_output output = look->out.outputs[i];
         const struct cache_output *recorded = find_output(&look->result, output.name);
-        if (recorded != NULL && is_sound(look, output.published, recorded))
+        if (recorded != NULL && (need_not_be(look, i, output.published) || is_sound(look, output.published, recorded)))
             continue;
         cleanup(memory_free) char *made = look->out.attempt != NULL ? path_join(look->out.attempt, output.name) : NULL;
         if (recorded == NULL || made == NULL || !is_sound(look, made, recorded)) {
@@ -252,6 +264,7 @@ static void read_work(void *context)
 static void take_result(struct look *look)
 {
     record_cached(look->engine, look->task, &look->result);
+    keep_are_gone(look->engine, look->task, look->gone, &look->result);
     walk_cached(look->engine, look->task);
 }
 
@@ -323,6 +336,8 @@ static void tell_key(const struct look *look, const char *refused)
 static enum cached_answer run_it(struct look *look, const char *refused)
 {
     struct engine *engine = look->engine;
+    if (!keep_has_inputs(engine, look->task))
+        return CACHED_LATER; /* and it is looked at again: they may not be what they were */
     for (size_t i = 0; i < look->identity.count; i++)
         tell_text(engine, &look->identity.fields[i]);
     tell_key(look, refused);
@@ -349,9 +364,7 @@ static void worked(void *context)
     bool wanted = engine->tasks[look->task].state == TASK_READY && engine->stop == STOP_NOT;
     if (wanted && look->good)
         take_result(look);
-    else if (wanted)
-        run_it(look, text_bytes(&look->reason));
-    if (wanted && !look->good)
+    else if (wanted && run_it(look, text_bytes(&look->reason)) == CACHED_RUN)
         task_heap_push(&engine->ready, walk_item(engine, look->task));
     look_clear(look);
     memory_free(look);
@@ -427,6 +440,7 @@ static enum cached_answer look_at(struct look *look)
     if (!cache_store_result(cached->store, look->identity.key, look->arena, &look->result))
         return run_it(look, NULL);
     list_outputs(look);
+    look->may_be_gone = keep_may_be_gone(engine, look->task);
     if (!glance(look))
         return begin_work(look);
     take_result(look);
@@ -503,4 +517,25 @@ void cached_keep(struct attempt *attempt)
     else
         keep_result(attempt, kept);
     forget(engine, attempt->task);
+}
+
+/* What is gone. */
+
+void cached_is_gone(struct engine *engine, const char *path, const char *sha256)
+{
+    if (engine->cached != NULL)
+        cache_store_keep_gone(engine->cached->store, path, sha256);
+}
+
+bool cached_latest(struct engine *engine, uint32_t task, struct arena *arena, struct cache_result *result)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    cleanup(text_clear) struct text name = TEXT_INIT;
+    if (engine->cached == NULL)
+        return false;
+    if (member != NONE)
+        stage_member_name(engine->pipeline, stage, member, &name);
+    return cache_store_latest(engine->cached->store, pipeline_text(engine->pipeline, stage->name),
+                              member != NONE ? text_bytes(&name) : NULL, NULL, arena, result);
 }

@@ -145,7 +145,7 @@ void engine_finish_when_done(struct engine *engine)
         return;
     if (engine->stop == STOP_FAILED || engine->stop == STOP_CANCEL)
         walk_settle_rest(engine);
-    if (engine->left > 0)
+    if (engine->left > 0 || keep_remove(engine))
         return;
     engine->walking = false; /* once */
     if (engine->stop == STOP_NOT && !not_all_done(engine))
@@ -162,6 +162,8 @@ static bool next_round(void *context)
         return !engine->finished;
     if (engine->walking && engine->stop == STOP_NOT && engine->has_reserve)
         submit_ready(engine);
+    if (engine->walking)
+        keep_remove(engine);
     engine_finish_when_done(engine);
     if (journal_unflushed(engine->journal) > 0 && !engine->journal_stuck)
         engine_flush(engine, false);
@@ -448,6 +450,7 @@ static void walk(struct engine *engine)
     prepare_backends(engine);
     walk_begin(engine);
     cached_begin(engine);
+    keep_begin(engine);
     keeper_table_set_folder(engine->table, engine->folder.path);
     record_keeper(engine);
     if (engine->resume == NULL || !resume_is_named(engine))
@@ -465,6 +468,7 @@ static void walk(struct engine *engine)
     loop_run(engine->loop, next_round, engine);
     fetch_end(engine);
     remote_end(engine);
+    keep_end(engine);
     secret_commands_stop(engine);
     if (!engine_flush(engine, true) && engine->error.message == NULL)
         error_set(&engine->error, ERROR_SYSTEM, "the end of run %s could not be written to its journal",
@@ -498,7 +502,10 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     }
     if (engine->finished && engine->folder.path != NULL && request->ended != NULL && !engine->lease_lost &&
         engine->detach == NULL && engine->stop != STOP_LEAVE)
-        request->ended(engine->folder.path, request->version);
+        request->ended(&(struct run_ended){.folder = engine->folder.path,
+                                           .version = request->version,
+                                           .pipeline = engine->pipeline,
+                                           .succeeded = status == 0});
     lease_release(steal(&engine->lease));
     lease_release(steal(&engine->working_lease));
     tell_front(engine, RUN_END, status, "");

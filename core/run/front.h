@@ -20,6 +20,12 @@ enum on_interrupt {
     ON_INTERRUPT_LEAVE
 };
 
+struct run_ended {
+    const char *folder, *version;
+    const struct pipeline *pipeline;
+    bool succeeded;
+};
+
 /* Everything a run needs to know; borrowed until run_start has returned. */
 struct run_request {
     const char *pipeline;            /* the file, as the user wrote it */
@@ -36,7 +42,7 @@ struct run_request {
     bool wants_problems;       /* problems come through front->problems too, one JSON object a line */
     bool keep_going;
     /* In the engine's process, when the run is over and its journal complete: makes what is made from that. NULL: none. */
-    void (*ended)(const char *run_folder, const char *version);
+    void (*ended)(const struct run_ended *ended);
     bool no_cache; /* everything runs, whatever is known of it */
     bool detach; /* the whole graph goes to the scheduler; choices.detach as well */
     enum on_interrupt on_interrupt;

@@ -10,7 +10,7 @@
 #include "run/journal/record_members.h"
 #include "run/walk.h"
 
-static void append_task(struct engine *engine, struct text *text, uint32_t task)
+void record_task(struct engine *engine, struct text *text, uint32_t task)
 {
     uint32_t number, member;
     const struct stage *stage = walk_stage_of(engine, task, &number, &member);
@@ -128,7 +128,7 @@ void record_intent_job(struct engine *engine, struct text *text, uint32_t task, 
     uint64_t attempt = engine->tasks[task].attempts;
     text_append(text, first ? "{\"job\":" : ",{\"job\":");
     text_append_unsigned(text, walk_job(engine, task, attempt));
-    append_task(engine, text, task);
+    record_task(engine, text, task);
     member_unsigned(text, "attempt", attempt);
     text_append_character(text, '}');
 }
@@ -225,7 +225,7 @@ void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, cons
 {
     struct text *text = journal_begin(engine->journal, "verdict");
     member_unsigned(text, "job", walk_job(engine, task, attempt));
-    append_task(engine, text, task);
+    record_task(engine, text, task);
     member_unsigned(text, "attempt", attempt);
     text_append(text, ",\"verdict\":\"");
     text_append(text, verdict_name(outcome->verdict));
@@ -276,7 +276,7 @@ void record_published(struct attempt *attempt)
 void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason)
 {
     struct text *text = journal_begin(engine->journal, "state");
-    append_task(engine, text, task);
+    record_task(engine, text, task);
     text_append(text, state == TASK_CANCELLED ? ",\"state\":\"cancelled\"" : ",\"state\":\"skipped\"");
     if (reason != NULL)
         member_text(text, "reason", reason);
@@ -286,7 +286,7 @@ void record_state(struct engine *engine, uint32_t task, enum task_state state, c
 void record_cached(struct engine *engine, uint32_t task, const struct cache_result *result)
 {
     struct text *text = journal_begin(engine->journal, "state");
-    append_task(engine, text, task);
+    record_task(engine, text, task);
     text_append(text, ",\"state\":\"cached\",\"reason\":\"made by run ");
     text_append(text, result->run);
     text_append_character(text, '"');
@@ -336,7 +336,7 @@ uint64_t record_key(struct engine *engine, uint32_t task, const struct record_ke
 {
     const struct identity *identity = key->identity;
     struct text *text = journal_begin(engine->journal, "key");
-    append_task(engine, text, task);
+    record_task(engine, text, task);
     member_text(text, "key", identity->key);
     if (key->refused != NULL)
         member_text(text, "refused", key->refused);

@@ -27,6 +27,8 @@ static void final_add(struct final *final, const struct stage *stage, uint32_t m
     const struct task_files paths = files_of(engine, final->arena);
     for (uint32_t i = 0; i < stage->outputs.count; i++) {
         const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
+        if (keep_passes(engine, file->tag))
+            continue;
         const char *tag = pipeline_text(engine->pipeline, file->tag);
         const char *suffix = pipeline_text(engine->pipeline, file->suffix);
         const char *from = task_files_data_path(&paths, stage, member, file);
@@ -125,9 +127,11 @@ static void list_results(struct final *final, bool all)
         if (!engine->plan->stages[i].selected || (engine->stages[i].tasks_left > 0 && !all) ||
             stage->outputs.count == 0 || apart_is_stage(engine, i))
             continue;
-        for (uint32_t j = 0; stage->members > 0 && j < stage->outputs.count; j++)
-            list_add(&final->stale,
-                     pipeline_text(engine->pipeline, engine->pipeline->files.items[stage->outputs.at + j].tag));
+        for (uint32_t j = 0; stage->members > 0 && j < stage->outputs.count; j++) {
+            symbol tag = engine->pipeline->files.items[stage->outputs.at + j].tag;
+            if (!keep_passes(engine, tag))
+                list_add(&final->stale, pipeline_text(engine->pipeline, tag));
+        }
         for (uint32_t member = 0; member < (stage->members > 0 ? stage->members : 1); member++)
             final_add(final, stage, stage->members > 0 ? member : NONE);
     }

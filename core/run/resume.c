@@ -234,8 +234,13 @@ static bool was_begun(const struct engine *engine, const struct history_task *pa
            writer == NULL || !is_here(resume, writer); /* a machine that went down may have begun it */
 }
 
+static bool was_removed(const struct engine *engine, const char *path)
+{
+    return engine->keep != NULL && table_get(engine->resume->history->removed, path) != NULL && !file_exists(path);
+}
+
 /* False: names the file that is not there, or not as it was published. */
-static bool outputs_are_there(const struct history_task *past, struct text *missing)
+static bool outputs_are_there(const struct engine *engine, const struct history_task *past, struct text *missing)
 {
     json_t *files = past->files != NULL ? json_loads(past->files, 0, NULL) : NULL;
     size_t index;
@@ -246,7 +251,8 @@ static bool outputs_are_there(const struct history_task *past, struct text *miss
         const char *path = json_string_value(json_object_get(file, "path"));
         json_int_t bytes = json_integer_value(json_object_get(file, "bytes"));
         struct stat status;
-        if (path == NULL || (lstat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size == bytes)))
+        if (path == NULL || was_removed(engine, path) ||
+            (lstat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size == bytes)))
             continue;
         text_append_printable(missing, path, 400);
         there = false;
@@ -256,10 +262,10 @@ static bool outputs_are_there(const struct history_task *past, struct text *miss
     return there;
 }
 
-static bool is_done(const struct history_task *past)
+static bool is_done(const struct engine *engine, const struct history_task *past)
 {
     cleanup(text_clear) struct text missing = TEXT_INIT;
-    if (past->step != HISTORY_OK || outputs_are_there(past, &missing))
+    if (past->step != HISTORY_OK || outputs_are_there(engine, past, &missing))
         return past->step == HISTORY_OK;
     log_warning("'%s' is not as it was published; the stage that makes it runs again", text_bytes(&missing));
     return false;
@@ -281,7 +287,7 @@ static void restore_task(struct engine *engine, uint32_t number)
     task->attempts = past->job > 0 ? (uint16_t)walk_job_attempt(engine, past->job) : 0;
     task->out_of_memory = past->out_of_memory;
     task->timed_out = past->timed_out;
-    if (is_done(past)) {
+    if (is_done(engine, past)) {
         walk_done_before(engine, number);
     } else if (past->step == HISTORY_RETRY) {
         task->attempt_slot = NONE;
@@ -327,6 +333,7 @@ void resume_walk(struct engine *engine)
     for (uint32_t i = 0; i < tasks; i++)
         if (engine->tasks[i].state == TASK_SUCCEEDED)
             walk_open_dependents(engine, i);
+    keep_resume(engine);
     for (uint32_t i = 0; i < engine->plan->backends_count; i++)
         if (engine->backends[i].elsewhere)
             remote_resume(engine, i);

@@ -200,7 +200,9 @@ static void task_is_done(struct engine *engine, uint32_t task)
 {
     engine->tasks[task].state = TASK_SUCCEEDED;
     engine->left--;
-    walk_open_dependents(engine, task);
+    if (!keep_was_wanted(engine, task))
+        walk_open_dependents(engine, task);
+    keep_done(engine, task);
 }
 
 void walk_open_dependents(struct engine *engine, uint32_t task)
@@ -272,6 +274,16 @@ static void skip_task(struct engine *engine, uint32_t task, const char *reason)
     list_add(&engine->stack, task);
 }
 
+/* Those for which it was to be made again. */
+static void skip_waiting(struct engine *engine, uint32_t task, const char *reason)
+{
+    keep_was_wanted(engine, task);
+    for (uint32_t waiting; (waiting = keep_take_waiting(engine, task)) != NONE;) {
+        walk_settle(engine, waiting, TASK_SKIPPED, reason);
+        list_add(&engine->stack, waiting);
+    }
+}
+
 /* Everything after a task that will not succeed. A stage that waits for whole stages is met once: its first task tells.
  */
 static void skip_dependents(struct engine *engine, uint32_t failed)
@@ -283,6 +295,7 @@ static void skip_dependents(struct engine *engine, uint32_t failed)
     while (engine->stack.count > 0) {
         uint32_t task = engine->stack.items[--engine->stack.count];
         uint32_t number = plan_task_stage(engine->plan, task);
+        skip_waiting(engine, task, text_bytes(&reason));
         for (uint32_t i = engine->dependents_at[number]; i < engine->dependents_at[number + 1]; i++) {
             uint32_t dependent = engine->dependents[i], first = engine->plan->stages[dependent].first_task;
             if (!engine->plan->stages[dependent].selected)

@@ -24,6 +24,7 @@
  *     left_running.c     … and what an earlier run left running in it
  *     results.c    the final results, at the end of the run
  *     cached.c     results that are there already, and remembering new ones
+ *     keep.c       files between stages go when nobody needs them any more
  *     sources.c    which commits the pipeline and its stages are of
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
@@ -49,6 +50,7 @@
 #include "run/journal/lease.h"
 #include "run/journal/outcome.h"
 #include "run/journal/run_folder.h"
+#include "run/keep.h"
 #include "run/memory_watch.h"
 #include "run/staging.h"
 
@@ -275,6 +277,7 @@ struct engine {
     uint64_t serial;      /* of submissions */
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
     struct cached *cached; /* NULL: nothing is remembered */
+    struct keep *keep;     /* NULL: all files stay */
     bool sources_begun;
     unsigned sources_asked; /* git commands under way */
     enum engine_stop stop;
@@ -463,6 +466,9 @@ bool cached_slice_is_over(struct engine *engine); /* enough for one round; anoth
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
 void cached_keep(struct attempt *attempt);                                /* it has succeeded */
 void cached_flush(struct engine *engine);
+/* For keep.c: a file that need not be there, and what it was; the last result of a task. */
+void cached_is_gone(struct engine *engine, const char *path, const char *sha256);
+bool cached_latest(struct engine *engine, uint32_t task, struct arena *arena, struct cache_result *result);
 
 /* sources.c: which commits the pipeline is of; once, when a stage is about to run. */
 void sources_begin(struct engine *engine);
@@ -499,6 +505,8 @@ bool whole_has(const struct engine *engine, uint32_t task); /* it may be with it
 /* record.c */
 void record_run(struct engine *engine);
 void record_image(struct engine *engine, uint32_t image);
+/* ,"stage":...,"member":... */
+void record_task(struct engine *engine, struct text *text, uint32_t task);
 struct text *record_intent_begin(struct engine *engine, uint64_t serial, uint32_t first); /* position */
 void record_intent_attempt(const struct attempt *attempt, struct text *text, bool first); /* that goes elsewhere */
 void record_intent_job(struct engine *engine, struct text *text, uint32_t task, bool first);

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "command/plan.h"
+#include "command/runs/run_over.h"
 #include "command/runs/run_show.h"
-#include "report/run_records.h"
 #include "report/events.h"
 
 struct run_values {
@@ -65,7 +65,7 @@ bool run_request_fill(struct invocation *invocation, struct installation *instal
     request->version = DESCPIPE_VERSION;
     request->keep_going = values->keep_going;
     request->no_cache = values->no_cache;
-    request->ended = run_records_write;
+    request->ended = run_over;
     request->detach = values->pipeline.detach;
     request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
                             : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE

@@ -13,7 +13,7 @@ static const struct argument_option options[] = {
     {.name = "json",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct verify_values, json),
-     .help = "{run, same, differs, records, outputs, inputs, plugins, cached}"},
+     .help = "{run, same, differs, records, outputs, inputs, plugins, removed, cached}"},
     {.name = NULL},
 };
 
@@ -26,10 +26,11 @@ static void print_json(const struct run_view *view, const struct verified *verif
         text_append_json(out, differs);
     else
         text_append(out, "null");
-    text_format(out, ",\"records\":%llu,\"outputs\":%llu,\"inputs\":%llu,\"plugins\":%llu,\"cached\":%llu}\n",
-                (unsigned long long)verified->records, (unsigned long long)verified->outputs,
-                (unsigned long long)verified->inputs, (unsigned long long)verified->plugins,
-                (unsigned long long)verified->cached);
+    text_format(
+        out, ",\"records\":%llu,\"outputs\":%llu,\"inputs\":%llu,\"plugins\":%llu,\"removed\":%llu,\"cached\":%llu}\n",
+        (unsigned long long)verified->records, (unsigned long long)verified->outputs,
+        (unsigned long long)verified->inputs, (unsigned long long)verified->plugins,
+        (unsigned long long)verified->removed, (unsigned long long)verified->cached);
 }
 
 static int run_verify(struct invocation *invocation)
@@ -59,6 +60,10 @@ static int run_verify(struct invocation *invocation)
     text_append(out, " that it read, ");
     text_append_count(out, verified.plugins, "plugin");
     text_append_character(out, '\n');
+    if (verified.removed > 0) {
+        text_append_count(out, verified.removed, "file");
+        text_append(out, " between its stages went as 'keep: final' says\n");
+    }
     if (verified.cached > 0) {
         text_append_count(out, verified.cached, "task");
         text_append(out, " of it took the results of earlier runs: 'descpipe why' names them, verify those too\n");

@@ -16,6 +16,7 @@ void history_free(struct history *history)
         return;
     memory_free(history->tasks);
     list_clear(&history->writers);
+    table_free(history->removed);
     arena_free(history->texts);
     memory_free(history);
 }
@@ -157,8 +158,22 @@ static void take_ended(struct history *history, const json_t *record)
 static void take_publish(struct history *history, const json_t *record)
 {
     struct history_task *task = task_of(history, record);
-    if (task != NULL && task->job == number(record, "job"))
-        task->files = keep_json(history, json_object_get(record, "files"));
+    const json_t *files = json_object_get(record, "files"), *file;
+    size_t index;
+    if (task == NULL || task->job != number(record, "job"))
+        return;
+    task->files = keep_json(history, files);
+    json_array_foreach(files, index, file)
+    {
+        if (word(file, "path") != NULL)
+            table_remove(history->removed, word(file, "path"));
+    }
+}
+
+static void take_removed(struct history *history, const json_t *record)
+{
+    if (word(record, "path") != NULL)
+        table_put(history->removed, word(record, "path"), history);
 }
 
 static void take_verdict(struct history *history, const json_t *record)
@@ -190,7 +205,7 @@ static const struct {
     {"started", take_started}, {"ended", take_ended},         {"verdict", take_verdict},
     {"intent", take_intent},   {"submitted", take_submitted}, {"publish", take_publish},
     {"writer", take_writer},   {"keeper", take_keeper},       {"run", take_run},
-    {"end", take_end},
+    {"end", take_end},         {"removed", take_removed},
 };
 
 static void take(struct history *history, const struct journal_record *record)
@@ -216,6 +231,7 @@ struct history *history_read(const char *run_folder, uint32_t tasks_count, struc
     history->tasks_count = tasks_count > 0 ? tasks_count : 1;
     history->tasks = memory_allocate(history->tasks_count * sizeof *history->tasks);
     history->texts = arena_new();
+    history->removed = table_new();
     struct journal_record record;
     while (journal_reader_next(reader, &record))
         take(history, &record);

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "base/table.h"
 #include "run/journal/machine.h"
 
 enum history_step {
@@ -57,6 +58,7 @@ struct history {
     uint64_t epoch, serial;         /* the highest */
     const char *pipeline, *working; /* of the record `run`; NULL when there is none */
     bool ended;
+    struct table *removed; /* paths of outputs that the run removed after it had published them */
     struct arena *texts;
 };
 
