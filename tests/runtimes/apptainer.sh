@@ -6,6 +6,10 @@
 #   apptainer.sh install FOLDER   puts a program `apptainer` into FOLDER, to be put on PATH; the first time it fetches
 #                                 sid's packages (a minute), into $DESCPIPE_TESTBED (default /var/cache/descpipe-testbed)
 #
+# Each call has a world of its own, and with it, for an ordinary user, a user namespace; an instance that one call started none
+# could enter later. Whoever needs instances starts `apptainer-world COMMAND`, which stays, and writes that command's process id
+# to $XDG_RUNTIME_DIR/apptainer-world: every call goes in there then.
+#
 # A program `apptainer` that is on PATH already is taken as it is. It sees sid's system (/usr, /etc, /var and what belongs to
 # them), and of this machine everything else, wherever its checkouts and folders lie, with /var/tmp.
 #
@@ -65,15 +69,25 @@ install() {
     command -v bwrap >/dev/null || cannot "there is no bwrap on this machine"
     fetch
     # The machine's resolver and names are laid over sid's files, so that registries are found as the machine finds them.
-    cat >"$target/apptainer.new" <<EOF
+    cat >"$target/apptainer-world.new" <<EOF
 #!/bin/sh
 exec bwrap --cap-add ALL --bind '$root' / --dev-bind /dev /dev --proc /proc --bind /sys /sys --bind /run /run \\
     --ro-bind /etc/hosts /etc/hosts --ro-bind /etc/resolv.conf /etc/resolv.conf --ro-bind /etc/passwd /etc/passwd \\
     --ro-bind /etc/group /etc/group --bind /var/tmp /var/tmp$(folders_of_machine) --die-with-parent \\
-    --chdir "\$PWD" -- /usr/bin/apptainer "\$@"
+    --chdir "\$PWD" -- "\$@"
 EOF
-    chmod 755 "$target/apptainer.new"
-    mv "$target/apptainer.new" "$target/apptainer"
+    cat >"$target/apptainer.new" <<EOF
+#!/bin/sh
+one=\${XDG_RUNTIME_DIR:-}/apptainer-world
+if [ -r "\$one" ]; then
+    exec nsenter --target "\$(cat "\$one")" --user --mount --preserve-credentials --wdns="\$PWD" /usr/bin/apptainer "\$@"
+fi
+exec '$target/apptainer-world' /usr/bin/apptainer "\$@"
+EOF
+    for made in apptainer-world apptainer; do
+        chmod 755 "$target/$made.new"
+        mv "$target/$made.new" "$target/$made"
+    done
     said=$(cd "$target" && ./apptainer --version 2>&1) || {
         echo "apptainer: it does not start here: $said" >&2
         exit 1

@@ -20,16 +20,22 @@ native) commit=docker-archive: ;;
 *) commit=localhost/descpipe-developer:1 ;;
 esac
 export DESCPIPE_TEST_RUNTIME="$runtime" DESCPIPE_TEST_IMAGE="$folder/images/probe.tar" DESCPIPE_TEST_COMMIT="$commit"
-callers="caller ordinary"
-if [ "$runtime" = singularity ] && [ ! -h "$folder/bin/apptainer" ]; then
-    # Run by bubblewrap (apptainer.sh), each call of an ordinary user has a user namespace of its own, and none may enter that in
-    # which another call started the instance. root has none.
-    echo "an ordinary user's instances are not tried: that takes an Apptainer of this machine's own"
-    callers=caller
-fi
-for who in $callers; do
+# Instances of an ordinary user live in one world (apptainer.sh), if the tool is not this machine's own; root needs none.
+cat >"$folder/one_world.sh" <<'END'
+[ "$(id -u)" != 0 ] && command -v apptainer-world >/dev/null || exec "$@"
+one=$XDG_RUNTIME_DIR/apptainer-world
+mkfifo "$one.told"
+apptainer-world sh -c 'echo $$ >"$1"; exec sleep infinity' sh "$one.told" &
+timeout 60 cat "$one.told" >"$one"
+status=0
+"$@" || status=$?
+kill "$(cat "$one")" $!
+rm "$one" "$one.told"
+exit $status
+END
+for who in caller ordinary; do
     # shellcheck disable=SC2016
-    "as_$who" -c 'DESCPIPE_TEST_FOLDER=$HOME exec "$@"' sh "$test" || failed "as $who (see above)"
+    "as_$who" -c 'DESCPIPE_TEST_FOLDER=$HOME exec sh -eu "$@"' sh "$folder/one_world.sh" "$test" || failed "as $who (see above)"
 done
 case $runtime in
 podman) left=$(as_caller -c 'podman ps --all --quiet'; as_ordinary -c 'podman ps --all --quiet') ;;
