@@ -4,7 +4,9 @@
  *
  * How it works: the journal of a run that ended in order has its record `end` near its end, so that most runs cost one
  * read of a few kilobytes. Of any other the whole journal is read: what `started` and has no `ended` is looked for
- * among the processes. Only what is found is then looked up by its job in the journal's `intent` records, for its name.
+ * among the processes; a container that a service may keep without its client is left as long as nobody saw that
+ * client's own end, or removed it. Only what is found is then looked up by its job in the journal's `intent` records,
+ * for its name.
  */
 #include "run/left_running.h"
 
@@ -20,6 +22,7 @@
 #include "base/text.h"
 #include "io/process.h"
 #include "run/journal/journal.h"
+#include "run/journal/keeper_log.h"
 #include "run/journal/machine.h"
 #include "run/journal/run_folder.h"
 
@@ -28,13 +31,15 @@
 
 struct left {
     json_int_t job, session, session_start;
-    char *native; /* of a container, or NULL */
-    char *name;   /* "STAGE" or "STAGE/MEMBER", once it is known */
+    char *native;  /* of a container, or NULL */
+    bool has_rest; /* a service may keep a container for it when its processes are gone */
+    char *name;    /* "STAGE" or "STAGE/MEMBER", once it is known */
 };
 struct lefts {
     struct left *items;
     size_t count, capacity;
-    bool here; /* what the last writer started lives in this boot of this machine */
+    struct keeper_log keeper; /* how those ended whose engine was gone */
+    bool here;                /* what the last writer started lives in this boot of this machine */
 };
 
 static void left_clear(struct left *left)
@@ -48,6 +53,7 @@ static void lefts_clear_at(struct lefts *lefts)
     for (size_t i = 0; i < lefts->count; i++)
         left_clear(&lefts->items[i]);
     list_clear(lefts);
+    keeper_log_clear(&lefts->keeper);
 }
 
 char *left_running_newest(const char *descpipe, const char *own)
@@ -96,7 +102,8 @@ static void job_started(struct lefts *lefts, const json_t *record)
     const struct left left = {.job = json_integer_value(json_object_get(record, "job")),
                               .session = json_integer_value(json_object_get(record, "pid")),
                               .session_start = json_integer_value(json_object_get(record, "session_start")),
-                              .native = native != NULL ? memory_copy_text(native) : NULL};
+                              .native = native != NULL ? memory_copy_text(native) : NULL,
+                              .has_rest = json_array_size(json_object_get(record, "removal")) > 0};
     bool elsewhere = json_object_get(record, "host") != NULL; /* a scheduler's, whose files are its own */
     if (lefts->here && !elsewhere && (left.session > 0 || left.native != NULL))
         list_add(lefts, left);
@@ -158,20 +165,30 @@ static bool read_journal(struct lefts *lefts, const char *folder, const struct k
     return true;
 }
 
-static bool may_go_on(const struct left *left)
+static bool process_goes_on(const struct left *left)
 {
-    if (left->native != NULL)
-        return true;
     uint64_t start = process_start_time((pid_t)left->session);
     if (start != 0)
         return start == (uint64_t)left->session_start;
     return process_signal_session((pid_t)left->session, 0) > 0; /* others of its session hold the number */
 }
 
+/* A client that ended by itself saw its container end, and removed it. */
+static bool client_saw_the_end(const struct lefts *lefts, const struct left *left)
+{
+    const struct keeper_end *end = keeper_log_end(&lefts->keeper, (uint64_t)left->job);
+    return end != NULL && end->exit_code >= 0;
+}
+
+static bool may_go_on(const struct lefts *lefts, const struct left *left)
+{
+    return left->native != NULL || process_goes_on(left) || (left->has_rest && !client_saw_the_end(lefts, left));
+}
+
 static void keep_what_goes_on(struct lefts *lefts)
 {
     for (size_t i = lefts->count; i-- > 0;)
-        if (!may_go_on(&lefts->items[i])) {
+        if (!may_go_on(lefts, &lefts->items[i])) {
             left_clear(&lefts->items[i]);
             lefts->items[i] = lefts->items[--lefts->count];
         }
@@ -180,6 +197,10 @@ static void keep_what_goes_on(struct lefts *lefts)
 static void append_left(const struct left *left, struct text *out)
 {
     text_append_printable(out, left->name != NULL ? left->name : "a stage", 200);
+    if (left->has_rest && !process_goes_on(left)) {
+        text_append(out, " (its container may go on)");
+        return;
+    }
     if (left->native == NULL) {
         text_format(out, " (process %lld)", (long long)left->session);
         return;
@@ -213,6 +234,8 @@ bool left_running_none(const char *descpipe, const char *own, struct error *erro
     cleanup(lefts_clear) struct lefts lefts = {0};
     if (!read_journal(&lefts, folder, of_processes, error))
         return false;
+    keeper_log_open(&lefts.keeper, folder);
+    keeper_log_read(&lefts.keeper);
     keep_what_goes_on(&lefts);
     if (lefts.count == 0)
         return true;

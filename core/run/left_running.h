@@ -12,7 +12,8 @@
 
 /* True when the run before `own` (an id; the newest other one in `descpipe`, WORKING/.descpipe) left nothing that may
  * still go on here; else an error that names the stages, and what to do. A process counts as long as one of its session
- * lives. A container counts until its end is in the journal: only its runtime could tell, and `cancel` asks it. What
+ * lives. A container counts until its end is in the journal: only its runtime could tell, and `cancel` asks it;
+ * likewise one that a service keeps for a client that was killed, with nobody there to see it removed. What
  * ran on another machine, or before this one was started anew, is out of sight and does not count. Of runs before that
  * one nothing is left: they were looked at when it began. */
 bool left_running_none(const char *descpipe, const char *own, struct error *error);

@@ -93,6 +93,16 @@ struct removals *removals_read(const char *folder, struct error *error)
     return removals;
 }
 
+size_t removals_count(const struct removals *removals)
+{
+    return removals->count;
+}
+
+uint64_t removals_job(const struct removals *removals, size_t index)
+{
+    return removals->items[index].job;
+}
+
 struct run {
     bool going;
     bool good;

@@ -8,6 +8,8 @@
 #define DESCPIPE_RUN_REMOVAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -23,6 +25,10 @@ static inline void removals_free_at(struct removals **place)
 {
     removals_free(*place);
 }
+
+/* The jobs whose commands these are. */
+size_t removals_count(const struct removals *removals);
+uint64_t removals_job(const struct removals *removals, size_t index);
 
 /* Runs all of them, one after the other, with this process's environment, and waits for their ends: what they are to
  * remove has no process any more. Done again, it does no harm. False when one failed, or when the journal could have

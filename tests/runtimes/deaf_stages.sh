@@ -27,13 +27,13 @@ mkfifo -m 666 pipes/pipe pipes/never
 
 # Starts a run and waits for its stage → $running, $journal
 start() {
-    rm -rf work
+    [ -n "${same_folder-}" ] || rm -rf work
     "$program" run pipeline.yaml >run.log 2>&1 &
     running=$!
     ready=$(timeout 120 cat pipes/pipe) || failed "the stage did not start"
     [ "$ready" = ready ]
     [ "$("$@" | wc -l)" = 1 ] || failed "there is not one container while the stage runs: $("$@")"
-    journal=$(echo work/.descpipe/runs/*/journal.jsonl)
+    journal=$(find work/.descpipe/runs -name journal.jsonl | sort | tail -n 1) # ids sort by time
     # What is known of it is in the journal before anybody could need it.
     deadline=$(($(date +%s) + 60))
     until grep -q '"kind":"started".*"removal":\[' "$journal"; do
@@ -85,5 +85,16 @@ chmod 666 "$journal"
 grep -q "somebody else's" cancel.log || failed "cancel does not say why it left the container"
 [ "$("$@" | wc -l)" = 1 ] || failed "the container was removed"
 chmod 600 "$journal"
-"$program" cancel pipeline.yaml >cancel.log 2>&1 || true # no process is left of it
+# Neither engine nor client lives, so no process tells that the working folder is in use; a new run does not begin over it.
+kill -9 "$(client)" 2>/dev/null || true
+! "$program" run pipeline.yaml >run.log 2>&1 || failed "a second run began over a container of the first"
+grep -q "is in use by what run .* left running: deaf (its container may go on)" run.log || failed "a second run does not say what goes on"
+"$program" cancel pipeline.yaml >cancel.log 2>&1 || failed "cancel failed"
+grep -q "was ended: deaf" cancel.log || failed "cancel does not say what it ended"
+none_left "$@"
+! "$program" cancel pipeline.yaml >cancel.log 2>&1 || failed "there was something left to cancel"
+same_folder=yes
+start "$@"
+"$program" cancel pipeline.yaml >cancel.log 2>&1
+wait "$running" || true
 none_left "$@"

@@ -12,6 +12,7 @@
 #include "command/runs/left_containers.h"
 #include "command/runs/left_jobs.h"
 #include "command/runs/left_over.h"
+#include "run/closing.h"
 #include "run/journal/machine.h"
 #include "run/journal/run_folder.h"
 #include "run/removal.h"
@@ -44,15 +45,57 @@ static bool end_processes(const struct run_view *view, const char *name, struct 
                              "name that 'descpipe status --json' gives as \"native\"");
 }
 
-/* What a service keeps for stages whose processes are gone. */
-static bool remove_rest(const struct run_view *view, struct error *error)
+static uint32_t task_of(const struct run_view *view, uint64_t job)
+{
+    for (uint32_t i = 0; i < view->tasks.count; i++)
+        if (view->tasks.items[i].job == job)
+            return i;
+    return TASK_NONE;
+}
+
+static bool record_removed(struct closing **closing, const struct run_view *view, uint32_t number, const char *who,
+                           struct error *error)
+{
+    const struct task_view *task = &view->tasks.items[number];
+    const struct closing_attempt attempt = {.job = task->job,
+                                            .stage = run_view_text(view, task->stage),
+                                            .member = task->member != 0 ? run_view_text(view, task->member) : NULL,
+                                            .attempt = task->attempt,
+                                            .started_at_ms = task->started_at_ms};
+    if (*closing == NULL)
+        *closing = closing_open(view->folder, DESCPIPE_VERSION, who, error);
+    return *closing != NULL && closing_cancelled(*closing, &attempt, NULL, error);
+}
+
+/* What a service kept for stages whose processes are gone has been removed: the journal learns it, for nobody else
+ * could tell a later run that nothing of this one goes on. */
+static bool record_all_removed(const struct removals *removals, const struct run_view *view, const char *who,
+                               struct text *ended, struct error *error)
+{
+    cleanup(closing_close) struct closing *closing = NULL;
+    for (size_t i = 0; i < removals_count(removals); i++) {
+        uint32_t task = task_of(view, removals_job(removals, i));
+        if (task == TASK_NONE || task_state_is_end(view->tasks.items[task].state))
+            continue;
+        if (!record_removed(&closing, view, task, who, error))
+            return false;
+        if (ended->length == 0 ||
+            strstr(text_bytes(ended), run_view_text(view, view->tasks.items[task].stage)) == NULL) {
+            text_append(ended, ended->length > 0 ? ", " : "");
+            run_view_append_task(view, task, ended);
+        }
+    }
+    return true;
+}
+
+static bool remove_rest(const struct run_view *view, const char *who, struct text *ended, struct error *error)
 {
     cleanup(removals_free) struct removals *removals = removals_read(view->folder, error);
     if (removals == NULL)
         return false;
-    if (removals_run(removals, error))
-        return true;
-    return error_hint(error, "its owner can type the same again, or end it by the means of the runtime");
+    if (!removals_run(removals, error))
+        return error_hint(error, "its owner can type the same again, or end it by the means of the runtime");
+    return record_all_removed(removals, view, who, ended, error);
 }
 
 /* Of a run that no engine follows any more: there is nobody to ask. */
@@ -77,8 +120,8 @@ static bool end_left_over(const struct invocation *invocation, struct run_view *
     cleanup(error_clear) struct error later = ERROR_INIT; /* the first is the one that is told */
     bool all = nothing || end_processes(view, name, &ended, done ? error : &later);
     error_clear(&later);
-    all = remove_rest(view, done && all ? error : &later) && all;
-    if (done && all && nothing)
+    all = remove_rest(view, who, &ended, done && all ? error : &later) && all;
+    if (done && all && nothing && ended.length == 0)
         return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
     if (ended.length > 0)
         log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
