@@ -142,8 +142,8 @@ void plan_collect_images(struct plan_builder *builder)
     }
 }
 
-/* True when the registry that the backend names serves this image: one without a host, or one whose host its plugin
- * takes before all others. */
+/* True when the registry that the backend names may serve this image: one without a host, or one whose host its plugin
+ * takes before all others, or which no plugin knows without options. */
 static bool is_of_backend(struct plan_builder *builder, const struct plan_image *image,
                           const struct plan_backend *backend)
 {
@@ -154,7 +154,7 @@ static bool is_of_backend(struct plan_builder *builder, const struct plan_image 
         return true;
     cleanup(error_clear) struct error told = ERROR_INIT; /* by the lookup */
     const struct plugin_instance *instance = registries_for(builder->registries, image->reference, &told);
-    return instance && text_equal(registry_name(instance), backend->registry_name);
+    return instance && (registry_takes_any(instance) || text_equal(registry_name(instance), backend->registry_name));
 }
 
 /* The registries of backends, with the options that they give there. False: builder->error or problems say why. */

@@ -63,6 +63,11 @@ const char *registry_name(const struct plugin_instance *instance)
     return plugin_instance_descriptor(instance)->name;
 }
 
+bool registry_takes_any(const struct plugin_instance *instance)
+{
+    return text_equal(registry_name(instance), LAST_ASKED);
+}
+
 bool registries_has(const struct registries *registries, const char *name)
 {
     cleanup(error_clear) struct error ignored = ERROR_INIT;

@@ -33,6 +33,7 @@ struct plugin_instance *registries_for(struct registries *registries, const char
 void registries_remember(struct registries *registries, const char *reference, struct plugin_instance *instance);
 /* "dockerhub" */
 const char *registry_name(const struct plugin_instance *instance);
+bool registry_takes_any(const struct plugin_instance *instance); /* the plugin that is asked last */
 
 /* The host's callback `credential`; `context` is the struct registries. */
 void registries_credential(void *context, const struct descpipe_image *image, uint32_t purpose,

@@ -33,6 +33,7 @@ class Cluster:
         self.secret_words = []
         self.token = None  # what it takes; None: anybody
         self.hold_pods = False  # a full quota
+        self.registry_token, self.registry_token_ends = "", 0  # of ECR
         self.closing = False
         self.starts = {}  # Job's name → pods it was given
 
@@ -221,6 +222,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if url.path.startswith("/v2/"):
             self.registry(url.path)
             return
+        if self.headers.get("X-Amz-Target", "").endswith(".GetAuthorizationToken"):
+            token = base64.b64encode(b"AWS:" + cluster.registry_token.encode()).decode()
+            self.answer(200, {"authorizationData": [{"authorizationToken": token, "expiresAt": cluster.registry_token_ends}]})
+            return
         fault = cluster.fault(self.command, self.path)
         if self.meets_fault(fault):
             return
@@ -241,6 +246,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.create(plural, json.loads(body), fault)
         elif self.command == "DELETE":
             self.delete(plural, name, query)
+        elif self.command in ("PUT", "PATCH"):
+            self.change(plural, name, json.loads(body))
         elif query.get("watch"):
             self.watch(plural, query, fault)
         elif name:
@@ -291,6 +298,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.close()
             return
         self.answer(201, item)
+
+    def change(self, plural, name, news):
+        """PUT, or a merge patch of the metadata."""
+        cluster = self.cluster
+        with cluster.lock:
+            item = cluster.objects.get((plural, name))
+            if item:
+                for key, value in news.items():
+                    if key == "metadata" and self.command == "PATCH":
+                        item["metadata"].update(value)
+                    elif key != "metadata":
+                        item[key] = value
+                cluster.put(plural, name, item, "MODIFIED")
+        if item:
+            self.answer(200, item)
+        else:
+            self.refuse(404, "NotFound", '%s "%s" not found' % (plural, name))
 
     def delete(self, plural, name, query):
         cluster = self.cluster

@@ -4,6 +4,7 @@
 
 Each test runs the program as a person does and looks at its verdicts, its journal and what the server was asked.
 """
+import base64
 import json
 import os
 import shutil
@@ -138,6 +139,110 @@ current-context: x
     def test_a_stage_that_finds_no_node_ends_after_its_patience_and_says_why(self):
         output = self.one("[nowhere]", ", place-patience: 1s", 5)
         self.assertIn("Insufficient cpu", output)
+
+    # Registry logins.
+
+    def log_in(self, host=None, user="joe", password="canary-9", options=""):
+        auth = base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
+        os.makedirs(self.path(".docker"), exist_ok=True)
+        self.write(".docker/config.json", json.dumps({"auths": {host or self.server.place: {"auth": auth}}}))
+        self.pipeline({"s": "command: [say, x]"}, options)
+
+    def secrets_made(self):
+        with self.cluster.lock:
+            return [item for _, plural, kind, item in self.cluster.history if plural == "secrets" and kind == "ADDED"]
+
+    def test_a_registry_login_is_there_before_the_pod_and_goes_with_it(self):
+        self.log_in()
+        output = self.run_to_end()
+        self.assertEqual(self.verdict(), "OK", output)
+        secret, = self.secrets_made()
+        config = json.loads(api.secret_text(secret, ".dockerconfigjson"))
+        self.assertEqual(config, {"auths": {self.server.place: {"auth": base64.b64encode(b"joe:canary-9").decode()}}})
+        self.assertEqual(secret["type"], "kubernetes.io/dockerconfigjson")
+        history = [(plural, kind) for _, plural, kind, _ in self.cluster.history]
+        self.assertLess(history.index(("secrets", "ADDED")), history.index(("jobs", "ADDED")))
+        owned = [item for _, plural, kind, item in self.cluster.history if (plural, kind) == ("secrets", "MODIFIED")]
+        self.assertEqual([owner["kind"] for owner in owned[0]["metadata"]["ownerReferences"]], ["Job"])
+        jobs = [item for _, plural, kind, item in self.cluster.history if (plural, kind) == ("jobs", "ADDED")]
+        self.assertEqual(jobs[0]["spec"]["template"]["spec"]["imagePullSecrets"], [{"name": secret["metadata"]["name"]}])
+        self.assertEqual(self.cluster.objects, {})  # nothing of it stays
+        for word in ("canary-9", base64.b64encode(b"joe:canary-9").decode()):
+            self.assertNotIn(word, output + json.dumps(jobs))
+            for folder, _, files in os.walk(self.folder):
+                for name in files:
+                    if not folder.endswith(".docker"):
+                        with open(os.path.join(folder, name), "rb") as file:
+                            self.assertNotIn(word.encode(), file.read(), name)
+
+    def test_one_submission_of_many_pods_has_one_secret_that_belongs_to_all(self):
+        self.log_in()
+        self.pipeline({"s": "command: [say, x], foreach: {n: [1, 2, 3, 4, 5]}"})
+        self.run_to_end()
+        self.assertEqual(len(self.secrets_made()), 1)
+        owned = [item for _, plural, kind, item in self.cluster.history if (plural, kind) == ("secrets", "MODIFIED")]
+        self.assertEqual(len({owner["uid"] for owner in owned[0]["metadata"]["ownerReferences"]}), 5)
+
+    def test_no_login_of_ours_goes_where_secrets_are_named_or_none_is_wanted(self):
+        for options in (", pull-secrets: [theirs]", ", pull-secrets: []"):
+            self.log_in(options=options)
+            self.assertEqual(self.command("run", "--no-cache", "pipeline.yaml")[0], 0)
+        self.assertEqual(self.secrets_made(), [])
+        named = [item["spec"]["template"]["spec"].get("imagePullSecrets") for _, plural, kind, item in self.cluster.history
+                 if (plural, kind) == ("jobs", "ADDED")]
+        self.assertEqual(named, [[{"name": "theirs"}], None])
+
+    def test_without_a_login_there_is_no_secret(self):
+        self.log_in(host="registry.example.org")
+        self.run_to_end()
+        self.assertEqual(self.asked("POST", "/secrets"), [])
+
+    def test_a_secret_that_nobody_may_make_refuses_the_stage_and_says_what_to_do(self):
+        self.log_in()
+        self.cluster.order("POST", "/secrets", "forbidden")
+        output = self.run_to_end(5)
+        self.assertIn("as 'joe'", output)
+        self.assertIn("cannot be handed to the cluster", output)
+        self.assertIn("pull-secrets: []", output)  # the remedy
+        self.assertNotIn("canary-9", output)
+        self.assertEqual(self.asked("POST", "/jobs"), [])
+
+    def test_a_login_whose_answer_was_lost_is_written_anew(self):
+        self.log_in()
+        self.cluster.order("POST", "/secrets", "lost answer")
+        self.run_to_end()
+        self.assertEqual(len(self.asked("PUT", "/secrets/")), 1)
+        self.assertEqual(self.cluster.objects, {})
+
+    def test_a_job_that_is_refused_leaves_no_login_behind(self):
+        self.log_in()
+        self.cluster.order("POST", "/jobs", "forbidden")
+        self.run_to_end(5)
+        self.assertEqual(len(self.secrets_made()), 1)
+        self.assertEqual(self.cluster.objects, {})
+
+    def test_a_login_that_ends_is_told_once_when_it_is_handed_over(self):
+        self.cluster.registry_token, self.cluster.registry_token_ends = "canary-8", 4102444800.0
+        self.pipeline({"first": "command: [say, x]", "second": "command: [say, y], depends-on: [first]"})
+        ecr = "use: ecr, account: '123456789012', region: eu-west-1, access-key-id: AKIDEXAMPLE, secret-access-key: {secret: aws}, "
+        ecr += "endpoint: 'http://%s', data-host: '%s'" % (self.server.place, self.server.place)
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("pipeline.yaml", text.replace("use: oci", ecr))
+        os.makedirs(self.path("config", "descpipe"), exist_ok=True)
+        self.write("config/descpipe/config.yaml", "secrets: {aws: {file: %s}}\n" % self.path("key"))
+        self.write("key", "a-secret-key")
+        output = self.run_to_end()
+        self.assertEqual(output.count("ends at 2100-01-01T00:00:00Z, and nobody renews it there"), 1, output)
+        config = json.loads(api.secret_text(self.secrets_made()[0], ".dockerconfigjson"))
+        self.assertEqual(config, {"auths": {self.server.place: {"auth": base64.b64encode(b"AWS:canary-8").decode()}}})
+        self.assertEqual(self.cluster.objects, {})
+
+    def test_an_identity_token_is_no_login_for_nodes(self):
+        self.log_in(user="<token>")
+        output = self.run_to_end(5)
+        self.assertIn("is a token, with which the nodes of a cluster cannot pull", output)
+        self.assertNotIn("canary-9", output)
 
     def test_secrets_travel_as_a_secret_and_stand_in_no_manifest(self):
         os.environ["DESCPIPE_SECRET_WORD"] = "canary-7"

@@ -25,13 +25,13 @@ failed() {
     exit 1
 }
 
-for tool in docker-registry skopeo busybox python3 curl; do
+for tool in docker-registry skopeo busybox python3 curl htpasswd; do
     command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh cluster)"
 done
 folder=$(mktemp -d "${TMPDIR:-/tmp}/dpk-XXXXXX")
 registry=
 finish() {
-    [ -z "$registry" ] || kill "$registry" 2> /dev/null || true
+    for one in $registry; do kill "$one" 2> /dev/null || true; done
     sh "$here/testbed.sh" stop "$folder/bed" || true
     rm -rf "$folder"
 }
@@ -54,6 +54,15 @@ http: {addr: "127.0.0.1:$port"}
 END
 docker-registry serve "$folder/registry.yml" > "$folder/registry.log" 2>&1 < /dev/null &
 registry=$!
+# A private one beside it.
+htpasswd -Bbn nodes node-secret > "$folder/users"
+port_private=$(python3 -c 'import socket
+one = socket.create_server(("127.0.0.1", 0))
+print(one.getsockname()[1])')
+sed -e "s|$folder/registry|$folder/private|" -e "s|:$port\"|:$port_private\"|" "$folder/registry.yml" > "$folder/private.yml"
+echo "auth: {htpasswd: {realm: tests, path: $folder/users}}" >> "$folder/private.yml"
+docker-registry serve "$folder/private.yml" > "$folder/private.log" 2>&1 < /dev/null &
+registry="$registry $!"
 
 # An image of busybox.
 mkdir -p "$folder/root/bin" "$folder/root/tmp"
@@ -68,6 +77,8 @@ engine --header 'Content-Type: application/x-tar' --data-binary @"$folder/root.t
 engine --output "$folder/busybox.tar" 'http://localhost/images/descpipe/busybox:1/get'
 skopeo copy --quiet --dest-tls-verify=false "docker-archive:$folder/busybox.tar" "docker://127.0.0.1:$port/descpipe/busybox:1"
 image=127.0.0.1:$port/descpipe/busybox:1
+private=127.0.0.1:$port_private/secret/busybox:1
+skopeo copy --quiet --dest-tls-verify=false --dest-creds nodes:node-secret "docker-archive:$folder/busybox.tar" "docker://$private"
 
 mkdir "$folder/run"
 cd "$folder/run"
@@ -188,6 +199,36 @@ done
 # shellcheck disable=SC2016 # the text itself
 "$program" logs endings.yaml dollars | grep -qF '$(A) $$x' || failed "dollars: $("$program" logs endings.yaml dollars)"
 
+echo "== a private registry: the nodes pull with the login of whoever runs it"
+kube() { # METHOD PATH
+    curl --silent --request "$1" --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
+        "$(sed -n 's/^ *server: //p' "$KUBECONFIG")$2"
+}
+{
+    head_of_file 'hidden'
+    echo "hidden: {image: \"$private\", command: [echo, seen], foreach: {n: [1, 2]}}"
+} > private.yaml
+status=0
+"$program" run private.yaml > "$folder/stranger.log" 2>&1 || status=$?
+[ "$status" = 4 ] || failed "a stranger's run ended with status $status"
+printf node-secret | "$program" login "127.0.0.1:$port_private" -u nodes --password-stdin -o registry.plain-http=true \
+    > "$folder/login.log" 2>&1 || failed "login ended with status $?"
+status=0
+sed -e 's/image-patience: 5s/image-patience: 5s, pull-secrets: []/' -e 's/, foreach.*/}/' private.yaml > none.yaml
+"$program" run none.yaml > "$folder/none.log" 2>&1 || status=$?
+[ "$status" = 5 ] || failed "a run that hands no login over ended with status $status"
+told=$(verdict none.yaml hidden)
+[ "${told%% *}" = IMAGE ] || failed "hidden is '$told', not IMAGE"
+"$program" run private.yaml > "$folder/private-run.log" 2>&1 || failed "a private image: status $?"
+"$program" logs private.yaml hidden/2 | grep -q seen || failed "the log of hidden"
+! grep -rqF -e node-secret -e "$(printf nodes:node-secret | base64)" "$folder/run" "$folder/state" "$folder/cache" "$folder"/*.log ||
+    failed "the password is in $(grep -rlF -e node-secret -e "$(printf nodes:node-secret | base64)" "$folder/run" "$folder/state" "$folder/cache" "$folder"/*.log)"
+deadline=$(($(date +%s) + 120)) # whatever its run has not removed belongs to a Job that is gone
+while kube GET '/api/v1/namespaces/default/secrets?labelSelector=descpipe.org%2Fpart%3Dpull' | grep -q '"name": ".*-pull"'; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "a registry login stays in the cluster"
+    sleep 1
+done
+
 echo "== an API server that goes away in the middle"
 {
     head_of_file 'slow, after'
@@ -227,7 +268,6 @@ status=0
 wait "$run" || status=$?
 [ "$status" = 7 ] || failed "the cancelled run ended with status $status"
 
-left=$(curl --silent --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
-    "$(sed -n 's/^ *server: //p' "$KUBECONFIG")/apis/batch/v1/namespaces/default/jobs" | grep -c '"name": "2' || true)
+left=$(kube GET /apis/batch/v1/namespaces/default/jobs | grep -c '"name": "2' || true)
 [ "$left" = 0 ] || failed "$left Jobs were left behind"
 echo "run_test: passed"

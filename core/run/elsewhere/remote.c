@@ -417,7 +417,10 @@ static void submitted(void *context, const struct call_result *result)
     } else if (remote->submission.count > 1 && engine->graph == NULL) {
         send_each(remote);
     } else {
-        refuse_all(remote, result->message);
+        cleanup(memory_free) char *words = result->hint != NULL
+                                               ? memory_format("%s (%s)", result->message, result->hint)
+                                               : memory_copy_text(result->message);
+        refuse_all(remote, words);
     }
 }
 

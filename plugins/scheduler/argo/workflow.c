@@ -213,10 +213,7 @@ static json_t *specification_of(struct making *making, json_t *templates)
     if (tolerations == NULL) {
         return NULL;
     }
-    json_t *secrets = json_array(), *selector = pod_map(pods->node_selector);
-    for (size_t i = 0; pods->pull_secrets != NULL && pods->pull_secrets[i] != NULL; i++) {
-        json_array_append_new(secrets, json_pack("{s:s}", "name", pods->pull_secrets[i]));
-    }
+    json_t *secrets = pod_pull_secrets(pods), *selector = pod_map(pods->node_selector);
     json_t *spec = json_pack("{s:s, s:O}", "entrypoint", making->entry, "templates", templates);
     set_if(spec, "parallelism", json_integer(wishes->parallelism), wishes->parallelism > 0);
     set_if(spec, "serviceAccountName", json_string(pods->service_account), pods->service_account != NULL);

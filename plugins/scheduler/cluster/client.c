@@ -121,6 +121,8 @@ void cluster_close(struct cluster *cluster)
     while (cluster->exchanges != NULL) {
         cluster_drop(cluster->exchanges);
     }
+    json_decref(cluster->told);
+    cluster->told = NULL;
     free(cluster->server);
     free(cluster->namespace);
     cluster->server = cluster->namespace = NULL;

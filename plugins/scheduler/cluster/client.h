@@ -28,6 +28,7 @@ struct cluster {
     bool preparing; /* somebody waits for a token; who comes meanwhile waits as well */
     bool closed;
     uint64_t sent; /* requests so far, for tests and for people who count */
+    json_t *told;  /* of logins that end (pull_secret.c); or NULL */
 };
 
 struct cluster_reply {

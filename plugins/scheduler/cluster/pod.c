@@ -364,11 +364,14 @@ json_t *pod_container(const struct pod_wishes *wishes, const struct descpipe_job
     return container;
 }
 
-static json_t *pull_secrets_of(const struct pod_wishes *wishes)
+json_t *pod_pull_secrets(const struct pod_wishes *wishes)
 {
     json_t *list = json_array();
     for (size_t i = 0; wishes->pull_secrets != NULL && wishes->pull_secrets[i] != NULL; i++) {
         json_array_append_new(list, json_pack("{s:s}", "name", wishes->pull_secrets[i]));
+    }
+    if (wishes->pull_login != NULL) {
+        json_array_append_new(list, json_pack("{s:s}", "name", wishes->pull_login));
     }
     return list;
 }
@@ -422,7 +425,7 @@ json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe
     set_unless_empty(pod, "volumes", volumes);
     set_unless_empty(pod, "tolerations", tolerations);
     set_unless_empty(pod, "nodeSelector", pod_map(wishes->node_selector));
-    set_unless_empty(pod, "imagePullSecrets", pull_secrets_of(wishes));
+    set_unless_empty(pod, "imagePullSecrets", pod_pull_secrets(wishes));
     if (!wishes->image_user) {
         json_object_set_new(
             pod, "securityContext",

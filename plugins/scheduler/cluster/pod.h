@@ -44,6 +44,7 @@ struct pod_wishes {
     bool launcher_privileged;
     const char *service_account, *priority_class, *gpu_resource;
     const char *const *pull_secrets;  /* names */
+    const char *pull_login;           /* the Secret with this run's own logins (pull_secret.h), or NULL */
     const char *const *node_selector; /* name, value ... */
     const char *const *tolerations;   /* "KEY[=VALUE][:EFFECT]" */
     const char *const *labels;        /* name, value ... */
@@ -69,6 +70,8 @@ json_t *pod_launcher_container(const struct pod_wishes *wishes, const struct des
 /* The whole specification of a pod with its container, and with those around it. */
 json_t *pod_specification(const struct pod_wishes *wishes, const struct descpipe_job *job, uint32_t index,
                           const char *secret, char words[POD_WORDS]);
+/* What `imagePullSecrets` holds. */
+json_t *pod_pull_secrets(const struct pod_wishes *wishes);
 /* Labels and annotations by which it is found again. */
 json_t *pod_metadata(const struct pod_wishes *wishes, const struct descpipe_submission *submission, uint32_t index,
                      const char *name);

@@ -65,6 +65,7 @@ struct kubernetes {
     struct descpipe_sink *sink;
     struct cluster_watch pods, jobs;
     bool watching;
+    bool logins;                    /* the cluster may hold registry logins of this run */
     struct submission *submissions; /* in progress */
 };
 
@@ -76,6 +77,7 @@ int32_t kubernetes_accepts(void *self, uint32_t form, char *message, uint64_t me
 /* False: the call has failed. */
 bool kubernetes_connect(struct kubernetes *self, struct descpipe_call *call);
 void kubernetes_wishes(const struct kubernetes *self, const struct descpipe_job *job, struct pod_wishes *wishes);
+bool kubernetes_wants_login(const void *self, const struct descpipe_job *job); /* of ours, to pull its image */
 
 /* tasks.c */
 struct task *task_new(struct kubernetes *self, const struct descpipe_submission *submission, uint32_t index);

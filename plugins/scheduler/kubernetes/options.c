@@ -31,7 +31,11 @@ static const struct descpipe_option options[] = {
     {OPTION(BOOLEAN, "launcher-privileged", "Whether pods of the launcher image are privileged."), PER_STAGE,
      .default_value = "false"},
     {OPTION(TEXT, "service-account", "The service account of the pods."), PER_STAGE},
-    {OPTION(LIST, "pull-secrets", "Secrets of the namespace that hold registry logins."), PER_STAGE},
+    {OPTION(
+         LIST, "pull-secrets",
+         "Secrets of the namespace that hold registry logins; without it the run's own logins go there as Secrets and "
+         "leave with its Jobs; [] says none."),
+     PER_STAGE},
     {OPTION(MAP, "node-selector", "Labels that a node must have."), PER_STAGE},
     {OPTION(LIST, "tolerations", "Taints that do not matter: KEY[=VALUE][:EFFECT]."), PER_STAGE},
     {OPTION(TEXT, "priority-class", "The priority class of the pods."), PER_STAGE},
@@ -132,6 +136,13 @@ static const char *text_for(const struct kubernetes *self, const struct descpipe
 {
     const char *text = self->host->config->text(settings_for(self, job, key), key);
     return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+/* Nobody has said with what its image is pulled. */
+bool kubernetes_wants_login(const void *context, const struct descpipe_job *job)
+{
+    const struct kubernetes *self = context;
+    return !self->host->config->given(settings_for(self, job, "pull-secrets"), "pull-secrets");
 }
 
 void kubernetes_wishes(const struct kubernetes *self, const struct descpipe_job *job, struct pod_wishes *wishes)

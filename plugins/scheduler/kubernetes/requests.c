@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/pull_secret.h"
 #include "kubernetes.h"
 
 struct question {
     struct kubernetes *self;
     struct descpipe_call *call; /* NULL: nobody waits any more */
     struct cluster_exchange *exchange;
-    char *selector, *page;
+    char *selector, *page; /* find: of the run's Jobs; release: the token */
 };
 
 static void question_free(struct question *question)
@@ -159,6 +160,27 @@ static void released(void *context, const struct cluster_reply *reply)
     question_free(question);
 }
 
+static void release_jobs(struct question *question)
+{
+    struct kubernetes *self = question->self;
+    char *value = cluster_escape(question->selector);
+    char *path = value != NULL ? cluster_path(&self->cluster,
+                                              "/apis/batch/v1/namespaces/%s/jobs?labelSelector=" POD_LABEL_TOKEN
+                                              "%%3D%s&propagationPolicy=Background",
+                                              self->cluster.namespace, value)
+                               : NULL;
+    question_ask(question, "DELETE", path, released);
+    free(path);
+    free(value);
+}
+
+static void logins_removed(void *context, const struct cluster_reply *reply)
+{
+    struct question *question = context;
+    pull_secret_check_removed(&question->self->cluster, reply);
+    release_jobs(question);
+}
+
 void kubernetes_release(void *context, struct descpipe_call *call, const char *token)
 {
     struct kubernetes *self = context;
@@ -172,15 +194,16 @@ void kubernetes_release(void *context, struct descpipe_call *call, const char *t
             task_free(task);
         }
     }
-    char *value = cluster_escape(token);
-    char *path = value != NULL ? cluster_path(&self->cluster,
-                                              "/apis/batch/v1/namespaces/%s/jobs?labelSelector=" POD_LABEL_TOKEN
-                                              "%%3D%s&propagationPolicy=Background",
-                                              self->cluster.namespace, value)
-                               : NULL;
-    question_ask(question, "DELETE", path, released);
-    free(path);
-    free(value);
+    question->selector = strdup(token);
+    if (question->selector == NULL) {
+        self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+        question_free(question);
+        return;
+    }
+    question->exchange = self->logins ? pull_secret_remove(&self->cluster, token, logins_removed, question) : NULL;
+    if (question->exchange == NULL) {
+        release_jobs(question);
+    }
 }
 
 /* probe */

@@ -5,11 +5,13 @@
  * How it works: some requests are under way at a time. A Job of that name that is there already is one of ours whose
  * answer was lost. When one is refused, those that were made are deleted. The late values of a stage are a Secret, and
  * what its pod's helpers need is a ConfigMap; they belong to its Job and go with it, and its pod waits for them.
+ * Registry logins come first: a node asks for its image as soon as it has a pod.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/pull_secret.h"
 #include "kubernetes.h"
 
 struct posting { /* one Job on its way */
@@ -23,11 +25,14 @@ struct submission {
     struct submission *next;
     struct kubernetes *self;
     struct descpipe_call *call; /* NULL: it was told how it ended */
+    const struct descpipe_submission *given;
+    struct pull_secret *pull;     /* being made */
+    char login[PULL_SECRET_NAME]; /* the Secret with registry logins, "": none */
     struct posting *postings;
     uint32_t count, next_one, under_way;
     bool failed;
     uint32_t failure;
-    char words[CLUSTER_WORDS + 64];
+    char words[PULL_SECRET_WORDS];
     const char *hint;
 };
 
@@ -40,6 +45,7 @@ static void free_submission(struct submission *submission)
         at = &(*at)->next;
     }
     *at = submission->next;
+    pull_secret_free(submission->pull);
     for (uint32_t i = 0; i < submission->count; i++) {
         json_decref(submission->postings[i].job);
         json_decref(submission->postings[i].secret);
@@ -67,17 +73,57 @@ static void fail_submission(struct submission *submission, uint32_t failure, con
     }
 }
 
+/* The logins go when the last of its Jobs goes. */
+static void give_away_login(const struct submission *submission)
+{
+    json_t *owners = json_array();
+    for (uint32_t i = 0; i < submission->count; i++) {
+        const struct posting *posting = &submission->postings[i];
+        json_array_append_new(owners, json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", "batch/v1", "kind", "Job", "name",
+                                                posting->task->name, "uid", posting->uid));
+    }
+    pull_secret_own(&submission->self->cluster, submission->given->token, owners);
+}
+
+/* What may be sent once more under the same name keeps its logins. */
+static bool is_final(uint32_t failure)
+{
+    return failure != DESCPIPE_FAILED_UNKNOWN && failure != DESCPIPE_FAILED_CANNOT_ASK &&
+           failure != DESCPIPE_FAILED_LATER;
+}
+
+/* Its call has its answer. */
+static void finish_submission(struct submission *submission)
+{
+    struct kubernetes *self = submission->self;
+    if (submission->failed) {
+        self->host->call->fail(submission->call, submission->failure, submission->words, submission->hint);
+    } else {
+        self->host->call->succeed(submission->call);
+    }
+    free_submission(submission);
+}
+
+static void login_removed(void *context, const struct cluster_reply *reply)
+{
+    struct submission *submission = context;
+    pull_secret_check_removed(&submission->self->cluster, reply);
+    finish_submission(submission);
+}
+
 static void end_submission(struct submission *submission)
 {
     struct kubernetes *self = submission->self;
-    struct descpipe_call *call = submission->call;
+    if (!submission->failed && submission->login[0] != '\0') {
+        give_away_login(submission);
+    }
     for (uint32_t i = 0; i < submission->count; i++) {
         struct task *task = submission->postings[i].task;
         if (task == NULL) {
             continue;
         }
         if (!submission->failed) {
-            self->host->answer->native_id(call, task->job, task->name);
+            self->host->answer->native_id(submission->call, task->job, task->name);
             continue;
         }
         if (task->created) {
@@ -85,12 +131,10 @@ static void end_submission(struct submission *submission)
         }
         task_free(task);
     }
-    if (submission->failed) {
-        self->host->call->fail(call, submission->failure, submission->words, submission->hint);
-    } else {
-        self->host->call->succeed(call);
+    bool useless = submission->failed && submission->login[0] != '\0' && is_final(submission->failure);
+    if (!useless || pull_secret_remove(&self->cluster, submission->given->token, login_removed, submission) == NULL) {
+        finish_submission(submission);
     }
-    free_submission(submission);
 }
 
 static void go_on(struct submission *submission)
@@ -264,9 +308,10 @@ static bool prepare_files(struct posting *posting, const struct pod_wishes *wish
 }
 
 /* False: fail_submission was told. */
-static bool prepare(struct submission *submission, const struct descpipe_submission *given, uint32_t index)
+static bool prepare(struct submission *submission, uint32_t index)
 {
     struct kubernetes *self = submission->self;
+    const struct descpipe_submission *given = submission->given;
     const struct descpipe_job *job = given->jobs[index];
     struct posting *posting = &submission->postings[index];
     struct pod_wishes wishes;
@@ -288,6 +333,7 @@ static bool prepare(struct submission *submission, const struct descpipe_submiss
     if (wishes.apart) {
         wishes.mount = given->working;
     }
+    wishes.pull_login = submission->login[0] != '\0' && kubernetes_wants_login(self, job) ? submission->login : NULL;
     posting->job =
         job_manifest(&wishes, given, index, posting->task->name, secrets ? posting->task->name : NULL, words);
     if (posting->job == NULL) {
@@ -313,7 +359,24 @@ static void adopt(struct kubernetes *self, struct descpipe_call *call, const str
             task->created = true;
         }
     }
+    self->logins = true; /* the one who submitted it may have made some */
     self->host->call->succeed(call);
+}
+
+static void got_login(void *context, const struct pull_secret_answer *answer)
+{
+    struct submission *submission = context;
+    if (answer->failure != 0) {
+        fail_submission(submission, answer->failure, answer->hint, answer->words);
+    } else if (answer->name != NULL) {
+        snprintf(submission->login, sizeof(submission->login), "%s", answer->name);
+        submission->self->logins = true;
+    }
+    pull_secret_free(submission->pull);
+    submission->pull = NULL;
+    for (uint32_t i = 0; i < submission->count && !submission->failed && prepare(submission, i); i++) {
+    }
+    post_more(submission);
 }
 
 void kubernetes_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *given)
@@ -335,10 +398,22 @@ void kubernetes_submit(void *context, struct descpipe_call *call, const struct d
         self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
         return;
     }
-    *submission = (struct submission){
-        .next = self->submissions, .self = self, .call = call, .postings = postings, .count = given->count};
+    *submission = (struct submission){.next = self->submissions,
+                                      .self = self,
+                                      .call = call,
+                                      .given = given,
+                                      .postings = postings,
+                                      .count = given->count};
     self->submissions = submission;
-    for (uint32_t i = 0; i < given->count && prepare(submission, given, i); i++) {
+    const struct pull_secret_request request = {.cluster = &self->cluster,
+                                                .submission = given,
+                                                .wanted = kubernetes_wants_login,
+                                                .done = got_login,
+                                                .self = self,
+                                                .context = submission};
+    submission->pull = pull_secret_make(&request);
+    if (submission->pull == NULL) {
+        fail_submission(submission, DESCPIPE_FAILED_CANNOT_ASK, NULL, "out of memory");
+        end_submission(submission);
     }
-    post_more(submission);
 }
