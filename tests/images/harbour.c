@@ -140,6 +140,12 @@ static void login(void *self, struct descpipe_call *call, const struct descpipe_
 {
     const struct harbour *harbour = self;
     uint64_t length = 0;
+    if (login->password == NULL) {
+        int32_t own = strcmp(login->host, "mirror.test") == 0;
+        harbour->host->call->fail(call, own ? DESCPIPE_FAILED_UNSUPPORTED : DESCPIPE_FAILED_NEEDS_LOGIN,
+                                  own ? "its logins are made from keys" : "type one", own ? "find the keys" : NULL);
+        return;
+    }
     const char *password = harbour->host->secret->reveal(login->password, &length);
     board_note(harbour->board, "login %s %s", login->host, login->username != NULL ? login->username : "-");
     if (strcmp(password, "right") != 0) {

@@ -624,6 +624,7 @@ START_TEST(login_tries_and_keeps)
     ck_assert_str_eq(text_bytes(&said), "descpipe: error: the password is empty\n");
     expect(PLUGINS "login https://harbour.test -u a", 2, "'https://harbour.test' is not the host of a registry");
     program_file("config/descpipe/config.yaml", "options: {registry: {harbour: {board: board}}}\n");
+    expect(PLUGINS "login mirror.test", 3, "its logins are made from keys"); /* before anything is asked */
     expect(PLUGINS "logout mirror.test", 2, "there is no login for mirror.test");
 }
 END_TEST

@@ -210,7 +210,7 @@ static struct plugin_instance *registry_of(struct installation *installation, co
 }
 
 struct answer {
-    bool over, ok;
+    bool over, ok, unsupported;
     char *text;
     struct error error;
     struct plugin_instance *instance;
@@ -226,6 +226,7 @@ static void answered(void *context, const struct call_result *result)
         answer->text = result->texts_count > 0 ? memory_copy_text(result->texts[0]) : NULL;
         return;
     }
+    answer->unsupported = result->failure == DESCPIPE_FAILED_UNSUPPORTED;
     call_error(answer->instance, answer->operation, result, &answer->error);
     if (result->failure != DESCPIPE_FAILED_UNSUPPORTED && !result->plugin_fault) {
         memory_free(answer->error.message);
@@ -251,6 +252,38 @@ static int finish(struct answer *answer, const char *host, const char *done, con
     return 0;
 }
 
+static void ask_plugin(struct installation *installation, const struct descpipe_login *login, struct answer *answer)
+{
+    registry_login(answer->instance, login, (struct call_options){.done = answered, .context = answer});
+    if (!answer->over)
+        loop_run(installation->loop, not_over, answer);
+}
+
+/* Before anybody types: a registry that makes its logins itself says so. */
+static bool takes_passwords(struct installation *installation, struct plugin_instance *instance, const char *host,
+                            struct error *error)
+{
+    const struct descpipe_login nothing = {.size = sizeof nothing, .host = host};
+    struct answer answer = {.instance = instance, .operation = "login"};
+    ask_plugin(installation, &nothing, &answer);
+    memory_free(answer.text);
+    if (!answer.unsupported) {
+        error_clear(&answer.error);
+        return true;
+    }
+    *error = answer.error;
+    return false;
+}
+
+static struct descpipe_secret *ask_person(const struct login_values *values, const char *host, char *username,
+                                          size_t size, struct error *error)
+{
+    size_t length = 0;
+    if (values->username == NULL && !values->password_stdin && !ask("user: ", false, username, size, &length, error))
+        return NULL;
+    return read_password(values, host, error);
+}
+
 static int run_login(struct invocation *invocation)
 {
     const struct login_values *values = invocation->values;
@@ -262,20 +295,16 @@ static int run_login(struct invocation *invocation)
         return command_refuse(invocation, &problems, &error);
     struct plugin_instance *instance = registry_of(&installation, host, values->registry, &error);
     char typed[256] = "";
-    size_t length = 0;
-    bool asks = values->username == NULL && !values->password_stdin;
-    if (instance == NULL || (asks && !ask("user: ", false, typed, sizeof typed, &length, &error)))
+    if (instance == NULL || !takes_passwords(&installation, instance, host, &error))
         return command_fail(&error);
-    cleanup(secret_release) struct descpipe_secret *password = read_password(values, host, &error);
+    cleanup(secret_release) struct descpipe_secret *password = ask_person(values, host, typed, sizeof typed, &error);
     if (password == NULL)
         return command_fail(&error);
-    const char *username = values->username != NULL ? values->username : length > 0 ? typed : NULL;
+    const char *username = values->username != NULL ? values->username : typed[0] != '\0' ? typed : NULL;
     const struct descpipe_login login = {
         .size = sizeof login, .host = host, .username = username, .password = password};
     struct answer answer = {.instance = instance, .operation = "login"};
-    registry_login(instance, &login, (struct call_options){.done = answered, .context = &answer});
-    if (!answer.over)
-        loop_run(installation.loop, not_over, &answer);
+    ask_plugin(&installation, &login, &answer);
     return finish(&answer, host, "logged in to", ": kept in ");
 }
 

@@ -27,7 +27,7 @@ struct descpipe_login {
     uint32_t reserved;
     const char *host;                       /* with its port */
     const char *username;                   /* NULL with a bearer token */
-    const struct descpipe_secret *password; /* or the token */
+    const struct descpipe_secret *password; /* or the token; NULL, with username: nothing was typed yet, see `login` */
 };
 
 struct descpipe_registry {
@@ -49,7 +49,9 @@ struct descpipe_registry {
     /* Optional. */
     void (*ensure_repository)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup);
     void (*list_tags)(void *self, struct descpipe_call *call, const struct descpipe_lookup *lookup); /* answers text, one tag each */
-    /* Tries it on the host, then keeps it where `credentials` finds it again. Answers text: where. */
+    /* Tries it on the host, then keeps it where `credentials` finds it again. Answers text: where. Asked first without a
+     * password, before a person types one: it fails with UNSUPPORTED when none is ever typed for this host, else with
+     * NEEDS_LOGIN. */
     void (*login)(void *self, struct descpipe_call *call, const struct descpipe_login *login);
     void (*logout)(void *self, struct descpipe_call *call, const char *host); /* NOT_FOUND when there was none */
 };
