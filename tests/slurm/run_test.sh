@@ -157,6 +157,26 @@ if [ "$runtime" = docker ]; then
     grep -q "stage 'ranks' asks for 2 nodes; runtime 'docker' keeps all ranks of a stage in one container" log || { cat log >&2; failed "ranks over two nodes in Docker are not refused"; }
     sed -i '/^ranks:/d; s/ranks, //' steps.yaml
     ranks=
+    # The image has no MPI of its own: this machine's is mounted into it.
+    need mpirun
+    cat >inside.yaml <<END
+pipeline: {name: inside, stages: [world]}
+runtime: {working: inside, output: insideout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: docker}}
+world:
+  $image
+  parallel: mpi
+  ppn: 2
+  memory: 600MiB
+  mounts: ["/usr:/usr", "/lib:/lib", "/lib64:/lib64", "/etc/alternatives:/etc/alternatives", "/etc/openmpi:/etc/openmpi"]
+  outputs: {world: /}
+  env: {OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1', PATH: "/bin:/usr/bin"}
+  script: 'mkdir -p "\$DESC_OUTPUT/world"; echo "\$OMPI_COMM_WORLD_RANK of \$OMPI_COMM_WORLD_SIZE in \$(hostname)" >"\$DESC_OUTPUT/world/\$OMPI_COMM_WORLD_RANK"'
+END
+    "$program" run inside.yaml >log 2>&1 || { cat log inside/.descpipe/runs/*/submissions/*/* >&2; failed "ranks inside one container failed"; }
+    worlds=$(cat insideout/world/* | sed 's/^[01] of 2 in //' | sort -u)
+    [ "$(cut -d' ' -f1-3 insideout/world/* | tr '\n' ' ')" = "0 of 2 1 of 2 " ] || failed "ranks inside one container: $(cat insideout/world/*)"
+    if [ "$(printf '%s\n' "$worlds" | wc -l)" != 1 ] || [ "$worlds" = "$(hostname)" ]; then failed "the ranks were in: $worlds"; fi
 fi
 sed 's/cpus: 2/cpus: 5/; s/echo wide/echo wider/' steps.yaml >toowide.yaml
 status=0
