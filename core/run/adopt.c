@@ -55,6 +55,8 @@ static void over(struct attempt *attempt, const struct descpipe_ending *ending)
 static void ended(struct attempt *attempt, const struct keeper_end *end)
 {
     bool exited = end->exit_code >= 0;
+    if (attempt->started_ms > end->at_ms) /* the engine was killed before it could write when: adopted is not started */
+        attempt->started_ms = end->at_ms;
     const struct descpipe_ending ending = {.size = sizeof ending,
                                            .flags = exited ? DESCPIPE_ENDED_EXITED : DESCPIPE_ENDED_SIGNALLED,
                                            .exit_code = exited ? end->exit_code : 0,
