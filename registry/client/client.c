@@ -19,7 +19,7 @@
 #include "registry/client/url.h"
 #include "registry/client/wire.h"
 
-#define PATIENCE_MS 120000
+#define PATIENCE_MS 90000 /* for limits, in all: a question to a plugin may take two minutes */
 #define TRIES 5
 #define REFUSALS_LIMIT 2 /* of tokens, for one request: ours may be too old, then too narrow */
 
