@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which commits the pipeline and its stage folders are of, for the run's provenance.
+ * Which commits the pipeline, its stage folders and its stages of GitHub are of, for the run's provenance.
  *
  * How it works: asked of git when the first stage is about to run, once for each work tree that the pipeline's file or
  * a folder of stages lies in; a run that finds all its results there asks nobody. Without git, or where git refuses,
@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "io/process.h"
+#include "pipeline/github.h"
 #include "run/journal/record_members.h"
 #include "run/walk.h"
 
@@ -36,18 +37,22 @@ static void line_came(void *context, int stream, const char *line, size_t length
         source->dirty = true;
 }
 
+static void record(struct engine *engine, const char *folder, const char *commit, bool dirty)
+{
+    struct text *text = journal_begin(engine->journal, "source");
+    member_text(text, "folder", folder);
+    member_text(text, "commit", commit);
+    text_append(text, dirty ? ",\"dirty\":true" : ",\"dirty\":false");
+    journal_end(engine->journal);
+}
+
 static void git_ended(void *context, const struct tool_end *end)
 {
     struct source *source = context;
     struct engine *engine = source->engine;
     engine->sources_asked--;
-    if (end->started && end->exit_code == 0 && source->commit != NULL && !engine->finished && engine->journal != NULL) {
-        struct text *text = journal_begin(engine->journal, "source");
-        member_text(text, "folder", source->folder);
-        member_text(text, "commit", source->commit);
-        text_append(text, source->dirty ? ",\"dirty\":true" : ",\"dirty\":false");
-        journal_end(engine->journal);
-    }
+    if (end->started && end->exit_code == 0 && source->commit != NULL && !engine->finished && engine->journal != NULL)
+        record(engine, source->folder, source->commit, source->dirty);
     memory_free(source->folder);
     memory_free(source->commit);
     memory_free(source);
@@ -95,6 +100,21 @@ static void ask_once(struct engine *engine, const char *folder, struct words *tr
     ask(engine, tree);
 }
 
+/* The commit that its metadata came from: `build` has laid it into the cache, which nobody changes. */
+static void record_fetched(struct engine *engine, const struct stage *stage)
+{
+    const struct pipeline *pipeline = engine->pipeline;
+    if (stage->extras == NULL || stage->extras->github == 0 || engine->journal == NULL)
+        return;
+    const char *repository = pipeline_text(pipeline, stage->extras->github);
+    const char *checkout =
+        stage->extras->checkout != 0 ? pipeline_text(pipeline, stage->extras->checkout) : GITHUB_DEFAULT_CHECKOUT;
+    cleanup(memory_free) char *commit = github_known_commit(repository, checkout);
+    cleanup(memory_free) char *place = memory_format("https://%s/%s", GITHUB_HOST, repository);
+    if (commit != NULL)
+        record(engine, place, commit, false);
+}
+
 void sources_begin(struct engine *engine)
 {
     if (engine->sources_begun)
@@ -109,4 +129,6 @@ void sources_begin(struct engine *engine)
             path_absolute(pipeline->base, pipeline_text(pipeline, pipeline->image_folders.items[i]));
         ask_once(engine, images, &trees);
     }
+    for (size_t i = 0; i < pipeline->stages.count; i++)
+        record_fetched(engine, &pipeline->stages.items[i]);
 }

@@ -186,6 +186,18 @@ static void say_git_failed(struct github_fetch *fetch, const struct tool_end *en
         fail(fetch, ERROR_SYSTEM, "git cannot be started", "install git");
         return;
     }
+    const char *words = text_bytes(&fetch->words);
+    if (strstr(words, "not our ref") != NULL || strstr(words, "unadvertised object") != NULL) {
+        message = memory_format("it has no commit %s", fetch->commit);
+        fail(fetch, ERROR_INPUT, message, "is the number right, and is the commit pushed there?");
+        return;
+    }
+    if (strstr(words, "could not read Username") != NULL || strstr(words, "Authentication failed") != NULL ||
+        strstr(words, "' not found") != NULL) {
+        fail(fetch, ERROR_NETWORK, "there is no such repository, or it is private and git has no login for it",
+             "is it spelt right? a login is given to git itself, with a credential helper: git help credentials");
+        return;
+    }
     if (end->timed_out)
         message = memory_copy_text("git gave no answer in ten minutes");
     else
@@ -246,12 +258,12 @@ static void ended(void *context, const struct tool_end *end)
 static void fill_environment(struct words *environment)
 {
     static const char *const names[] = {
-        "PATH",        "HOME",      "USER",     "LANG",     "TMPDIR",        "http_proxy",   "https_proxy",
-        "HTTPS_PROXY", "ALL_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME",
-        NULL};
+        "PATH",      "HOME",     "USER",     "TMPDIR",        "http_proxy",   "https_proxy",     "HTTPS_PROXY",
+        "ALL_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME", NULL};
     for (size_t i = 0; names[i] != NULL; i++)
         if (secure_getenv(names[i]) != NULL)
             words_format(environment, "%s=%s", names[i], secure_getenv(names[i]));
+    words_add(environment, "LC_ALL=C"); /* what it says is read */
     words_add(environment, "GIT_TERMINAL_PROMPT=0");
     words_add(environment, "GIT_ASKPASS=false");
     words_add(environment, "GCM_INTERACTIVE=never");
