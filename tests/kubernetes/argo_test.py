@@ -152,7 +152,8 @@ class Export(unittest.TestCase):
         self.assertEqual({task["name"]: task.get("depends") for task in tasks},
                          {"pz-stack-g": None, "pz-stack-r": None, "next-g": "pz-stack-g", "next-r": "pz-stack-r", "all": "next-g && next-r"})
         template = named(workflow["spec"]["templates"], "pz-stack-g")
-        self.assertEqual(template["metadata"]["annotations"], {"descpipe.org/stage": "pz_stack", "descpipe.org/member": "g"})
+        self.assertEqual(template["metadata"]["annotations"], {"descpipe.org/stage": "pz_stack", "descpipe.org/member": "g",
+                                                             "descpipe.org/attempt": "1"})
 
     def test_resources_gpus_deadlines_and_the_rest_of_a_site(self):
         workflow = self.workflow(self.pipeline({"s": "command: [a], cpus: 4, memory: 8GiB, gpus: 2, minutes: 30, scratch: 1GiB"},

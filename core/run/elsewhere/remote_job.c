@@ -169,6 +169,8 @@ static void add_apart(struct attempt *attempt, struct arena *arena, struct descp
 {
     struct staging_in in = attempt->in;
     in.inputs = attempt->later_inputs;
+    if (in.inputs.count == 0 && !attempt->has_outputs)
+        return; /* it has no files: all of its folders are its pod's own */
     cleanup(memory_free) char *mark = mark_of(attempt);
     const struct job_files_apart apart = {.input = attempt->input,
                                           .output = attempt->attempt_folder,
@@ -184,6 +186,32 @@ static void add_apart(struct attempt *attempt, struct arena *arena, struct descp
     job->publish = arena_copy(arena, text_bytes(&publish), publish.length);
 }
 
+/* A folder that nobody puts anything into is one of the pod's own: a stage without files needs no volume. */
+static const struct descpipe_form *with_own_folders(const struct attempt *attempt, struct descpipe_form *form)
+{
+    struct arena *arena = attempt->remote->arena;
+    const struct descpipe_mount *const *mounts = form->mounts;
+    bool has_input = attempt->in.inputs.count + attempt->later_inputs.count > 0;
+    bool has_config = attempt->in.configs.count > 0 || (attempt->in.script != NULL && attempt->engine->whole == NULL);
+    size_t count = 0;
+    while (mounts != NULL && mounts[count] != NULL)
+        count++;
+    const struct descpipe_mount **own = arena_allocate(arena, (count + 1) * sizeof *own);
+    for (size_t i = 0; i < count; i++) {
+        const char *target = mounts[i]->target;
+        bool empty = (!has_input && text_equal(target, PLAN_CONTAINER_INPUT)) ||
+                     (!has_config && text_equal(target, PLAN_CONTAINER_CONFIG)) ||
+                     (!attempt->has_outputs && text_equal(target, PLAN_CONTAINER_OUTPUT));
+        struct descpipe_mount *copy = arena_allocate(arena, sizeof *copy);
+        *copy = *mounts[i];
+        copy->flags |= empty ? (uint32_t)DESCPIPE_MOUNT_SCRATCH : 0;
+        own[i] = copy;
+    }
+    own[count] = NULL;
+    form->mounts = own;
+    return form;
+}
+
 static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
 {
     struct remote *remote = attempt->remote;
@@ -192,7 +220,8 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form, 
     cleanup(memory_free) char *log = log_path(attempt);
     cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
     struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
-    job->form = copy_form(arena, form);
+    struct descpipe_form *copy = copy_form(arena, form);
+    job->form = form->form == DESCPIPE_FORM_POD ? with_own_folders(attempt, copy) : copy;
     if (form->form == DESCPIPE_FORM_COMMAND)
         job->script = arena_copy(arena, script, strlen(script));
     job->output_path = arena_copy(arena, output, strlen(output));

@@ -39,7 +39,8 @@ bool whole_has(const struct engine *engine, uint32_t task)
     if (engine->whole == NULL || engine->tasks[task].state != TASK_RUNNING)
         return false;
     const struct attempt *attempt = engine->attempts.items[engine->tasks[task].attempt_slot];
-    return attempt->remote != NULL && attempt->ready && !attempt->seen_running && attempt->patience_until_ms == 0;
+    return attempt->remote != NULL && attempt->sent && !attempt->seen_running && attempt->patience_until_ms == 0 &&
+           attempt->endings_count == 0;
 }
 
 void whole_undone(struct engine *engine, uint64_t serial)

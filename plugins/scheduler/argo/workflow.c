@@ -97,6 +97,154 @@ static bool check_templates(struct making *making, const struct descpipe_job *jo
                                job->stage, what);
 }
 
+/* What is tried again, as Argo's expression over the attempt before. */
+static json_t *expression_of(const struct descpipe_retries *retries)
+{
+    static const struct {
+        uint32_t reason;
+        const char *words;
+    } terms[] = {
+        {DESCPIPE_RETRY_FAILED, "(asInt(lastRetry.exitCode) > 0 && !(lastRetry.message contains 'OOMKilled'))"},
+        {DESCPIPE_RETRY_OUT_OF_MEMORY, "lastRetry.message contains 'OOMKilled'"},
+        {DESCPIPE_RETRY_TIMED_OUT, "lastRetry.message contains 'deadline'"},
+        {DESCPIPE_RETRY_IMAGE, "lastRetry.message contains 'ImagePull'"},
+        {DESCPIPE_RETRY_PREEMPTED, "lastRetry.message contains 'Preempt' || lastRetry.message contains 'Evicted' || "
+                                   "lastRetry.message contains 'low on resource'"},
+        {DESCPIPE_RETRY_NODE_FAILED, "lastRetry.message contains 'NodeLost' || lastRetry.message contains 'shutdown'"},
+        {DESCPIPE_RETRY_LOST, "lastRetry.message contains 'pod deleted'"},
+    };
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    const char *separator = "";
+    for (size_t i = 0; stream != NULL && i < sizeof(terms) / sizeof(*terms); i++) {
+        if ((retries->reasons & terms[i].reason) != 0) {
+            fprintf(stream, "%s%s", separator, terms[i].words);
+            separator = " || ";
+        }
+    }
+    if (stream != NULL && (retries->reasons & DESCPIPE_RETRY_EXIT_CODES) != 0) {
+        fprintf(stream, "%sasInt(lastRetry.exitCode) in [", separator);
+        for (uint32_t i = 0; i < retries->exit_codes_count; i++) {
+            fprintf(stream, "%s%u", i > 0 ? ", " : "", (unsigned)retries->exit_codes[i]);
+        }
+        fputc(']', stream);
+    }
+    json_t *expression = stream != NULL && fclose(stream) == 0 ? json_string(text) : NULL;
+    free(text);
+    return expression;
+}
+
+static json_t *retry_strategy(const struct descpipe_retries *retries)
+{
+    char limit[16], backoff[32];
+    snprintf(limit, sizeof(limit), "%u", retries->limit);
+    json_t *strategy =
+        json_pack("{s:s, s:s, s:o}", "limit", limit, "retryPolicy", "Always", "expression", expression_of(retries));
+    if (retries->backoff_ms > 0) {
+        snprintf(backoff, sizeof(backoff), "%llds", (long long)(retries->backoff_ms + 999) / 1000);
+        json_object_set_new(strategy, "backoff",
+                            json_pack("{s:s, s:s, s:s}", "duration", backoff, "factor", "2", "cap", "1h"));
+    }
+    return strategy;
+}
+
+/* "KEY=VALUE[,VALUE...]", each of them must hold. */
+static bool affinity_of(struct making *making, const char *const *affinity, json_t **answer)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; affinity != NULL && affinity[i] != NULL; i++) {
+        const char *equals = strchr(affinity[i], '=');
+        if (equals == NULL || equals == affinity[i] || equals[1] == '\0') {
+            json_decref(all);
+            return say(making, "the affinity '%.100s' is not KEY=VALUE[,VALUE...]", affinity[i]);
+        }
+        json_t *values = json_array();
+        for (const char *value = equals; value != NULL; value = strchr(value + 1, ',')) {
+            json_array_append_new(values, json_stringn(value + 1, strcspn(value + 1, ",")));
+        }
+        json_array_append_new(all, json_pack("{s:s%, s:s, s:o}", "key", affinity[i], (size_t)(equals - affinity[i]),
+                                             "operator", "In", "values", values));
+    }
+    *answer = NULL;
+    if (json_array_size(all) == 0) {
+        json_decref(all);
+        return true;
+    }
+    *answer = json_pack("{s:{s:{s:[{s:o}]}}}", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution",
+                        "nodeSelectorTerms", "matchExpressions", all);
+    return true;
+}
+
+/* By which its pods are known again; what they have in common is said once for the Workflow. */
+static json_t *metadata_of(const struct descpipe_job *job, uint32_t index)
+{
+    char number[16], attempt[24], stage[64];
+    snprintf(number, sizeof(number), "%u", index);
+    snprintf(attempt, sizeof(attempt), "%llu", (unsigned long long)job->attempt);
+    pod_label_value(job->stage, stage);
+    json_t *metadata = json_pack("{s:{s:s}, s:{s:s, s:s}}", "labels", POD_LABEL_INDEX, number, "annotations",
+                                 "descpipe.org/stage", job->stage, WORKFLOW_ATTEMPT, attempt);
+    if (stage[0] != '\0') {
+        json_object_set_new(json_object_get(metadata, "labels"), POD_LABEL_STAGE, json_string(stage));
+    }
+    if (job->member != NULL) {
+        json_object_set_new(json_object_get(metadata, "annotations"), "descpipe.org/member", json_string(job->member));
+    }
+    return metadata;
+}
+
+/* Its late values have their position before their names in the Workflow's one Secret. */
+static void name_secrets(json_t *container, uint32_t index)
+{
+    const json_t *environment = json_object_get(container, "env");
+    for (size_t i = 0; i < json_array_size(environment); i++) {
+        json_t *reference =
+            json_object_get(json_object_get(json_array_get(environment, i), "valueFrom"), "secretKeyRef");
+        const char *name = json_string_value(json_object_get(reference, "key"));
+        char key[256];
+        if (name != NULL) {
+            snprintf(key, sizeof(key), WORKFLOW_SECRET_KEY, index, name);
+            json_object_set_new(reference, "key", json_string(key));
+        }
+    }
+}
+
+static void set_unless_empty(json_t *object, const char *key, json_t *value)
+{
+    if (json_array_size(value) == 0 && json_object_size(value) == 0) {
+        json_decref(value);
+    } else {
+        json_object_set_new(object, key, value);
+    }
+}
+
+/* Where it runs, and how long. */
+static bool add_place(struct making *making, const struct pod_wishes *wishes, const struct descpipe_job *job,
+                      json_t *template)
+{
+    json_t *tolerations = pod_tolerations(wishes->tolerations, making->words), *affinity = NULL;
+    if (tolerations == NULL || !affinity_of(making, wishes->affinity, &affinity)) {
+        json_decref(tolerations);
+        return false;
+    }
+    set_unless_empty(template, "tolerations", tolerations);
+    set_unless_empty(template, "nodeSelector", pod_map(wishes->node_selector));
+    if (affinity != NULL) {
+        json_object_set_new(template, "affinity", affinity);
+    }
+    if (job->resources != NULL &&
+        job->resources->time_limit_ms > 0) { /* a text by Argo's schema, which takes numbers too */
+        char seconds[24];
+        snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(job->resources->time_limit_ms + 999) / 1000);
+        json_object_set_new(template, "activeDeadlineSeconds", json_string(seconds));
+    }
+    if (job->retries != NULL && job->retries->limit > 0) {
+        json_object_set_new(template, "retryStrategy", retry_strategy(job->retries));
+    }
+    return true;
+}
+
 static json_t *template_of(struct making *making, uint32_t index)
 {
     const struct descpipe_job *job = making->submission->jobs[index];
@@ -104,18 +252,12 @@ static json_t *template_of(struct making *making, uint32_t index)
     making->wishes->for_job(making->wishes->context, job, &wishes);
     json_t *volumes = json_array();
     json_t *container = pod_container(&wishes, job, making->wishes->secret, volumes, making->words);
-    json_t *tolerations = container != NULL ? pod_tolerations(wishes.tolerations, making->words) : NULL;
-    if (tolerations == NULL) {
-        json_decref(container);
+    if (container == NULL) {
         json_decref(volumes);
         return NULL;
     }
-    json_t *annotations = json_pack("{s:s}", "descpipe.org/stage", job->stage);
-    if (job->member != NULL) {
-        json_object_set_new(annotations, "descpipe.org/member", json_string(job->member));
-    }
-    json_t *template =
-        json_pack("{s:s, s:{s:o}}", "name", making->names[index], "metadata", "annotations", annotations);
+    name_secrets(container, index);
+    json_t *template = json_pack("{s:s, s:o}", "name", making->names[index], "metadata", metadata_of(job, index));
     if (job->source != NULL) { /* Argo puts it into a file and names that last */
         json_t *command = json_object_get(container, "command");
         json_array_remove(command, json_array_size(command) - 1);
@@ -124,21 +266,10 @@ static json_t *template_of(struct making *making, uint32_t index)
     } else {
         json_object_set_new(template, "container", container);
     }
-    json_object_set_new(template, "volumes", volumes);
-    json_object_set_new(template, "tolerations", tolerations);
-    json_object_set_new(template, "nodeSelector", pod_map(wishes.node_selector));
-    if (job->resources != NULL &&
-        job->resources->time_limit_ms > 0) { /* a text by Argo's schema, which takes numbers too */
-        char seconds[24];
-        snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(job->resources->time_limit_ms + 999) / 1000);
-        json_object_set_new(template, "activeDeadlineSeconds", json_string(seconds));
-    }
-    static const char *const may_be_empty[] = {"volumes", "tolerations", "nodeSelector"};
-    for (size_t i = 0; i < sizeof(may_be_empty) / sizeof(*may_be_empty); i++) {
-        const json_t *value = json_object_get(template, may_be_empty[i]);
-        if (json_array_size(value) == 0 && json_object_size(value) == 0) {
-            json_object_del(template, may_be_empty[i]);
-        }
+    set_unless_empty(template, "volumes", volumes);
+    if (!add_place(making, &wishes, job, template)) {
+        json_decref(template);
+        return NULL;
     }
     return template;
 }
@@ -205,22 +336,60 @@ static void set_if(json_t *object, const char *key, json_t *value, bool wanted)
     }
 }
 
+/* What all pods have, and Argo has no word for. */
+static json_t *patch_of(const struct pod_wishes *pods)
+{
+    char patch[128];
+    snprintf(patch, sizeof(patch), "{\"enableServiceLinks\":false,\"terminationGracePeriodSeconds\":%llu}",
+             (unsigned long long)(pods->grace_ms + 999) / 1000);
+    return json_string(patch);
+}
+
+static json_t *labels_of(const struct making *making)
+{
+    json_t *labels = pod_map(making->wishes->pods.labels);
+    json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("descpipe"));
+    json_object_set_new(labels, POD_LABEL_RUN, json_string(making->submission->run));
+    json_object_set_new(labels, POD_LABEL_TOKEN, json_string(making->submission->token));
+    return labels;
+}
+
+static bool hooks_of(struct making *making, json_t **hooks)
+{
+    const char *on_exit = making->wishes->on_exit, *slash = on_exit != NULL ? strchr(on_exit, '/') : NULL;
+    *hooks = NULL;
+    if (on_exit == NULL) {
+        return true;
+    }
+    if (slash == NULL || slash == on_exit || slash[1] == '\0') {
+        return say(making, "on-exit: '%.200s' is not NAME/TEMPLATE, of a WorkflowTemplate", on_exit);
+    }
+    *hooks = json_pack("{s:{s:{s:s%, s:s}}}", "exit", "templateRef", "name", on_exit, (size_t)(slash - on_exit),
+                       "template", slash + 1);
+    return true;
+}
+
 static json_t *specification_of(struct making *making, json_t *templates)
 {
     const struct workflow_wishes *wishes = making->wishes;
     const struct pod_wishes *pods = &wishes->pods;
-    json_t *tolerations = pod_tolerations(pods->tolerations, making->words);
-    if (tolerations == NULL) {
+    json_t *tolerations = pod_tolerations(pods->tolerations, making->words), *affinity = NULL, *hooks = NULL;
+    if (tolerations == NULL || !affinity_of(making, pods->affinity, &affinity) || !hooks_of(making, &hooks)) {
+        json_decref(tolerations);
+        json_decref(affinity);
         return NULL;
     }
-    json_t *secrets = pod_pull_secrets(pods), *selector = pod_map(pods->node_selector);
-    json_t *spec = json_pack("{s:s, s:O}", "entrypoint", making->entry, "templates", templates);
+    json_t *spec = json_pack("{s:s, s:O, s:{s:o}, s:o}", "entrypoint", making->entry, "templates", templates,
+                             "podMetadata", "labels", labels_of(making), "podSpecPatch", patch_of(pods));
     set_if(spec, "parallelism", json_integer(wishes->parallelism), wishes->parallelism > 0);
+    set_if(spec, "priority", json_integer(wishes->priority), wishes->priority > 0);
     set_if(spec, "serviceAccountName", json_string(pods->service_account), pods->service_account != NULL);
     set_if(spec, "podPriorityClassName", json_string(pods->priority_class), pods->priority_class != NULL);
-    set_if(spec, "imagePullSecrets", secrets, json_array_size(secrets) > 0);
-    set_if(spec, "nodeSelector", selector, json_object_size(selector) > 0);
-    set_if(spec, "tolerations", tolerations, json_array_size(tolerations) > 0);
+    set_unless_empty(spec, "imagePullSecrets", pod_pull_secrets(pods));
+    set_unless_empty(spec, "nodeSelector", pod_map(pods->node_selector));
+    set_unless_empty(spec, "tolerations", tolerations);
+    set_if(spec, "affinity", affinity, true);
+    set_if(spec, "hooks", hooks, true);
     set_if(spec, "activeDeadlineSeconds", json_integer(wishes->deadline_ms / 1000), wishes->deadline_ms > 0);
     set_if(spec, "ttlStrategy", json_pack("{s:I}", "secondsAfterCompletion", (json_int_t)(wishes->ttl_ms / 1000)),
            wishes->ttl_ms > 0);
@@ -241,19 +410,35 @@ static json_t *make(struct making *making)
     }
     json_t *templates = json_array(), *tasks = json_array(), *workflow = NULL;
     if (name_tasks(making) && add_tasks(making, templates, tasks)) {
-        json_array_append_new(templates, json_pack("{s:s, s:{s:O}}", "name", making->entry, "dag", "tasks", tasks));
+        json_t *dag = json_pack("{s:o}", "tasks", tasks);
+        tasks = NULL;
+        if ((submission->flags & DESCPIPE_SUBMISSION_KEEP_GOING) != 0) { /* what does not need it goes on */
+            json_object_set_new(dag, "failFast", json_false());
+        }
+        json_array_append_new(templates, json_pack("{s:s, s:o}", "name", making->entry, "dag", dag));
         json_t *spec = specification_of(making, templates);
-        json_t *labels = pod_map(making->wishes->pods.labels);
-        json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("descpipe"));
-        json_object_set_new(labels, POD_LABEL_RUN, json_string(submission->run));
         workflow = spec != NULL
-                       ? json_pack("{s:s, s:s, s:{s:s, s:o}, s:o}", "apiVersion", "argoproj.io/v1alpha1", "kind",
-                                   "Workflow", "metadata", "name", submission->token, "labels", labels, "spec", spec)
+                       ? json_pack("{s:s, s:s, s:{s:s, s:o}, s:o}", "apiVersion", WORKFLOW_API, "kind", "Workflow",
+                                   "metadata", "name", submission->token, "labels", labels_of(making), "spec", spec)
                        : NULL;
     }
     json_decref(templates);
     json_decref(tasks);
     return workflow;
+}
+
+json_t *workflow_schedule(const struct workflow_wishes *wishes, json_t *workflow)
+{
+    const json_t *metadata = json_object_get(workflow, "metadata");
+    json_t *cron = json_pack("{s:s, s:s, s:O, s:{s:[s], s:s, s:{s:O}, s:O}}", "apiVersion", WORKFLOW_API, "kind",
+                             "CronWorkflow", "metadata", metadata, "spec", "schedules", wishes->schedule,
+                             "concurrencyPolicy", "Forbid", "workflowMetadata", "labels",
+                             json_object_get(metadata, "labels"), "workflowSpec", json_object_get(workflow, "spec"));
+    if (cron != NULL && wishes->timezone != NULL) {
+        json_object_set_new(json_object_get(cron, "spec"), "timezone", json_string(wishes->timezone));
+    }
+    json_decref(workflow);
+    return cron;
 }
 
 json_t *workflow_make(const struct workflow_wishes *wishes, const struct descpipe_submission *submission,

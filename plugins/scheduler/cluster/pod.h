@@ -47,6 +47,7 @@ struct pod_wishes {
     const char *pull_login;           /* the Secret with this run's own logins (pull_secret.h), or NULL */
     const char *const *node_selector; /* name, value ... */
     const char *const *tolerations;   /* "KEY[=VALUE][:EFFECT]" */
+    const char *const *affinity;      /* "KEY=VALUE[,VALUE...]" */
     const char *const *labels;        /* name, value ... */
     bool image_user;                  /* the image's own user; else the caller's */
     uint32_t uid, gid;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cluster/pod.h"
@@ -101,6 +102,10 @@ static void ask_log(struct pod_log *log)
 {
     if (log->descriptor <= 0) {
         log->descriptor = open(log->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+        struct stat status;
+        if (log->written == 0 && log->descriptor >= 0 && fstat(log->descriptor, &status) == 0) {
+            log->written = (uint64_t)status.st_size; /* by a process before this one */
+        }
     }
     log->final = log->over;
     log->followed = !log->final;

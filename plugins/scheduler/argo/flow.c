@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What becomes of Workflows and their stages: what the watches of the run tell, in the host's words.
+ *
+ * How it works: each word about a Workflow brings all of its nodes, which are laid beside the tasks: the one that
+ * stands for the task, the attempt that is told about, and the one after it. An attempt that is over waits for its log,
+ * and then for Argo's decision: a later attempt, or the end of the task.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "argo.h"
+
+enum { NOBODY_MS = 30000 };
+
+static void look_at_task(struct task *task);
+static void log_is_whole(void *context);
+
+struct flow *flow_find(const struct argo *self, const char *name)
+{
+    struct flow *flow = name != NULL ? self->flows : NULL;
+    while (flow != NULL && strcmp(flow->name, name) != 0) {
+        flow = flow->next;
+    }
+    return flow;
+}
+
+struct task *flow_task(const struct argo *self, uint64_t job)
+{
+    for (struct flow *flow = self->flows; flow != NULL; flow = flow->next) {
+        for (uint32_t i = 0; i < flow->count; i++) {
+            if (flow->tasks[i].job == job) {
+                return &flow->tasks[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void stop_patience(struct task *task)
+{
+    if (task->patience != NULL) {
+        task->flow->self->host->timer->stop(task->patience);
+        task->patience = NULL;
+    }
+}
+
+/* "STAGE.1.out" → "STAGE.2.out": each attempt has a log of its own. */
+static char *log_path_of(const struct task *task)
+{
+    char before[32], *path = NULL;
+    uint64_t attempt = task->first + task->current;
+    if (task->output == NULL) {
+        return NULL;
+    }
+    snprintf(before, sizeof(before), ".%" PRIu64 ".out", task->output_attempt);
+    size_t length = strlen(task->output), tail = strlen(before);
+    bool named = length > tail && strcmp(task->output + length - tail, before) == 0;
+    if (!named || attempt == task->output_attempt) {
+        return strdup(task->output);
+    }
+    return asprintf(&path, "%.*s.%" PRIu64 ".out", (int)(length - tail), task->output, attempt) >= 0 ? path : NULL;
+}
+
+/* The task's next attempt, or its first, of which nothing is known yet. */
+static void begin_attempt(struct task *task, uint32_t number)
+{
+    struct argo *self = task->flow->self;
+    stop_patience(task);
+    free(task->log_path);
+    free(task->pod);
+    free(task->said);
+    task->pod = task->said = NULL;
+    task->current = number;
+    task->step = TASK_LIVES;
+    task->ran = task->is_seen = false;
+    task->trouble = POD_FINE;
+    task->cause = 0;
+    task->log_path = log_path_of(task);
+    task->log = (struct pod_log){.cluster = &self->cluster,
+                                 .following = &self->following,
+                                 .output = task->log_path,
+                                 .whole = log_is_whole,
+                                 .context = task};
+}
+
+static void tasks_free(struct flow *flow)
+{
+    for (uint32_t i = 0; i < flow->count; i++) {
+        struct task *task = &flow->tasks[i];
+        if (task->job != 0) {
+            stop_patience(task);
+            pod_log_drop(&task->log);
+        }
+        free(task->output);
+        free(task->log_path);
+        free(task->said);
+        free(task->pod);
+    }
+    free(flow->tasks);
+}
+
+void flow_free(struct flow *flow)
+{
+    struct argo *self = flow->self;
+    for (struct flow **at = &self->flows; *at != NULL; at = &(*at)->next) {
+        if (*at == flow) {
+            *at = flow->next;
+            break;
+        }
+    }
+    if (flow->timer != NULL) {
+        self->host->timer->stop(flow->timer);
+    }
+    if (flow->patience != NULL) {
+        self->host->timer->stop(flow->patience);
+    }
+    tasks_free(flow);
+    json_decref(flow->by_name);
+    json_decref(flow->nodes);
+    free(flow->name);
+    free(flow->uid);
+    free(flow);
+}
+
+struct flow *flow_new(struct argo *self, const struct descpipe_submission *submission)
+{
+    struct flow *flow = calloc(1, sizeof(*flow));
+    if (flow == NULL) {
+        return NULL;
+    }
+    *flow = (struct flow){.self = self,
+                          .name = strdup(submission->token),
+                          .count = submission->count,
+                          .tasks = calloc((size_t)submission->count + 1, sizeof(*flow->tasks)),
+                          .by_name = json_object()};
+    bool adopts = (submission->flags & DESCPIPE_SUBMISSION_ADOPT) != 0;
+    bool good = flow->name != NULL && flow->tasks != NULL && flow->by_name != NULL;
+    for (uint32_t i = 0; good && i < submission->count; i++) {
+        const struct descpipe_job *job = submission->jobs[i];
+        struct task *task = &flow->tasks[i];
+        char name[WORKFLOW_TASK_LIMIT + 1];
+        task->flow = flow;
+        if (job->job == 0 || (adopts && job->native_id == NULL)) {
+            continue;
+        }
+        task->job = job->job;
+        task->index = i;
+        task->first = task->output_attempt = job->attempt;
+        task->output = job->output_path != NULL ? strdup(job->output_path) : NULL;
+        begin_attempt(task, 0);
+        if (adopts && job->stage[0] == '\0') {
+            continue; /* somebody who only wants it ended */
+        }
+        good = workflow_task_name(job->stage, job->member, name) &&
+               json_object_set_new(flow->by_name, name, json_integer(i)) == 0;
+    }
+    flow->next = self->flows;
+    self->flows = flow;
+    if (!good) {
+        flow_free(flow);
+        return NULL;
+    }
+    return flow;
+}
+
+/* Telling. */
+
+static void tell(const struct task *task, struct descpipe_change *change)
+{
+    const struct argo *self = task->flow->self;
+    change->size = sizeof(*change);
+    change->job = task->job;
+    change->attempt = task->first + task->current;
+    change->native_id = task->pod != NULL ? task->pod : task->flow->name;
+    if (self->sink != NULL) {
+        self->host->observe->changed(self->sink, change);
+    }
+}
+
+static void tell_waiting(struct task *task, const char *reason)
+{
+    if (task->said != NULL && strcmp(task->said, reason) == 0) {
+        return;
+    }
+    free(task->said);
+    task->said = strdup(reason);
+    tell(task, &(struct descpipe_change){.state = DESCPIPE_JOB_QUEUED, .reason = reason});
+}
+
+static void tell_end(const struct task *task, uint32_t state)
+{
+    const struct pod_view *view = &task->view;
+    bool fine = view->flags == DESCPIPE_ENDED_EXITED && view->exit_code == 0;
+    const struct descpipe_ending ending = {.size = sizeof(ending),
+                                           .flags = view->flags | (fine ? 0 : task->cause),
+                                           .exit_code = view->exit_code,
+                                           .started_at_ms = view->started_at_ms,
+                                           .finished_at_ms = view->finished_at_ms,
+                                           .witness = "argo",
+                                           .host = view->node[0] != '\0' ? view->node : NULL,
+                                           .reason = !fine && task->cause_words[0] != '\0' ? task->cause_words
+                                                     : view->reason[0] != '\0' && !fine    ? view->reason
+                                                                                           : NULL};
+    tell(task, &(struct descpipe_change){.state = state, .at_ms = view->finished_at_ms, .ending = &ending});
+}
+
+/* Ending. */
+
+static void end_attempt(struct task *task, const struct pod_view *view)
+{
+    task->view = *view;
+    task->step = TASK_LOGS;
+    stop_patience(task);
+    pod_log_finish(&task->log);
+}
+
+static void look_again(void *context);
+
+static void soon(struct flow *flow)
+{
+    if (flow->timer == NULL) {
+        flow->timer = flow->self->host->timer->start(flow->self->host, 0, look_again, flow);
+    }
+}
+
+static void log_is_whole(void *context)
+{
+    struct task *task = context;
+    task->step = TASK_JUDGED;
+    look_at_task(task);
+}
+
+/* Argo has decided what comes after an attempt: another one, or nothing. */
+static void look_at_judged(struct task *task)
+{
+    struct flow *flow = task->flow;
+    if (task->next != NULL) {
+        tell_end(task, DESCPIPE_JOB_REPEATED);
+        begin_attempt(task, task->current + 1);
+        task->now = task->next;
+        task->next = NULL;
+        flow->again = true; /* the one after it may be there already */
+        soon(flow);
+        return;
+    }
+    bool alone = task->top == NULL || task->top == task->now;
+    if (flow->over || alone || node_is_over(task->top)) {
+        task->step = TASK_OVER;
+        tell_end(task, DESCPIPE_JOB_ENDED);
+    }
+}
+
+/* What the pod itself says is nearer to the stage than the node's line about it. */
+static void end_by_node(struct task *task, struct pod_view *view)
+{
+    const struct pod_view *seen = &task->seen;
+    bool fine = view->flags == DESCPIPE_ENDED_EXITED && view->exit_code == 0;
+    bool seen_fine = seen->flags == DESCPIPE_ENDED_EXITED && seen->exit_code == 0;
+    if (task->is_seen && seen->phase == POD_ENDED && fine == seen_fine) {
+        struct pod_view both = *seen;
+        both.started_at_ms = seen->started_at_ms != 0 ? seen->started_at_ms : view->started_at_ms;
+        both.finished_at_ms = seen->finished_at_ms != 0 ? seen->finished_at_ms : view->finished_at_ms;
+        end_attempt(task, &both);
+        return;
+    }
+    if (view->node[0] == '\0' && task->is_seen) {
+        snprintf(view->node, sizeof(view->node), "%s", seen->node);
+    }
+    end_attempt(task, view);
+}
+
+static void end_without_node(struct task *task)
+{
+    const struct flow *flow = task->flow;
+    struct pod_view view = {.flags = task->ran ? (uint32_t)DESCPIPE_ENDED_LOST
+                                               : DESCPIPE_ENDED_CANCELLED | DESCPIPE_ENDED_NOT_STARTED};
+    snprintf(view.reason, sizeof(view.reason), "%s",
+             flow->words[0] != '\0' ? flow->words : "its Workflow ended before it began");
+    task->now = task->top = task->next = NULL;
+    end_attempt(task, &view);
+}
+
+/* Waiting. */
+
+static void pod_deleted(void *context, const struct cluster_reply *reply)
+{
+    struct argo *self = context;
+    if (!reply->ok && reply->status != 404) {
+        self->host->log->write(self->host, DESCPIPE_LOG_WARNING, reply->words);
+    }
+}
+
+/* Argo knows no end of one stage; a pod that is gone fails it. */
+static void patience_is_over(void *context)
+{
+    struct task *task = context;
+    struct argo *self = task->flow->self;
+    task->patience = NULL;
+    task->cause =
+        DESCPIPE_ENDED_NOT_STARTED | (task->trouble == POD_TROUBLE_IMAGE ? (uint32_t)DESCPIPE_ENDED_IMAGE : 0);
+    snprintf(task->cause_words, sizeof(task->cause_words), "%.500s",
+             task->said != NULL ? task->said : "it did not start");
+    if (task->pod == NULL) {
+        flow_stop(task->flow);
+        return;
+    }
+    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/pods/%s", self->cluster.namespace, task->pod);
+    const struct cluster_request request = {.method = "DELETE", .path = path, .done = pod_deleted, .context = self};
+    if (path != NULL) {
+        cluster_ask(&self->cluster, &request);
+    }
+    free(path);
+}
+
+static void waits(struct task *task, const struct pod_view *view)
+{
+    static const char *const options[] = {[POD_TROUBLE_IMAGE] = "image-patience",
+                                          [POD_TROUBLE_PLACE] = "place-patience",
+                                          [POD_TROUBLE_SETUP] = "setup-patience"};
+    const struct argo *self = task->flow->self;
+    tell_waiting(task, view->reason);
+    if (task->trouble == view->trouble && (task->patience != NULL || view->trouble == POD_FINE)) {
+        return; /* the clock runs since it began */
+    }
+    stop_patience(task);
+    task->trouble = view->trouble;
+    int64_t patience =
+        view->trouble != POD_FINE ? self->host->config->integer(self->settings, options[view->trouble]) : 0;
+    if (patience > 0 || (view->trouble != POD_FINE && view->trouble != POD_TROUBLE_PLACE)) {
+        task->patience = self->host->timer->start(self->host, (uint64_t)patience, patience_is_over, task);
+    }
+}
+
+static void runs(struct task *task, const struct pod_view *view)
+{
+    stop_patience(task);
+    task->trouble = POD_FINE;
+    if (!task->ran) {
+        task->ran = true;
+        tell(task, &(struct descpipe_change){.state = DESCPIPE_JOB_RUNNING,
+                                             .at_ms = view->started_at_ms,
+                                             .host = view->node[0] != '\0' ? view->node : NULL});
+    }
+    pod_log_follow(&task->log);
+}
+
+static void look_at_living(struct task *task)
+{
+    const struct flow *flow = task->flow;
+    struct pod_view view;
+    if (flow->nodes == NULL && task->is_seen) { /* the pods alone tell */
+        view = task->seen;
+    } else if (task->now == NULL) {
+        if (flow->over) {
+            end_without_node(task);
+        }
+        return;
+    } else {
+        node_look(task->now, &view);
+    }
+    if (view.phase == POD_ENDED) {
+        end_by_node(task, &view);
+    } else if (task->next != NULL) { /* Argo is further than it says */
+        view.flags = DESCPIPE_ENDED_LOST;
+        end_by_node(task, &view);
+    } else if (flow->over) {
+        end_without_node(task);
+    } else if (task->is_seen && task->seen.phase != POD_ENDED) {
+        (task->seen.phase == POD_RUNNING ? runs : waits)(task, &task->seen);
+    } else if (view.phase == POD_RUNNING && !task->is_seen) {
+        runs(task, &view);
+    } else if (view.phase == POD_WAITING) {
+        waits(task, &view);
+    }
+}
+
+static void look_at_task(struct task *task)
+{
+    if (task->step == TASK_LIVES) {
+        look_at_living(task);
+    } else if (task->step == TASK_JUDGED) {
+        look_at_judged(task);
+    }
+}
+
+/* Nodes. */
+
+static void lay_beside(struct flow *flow)
+{
+    const char *id;
+    json_t *node;
+    for (uint32_t i = 0; i < flow->count; i++) {
+        flow->tasks[i].top = flow->tasks[i].now = flow->tasks[i].next = NULL;
+    }
+    json_object_foreach(flow->nodes, id, node)
+    {
+        char name[WORKFLOW_TASK_LIMIT + 1];
+        int64_t number;
+        const char *type = json_string_value(json_object_get(node, "type"));
+        if (!node_name(json_string_value(json_object_get(node, "name")), flow->name, name, &number)) {
+            continue;
+        }
+        const json_t *index = json_object_get(flow->by_name, name);
+        struct task *task = index != NULL ? &flow->tasks[json_integer_value(index)] : NULL;
+        if (task == NULL || task->job == 0) {
+            continue;
+        }
+        if (number < 0) {
+            task->top = node;
+            bool whole = type == NULL || strcmp(type, "Retry") != 0;
+            task->now = whole && task->current == 0 ? node : task->now;
+        } else if (number == task->current) {
+            task->now = node;
+        } else if (number == (int64_t)task->current + 1) {
+            task->next = node;
+        }
+    }
+}
+
+static void look_at_all(struct flow *flow)
+{
+    lay_beside(flow);
+    for (uint32_t i = 0; i < flow->count; i++) {
+        if (flow->tasks[i].job != 0) {
+            look_at_task(&flow->tasks[i]);
+        }
+    }
+}
+
+static void look_again(void *context)
+{
+    struct flow *flow = context;
+    flow->timer = NULL;
+    if (flow->again) {
+        flow->again = false;
+        look_at_all(flow);
+    }
+}
+
+static const json_t *metadata_of(const json_t *object, const char *key)
+{
+    return json_object_get(json_object_get(object, "metadata"), key);
+}
+
+/* Which attempt its tasks began with: of one that is adopted, only it says so. */
+static void read_templates(struct flow *flow, const json_t *workflow)
+{
+    const json_t *templates = json_object_get(json_object_get(workflow, "spec"), "templates");
+    flow->is_read = true;
+    for (size_t i = 0; i < json_array_size(templates); i++) {
+        const json_t *template = json_array_get(templates, i);
+        const char *name = json_string_value(json_object_get(template, "name"));
+        const char *first = json_string_value(json_object_get(metadata_of(template, "annotations"), WORKFLOW_ATTEMPT));
+        const json_t *index = name != NULL && first != NULL ? json_object_get(flow->by_name, name) : NULL;
+        struct task *task = index != NULL ? &flow->tasks[json_integer_value(index)] : NULL;
+        uint64_t number = first != NULL ? strtoull(first, NULL, 10) : 0;
+        if (task != NULL && task->job != 0 && number > 0 && number < task->first) {
+            uint32_t current = (uint32_t)(task->first - number);
+            task->first = number;
+            begin_attempt(task, current);
+        }
+    }
+}
+
+static void workflow_changed(void *context, const json_t *workflow, bool gone)
+{
+    struct flow *flow = flow_find(context, json_string_value(metadata_of(workflow, "name")));
+    if (flow == NULL || flow->over) {
+        return;
+    }
+    const json_t *status = json_object_get(workflow, "status");
+    const char *message = json_string_value(json_object_get(status, "message"));
+    const char *uid = json_string_value(metadata_of(workflow, "uid"));
+    flow->is_taken = flow->is_taken || json_object_size(status) > 0;
+    if (flow->uid == NULL && uid != NULL) {
+        flow->uid = strdup(uid);
+    }
+    if (!flow->is_read && json_is_object(json_object_get(workflow, "spec"))) {
+        read_templates(flow, workflow);
+    }
+    json_t *nodes = node_all(status);
+    if (nodes != NULL) {
+        json_decref(flow->nodes);
+        flow->nodes = nodes;
+    }
+    if (message != NULL) {
+        snprintf(flow->words, sizeof(flow->words), "its Workflow ended: %.400s", message);
+    }
+    flow->over = gone || node_is_over(status);
+    if (gone && !node_is_over(status)) {
+        snprintf(flow->words, sizeof(flow->words), "its Workflow was deleted by somebody else");
+    }
+    look_at_all(flow);
+}
+
+void flow_take(struct flow *flow, const json_t *workflow)
+{
+    if (workflow != NULL) {
+        workflow_changed(flow->self, workflow, false);
+    } else {
+        flow->over = true;
+        snprintf(flow->words, sizeof(flow->words), "its Workflow is not there any more");
+        look_at_all(flow);
+    }
+}
+
+static void nobody_looks(void *context)
+{
+    struct flow *flow = context;
+    flow->patience = NULL;
+    for (uint32_t i = 0; i < flow->count && !flow->is_taken && !flow->over; i++) {
+        if (flow->tasks[i].job != 0) {
+            tell_waiting(&flow->tasks[i], "no controller of Argo has taken its Workflow up yet");
+            return;
+        }
+    }
+}
+
+void flow_begin(struct flow *flow)
+{
+    flow->patience = flow->self->host->timer->start(flow->self->host, NOBODY_MS, nobody_looks, flow);
+}
+
+static void pod_changed(void *context, const json_t *pod, bool gone)
+{
+    struct argo *self = context;
+    const json_t *labels = metadata_of(pod, "labels");
+    const char *token = json_string_value(json_object_get(labels, POD_LABEL_TOKEN));
+    const char *index = json_string_value(json_object_get(labels, POD_LABEL_INDEX));
+    const char *node = json_string_value(json_object_get(metadata_of(pod, "annotations"), ARGO_NODE_NAME));
+    const char *name = json_string_value(metadata_of(pod, "name"));
+    struct flow *flow = flow_find(self, token);
+    uint64_t position = index != NULL ? strtoull(index, NULL, 10) : UINT64_MAX;
+    struct task *task = flow != NULL && position < flow->count ? &flow->tasks[position] : NULL;
+    char task_name[WORKFLOW_TASK_LIMIT + 1];
+    int64_t number = -1;
+    if (task == NULL || task->job == 0 || name == NULL || task->step != TASK_LIVES ||
+        json_object_get(pod, "status") == NULL ||
+        (node != NULL &&
+         (!node_name(node, flow->name, task_name, &number) || (number < 0 ? 0 : number) != (int64_t)task->current))) {
+        return; /* none of ours, or of an attempt that is told about later */
+    }
+    if (task->pod == NULL) {
+        task->log.pod = task->pod = strdup(name);
+    }
+    pod_look(pod, &task->seen);
+    task->is_seen = !gone || task->seen.phase == POD_ENDED;
+    look_at_task(task);
+}
+
+static void watch_blind(void *context, const char *message)
+{
+    struct argo *self = context;
+    if (self->sink != NULL) {
+        self->host->observe->blind(self->sink, message);
+    }
+}
+
+void flow_watch(struct argo *self, const char *run)
+{
+    if (self->watching) {
+        return;
+    }
+    self->watching = true;
+    struct cluster_watch both = {.cluster = &self->cluster, .context = self};
+    self->pods = self->workflows = both;
+    self->workflows.changed = workflow_changed;
+    self->workflows.blind = watch_blind;
+    self->pods.changed = pod_changed;
+    self->workflows.path = cluster_path(&self->cluster, ARGO_API "/workflows", self->cluster.namespace);
+    self->pods.path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/pods", self->cluster.namespace);
+    self->workflows.selector = cluster_path(&self->cluster, POD_LABEL_RUN "%%3D%s", run);
+    self->pods.selector = cluster_path(&self->cluster, POD_LABEL_RUN "%%3D%s", run);
+    watch_begin(&self->workflows);
+    watch_begin(&self->pods);
+}
+
+void flow_close(struct argo *self)
+{
+    if (self->watching) {
+        watch_end(&self->workflows);
+        watch_end(&self->pods);
+    }
+    self->watching = false;
+    while (self->flows != NULL) {
+        flow_free(self->flows);
+    }
+}
+
+static void stopped(void *context, const struct cluster_reply *reply)
+{
+    struct argo *self = context;
+    if (!reply->ok && reply->status != 404) {
+        self->host->log->write(self->host, DESCPIPE_LOG_WARNING, reply->words);
+    }
+}
+
+void flow_stop(struct flow *flow)
+{
+    struct argo *self = flow->self;
+    const char *how = argo_text(self, "stop");
+    if (flow->over || flow->stopping) {
+        return;
+    }
+    flow->stopping = true;
+    char *path = cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, flow->name);
+    json_t *body =
+        json_pack("{s:{s:s}}", "spec", "shutdown", how != NULL && strcmp(how, "terminate") == 0 ? "Terminate" : "Stop");
+    const struct cluster_request request = {.method = "PATCH",
+                                            .path = path,
+                                            .body = body,
+                                            .type = "application/merge-patch+json",
+                                            .done = stopped,
+                                            .context = self};
+    if (path != NULL) {
+        cluster_ask(&self->cluster, &request);
+    }
+    json_decref(body);
+    free(path);
+}

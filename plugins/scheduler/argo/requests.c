@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The operations that are one question: find, cancel, release, probe. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "argo.h"
+
+struct question {
+    struct argo *self;
+    struct descpipe_call *call;
+    struct cluster_exchange *exchange;
+};
+
+static void question_cancelled(void *context)
+{
+    struct question *question = context;
+    question->self->host->call->fail(question->call, DESCPIPE_FAILED_CANCELLED, "cancelled", NULL);
+    cluster_drop(question->exchange);
+    free(question);
+}
+
+static void question_ask(struct argo *self, struct descpipe_call *call, const char *path,
+                         void (*done)(void *context, const struct cluster_reply *reply))
+{
+    struct question *question = calloc(1, sizeof(*question));
+    if (question != NULL) {
+        *question = (struct question){.self = self, .call = call};
+        const struct cluster_request request = {.method = "GET", .path = path, .done = done, .context = question};
+        question->exchange = path != NULL ? cluster_ask(&self->cluster, &request) : NULL;
+    }
+    if (question == NULL || question->exchange == NULL) {
+        self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+        free(question);
+        return;
+    }
+    self->host->call->on_cancel(call, question_cancelled, question);
+}
+
+/* find: a run has few Workflows, each with its jobs by position. */
+
+static void answer_tasks(const struct question *question, const json_t *workflow)
+{
+    const json_t *metadata = json_object_get(workflow, "metadata");
+    const json_t *templates = json_object_get(json_object_get(workflow, "spec"), "templates");
+    const char *name = json_string_value(json_object_get(metadata, "name"));
+    const char *token = json_string_value(json_object_get(json_object_get(metadata, "labels"), POD_LABEL_TOKEN));
+    if (name == NULL || token == NULL || json_object_get(metadata, "deletionTimestamp") != NULL) {
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(templates); i++) {
+        const json_t *labels = json_object_get(json_object_get(json_array_get(templates, i), "metadata"), "labels");
+        const char *index = json_string_value(json_object_get(labels, POD_LABEL_INDEX));
+        const struct descpipe_found found = {.size = sizeof(found),
+                                             .running = !node_is_over(json_object_get(workflow, "status")),
+                                             .token = token,
+                                             .native_id = name,
+                                             .index = index != NULL ? strtoll(index, NULL, 10) : -1};
+        if (index != NULL) {
+            question->self->host->answer->found(question->call, &found);
+        }
+    }
+}
+
+static void workflows_came(void *context, const struct cluster_reply *reply)
+{
+    struct question *question = context;
+    const json_t *items = json_object_get(reply->json, "items");
+    if (!reply->ok) {
+        cluster_fail(&question->self->cluster, question->call, "look for this run's Workflows", reply);
+    } else {
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            answer_tasks(question, json_array_get(items, i));
+        }
+        question->self->host->call->succeed(question->call);
+    }
+    free(question);
+}
+
+void argo_find(void *context, struct descpipe_call *call, const char *run)
+{
+    struct argo *self = context;
+    if (!argo_connect(self, call)) {
+        return;
+    }
+    char *value = cluster_escape(run);
+    char *path = value != NULL
+                     ? cluster_path(&self->cluster, ARGO_API "/workflows?labelSelector=" POD_LABEL_RUN "%%3D%s",
+                                    self->cluster.namespace, value)
+                     : NULL;
+    question_ask(self, call, path, workflows_came);
+    free(path);
+    free(value);
+}
+
+/* cancel: their ends come through the sink. Argo ends whole Workflows. */
+
+static bool is_listed(const uint64_t *jobs, uint64_t count, uint64_t job)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (jobs[i] == job) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever is not to be ended keeps its Workflow alive. */
+static bool others_go_on(const struct flow *flow, const uint64_t *jobs, uint64_t count)
+{
+    for (uint32_t i = 0; i < flow->count; i++) {
+        const struct task *task = &flow->tasks[i];
+        if (task->job != 0 && task->step == TASK_LIVES && !is_listed(jobs, count, task->job)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_stopping(const struct argo *self, const char *name)
+{
+    for (const struct flow *flow = self->flows; flow != NULL; flow = flow->next) {
+        if (flow->stopping && strcmp(flow->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void argo_cancel(void *context, struct descpipe_call *call, const uint64_t *jobs, uint64_t count)
+{
+    struct argo *self = context;
+    bool refused = false;
+    for (struct flow *flow = self->flows; flow != NULL; flow = flow->next) {
+        bool wanted = false;
+        for (uint32_t i = 0; i < flow->count && !wanted; i++) {
+            wanted = flow->tasks[i].job != 0 && flow->tasks[i].step == TASK_LIVES &&
+                     is_listed(jobs, count, flow->tasks[i].job);
+        }
+        if (wanted && others_go_on(flow, jobs, count)) {
+            refused = true;
+        } else if (wanted && !is_stopping(self, flow->name)) {
+            flow_stop(flow);
+        }
+    }
+    if (refused) {
+        self->host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED, "Argo ends whole Workflows, not single stages", NULL);
+    } else {
+        self->host->call->succeed(call);
+    }
+}
+
+/* release: the Workflow stays, for people to look at, as long as its own `ttl` or the cluster says. */
+
+void argo_release(void *context, struct descpipe_call *call, const char *token)
+{
+    struct argo *self = context;
+    for (struct flow *flow = flow_find(self, token); flow != NULL; flow = flow_find(self, token)) {
+        flow_free(flow);
+    }
+    self->host->call->succeed(call);
+}
+
+/* probe: the cluster, and whether it has Argo's objects. */
+
+static void resources_came(void *context, const struct cluster_reply *reply)
+{
+    struct question *question = context;
+    const struct argo *self = question->self;
+    question->exchange = NULL;
+    if (reply->status == 404) {
+        self->host->call->fail(question->call, DESCPIPE_FAILED_NOT_FOUND,
+                               "the cluster does not know Workflows: Argo is not installed there",
+                               "ask its administrators for Argo Workflows, or use the scheduler 'kubernetes'");
+    } else if (!reply->ok) {
+        cluster_fail(&self->cluster, question->call, "ask the cluster about Argo", reply);
+    } else {
+        self->host->answer->fact(question->call, "server", self->cluster.server);
+        self->host->answer->fact(question->call, "namespace", self->cluster.namespace);
+        self->host->answer->fact(question->call, "access", self->cluster.access.origin);
+        self->host->call->succeed(question->call);
+    }
+    free(question);
+}
+
+void argo_probe(void *context, struct descpipe_call *call)
+{
+    struct argo *self = context;
+    if (argo_connect(self, call)) {
+        question_ask(self, call, "/apis/" WORKFLOW_API, resources_came);
+    }
+}
