@@ -354,7 +354,7 @@ current-context: x
     # What a person gets wrong.
 
     def test_a_working_folder_outside_the_volume_is_refused_with_what_to_do(self):
-        self.pipeline({"s": "command: [say, x]"})
+        self.pipeline({"s": "command: [say, x], outputs: {a: txt}"})
         os.makedirs(self.path("volume"))
         with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
             text = file.read().replace('host-path: "%s"' % self.folder, 'host-path: "%s"' % self.path("volume"))
