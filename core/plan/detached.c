@@ -59,6 +59,26 @@ static void check_raising(struct plan_builder *builder, const struct stage *stag
                 pipeline_text(builder->pipeline, stage->name), retries->memory_factor > 1 ? "memory" : "time");
 }
 
+/* Nobody of us is there when a stage begins: its pod must fetch what another one made. */
+static void check_taking(struct plan_builder *builder, const struct stage *stage, const struct plan_backend *backend)
+{
+    const struct pipeline *pipeline = builder->pipeline;
+    for (uint32_t i = 0; i < stage->inputs.count && !plugin_scheduler_jobs_bring(backend->scheduler); i++) {
+        symbol tag = pipeline->files.items[stage->inputs.at + i].tag;
+        uint32_t producer = pipeline_producer(pipeline, tag);
+        if (producer == UINT32_MAX || !builder->plan->stages[producer].selected ||
+            pipeline_input(pipeline, tag) != NULL)
+            continue;
+        problem_add(
+            builder->problems, PROBLEM_ERROR, plan_stage_place(builder, stage, (struct spot){0}),
+            "set 'volume' and 'helper-image' under the backend's scheduler: 'descpipe plugins show' explains them",
+            "stage '%s' takes '%s' from stage '%s', and scheduler '%s' is not told how its pods are to fetch it",
+            pipeline_text(pipeline, stage->name), pipeline_text(pipeline, tag),
+            pipeline_text(pipeline, pipeline->stages.items[producer].name), backend->scheduler_name);
+        return;
+    }
+}
+
 bool plan_check_whole(struct plan_builder *builder)
 {
     const struct plan *plan = builder->plan;
@@ -86,6 +106,7 @@ bool plan_check_whole(struct plan_builder *builder)
         }
         check_limit(builder, stage, true);
         check_raising(builder, stage);
+        check_taking(builder, stage, backend);
     }
     return whole != NULL;
 }

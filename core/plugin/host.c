@@ -530,6 +530,12 @@ uint32_t plugin_runtime_forms(const struct plugin_instance *instance)
 bool plugin_scheduler_is_apart(const struct plugin_instance *instance)
 {
     const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);
+    return scheduler && scheduler->apart && scheduler->apart(instance->self) == 1;
+}
+
+bool plugin_scheduler_jobs_bring(const struct plugin_instance *instance)
+{
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);
     return scheduler && scheduler->apart && scheduler->apart(instance->self) != 0;
 }
 

@@ -80,7 +80,8 @@ const struct descpipe_runtime *plugin_runtime(const struct plugin_instance *inst
 const struct descpipe_registry *plugin_registry(const struct plugin_instance *instance);
 const struct descpipe_scheduler *plugin_scheduler(const struct plugin_instance *instance);
 uint32_t plugin_runtime_forms(const struct plugin_instance *instance);                     /* DESCPIPE_FORM_ bits as configured */
-bool plugin_scheduler_is_apart(const struct plugin_instance *instance); /* its jobs look after their files themselves */
+bool plugin_scheduler_jobs_bring(const struct plugin_instance *instance); /* its jobs look after their files themselves */
+bool plugin_scheduler_is_apart(const struct plugin_instance *instance);   /* … which this machine does not see */
 /* False with an error that says which option is missing. */
 bool plugin_scheduler_accepts(const struct plugin_instance *instance, uint32_t form, struct error *error);
 uint64_t plugin_scheduler_room(const struct plugin_instance *instance);                    /* UINT64_MAX: no limit */

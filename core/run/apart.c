@@ -8,6 +8,11 @@
  */
 #include "run/walk.h"
 
+bool apart_jobs_bring(const struct engine *engine, uint32_t stage)
+{
+    return plugin_scheduler_jobs_bring(engine->plan->backends[engine->plan->stages[stage].backend].scheduler);
+}
+
 bool apart_is_stage(const struct engine *engine, uint32_t stage)
 {
     return plugin_scheduler_is_apart(engine->plan->backends[engine->plan->stages[stage].backend].scheduler);

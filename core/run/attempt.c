@@ -124,7 +124,7 @@ struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)
  * so it is where only the job sees the rest. */
 static void bring_in(struct attempt *attempt)
 {
-    if (attempt->engine->detach != NULL || apart_is_stage(attempt->engine, attempt->stage)) {
+    if (attempt->engine->detach != NULL || apart_jobs_bring(attempt->engine, attempt->stage)) {
         attempt->later_inputs = attempt->in.inputs;
         attempt->in.inputs.count = 0;
     }

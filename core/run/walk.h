@@ -474,6 +474,7 @@ bool cached_latest(struct engine *engine, uint32_t task, struct arena *arena, st
 void sources_begin(struct engine *engine);
 
 /* apart.c: backends whose jobs see files that this machine does not. */
+bool apart_jobs_bring(const struct engine *engine, uint32_t stage); /* its jobs look after their files themselves */
 bool apart_is_stage(const struct engine *engine, uint32_t stage);
 /* Appends where the results will be, in words. False: all of them will be here. */
 bool apart_describe_results(const struct engine *engine, struct text *where);

@@ -192,7 +192,7 @@ static const struct descpipe_form *with_own_folders(const struct attempt *attemp
     struct arena *arena = attempt->remote->arena;
     const struct descpipe_mount *const *mounts = form->mounts;
     bool has_input = attempt->in.inputs.count + attempt->later_inputs.count > 0;
-    bool has_config = attempt->in.configs.count > 0 || (attempt->in.script != NULL && attempt->engine->whole == NULL);
+    bool has_config = attempt->in.configs.count > 0 || (attempt->in.script != NULL && (attempt->engine->whole == NULL || attempt->has_outputs));
     size_t count = 0;
     while (mounts != NULL && mounts[count] != NULL)
         count++;
@@ -227,7 +227,7 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form, 
     job->output_path = arena_copy(arena, output, strlen(output));
     job->error_path = arena_copy(arena, error, strlen(error));
     job->late_environment = walk_copy_words(arena, late);
-    if (apart_is_stage(remote->engine, attempt->stage))
+    if (apart_jobs_bring(remote->engine, attempt->stage))
         add_apart(attempt, arena, job);
     attempt->job_made = job;
 }

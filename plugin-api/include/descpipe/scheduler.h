@@ -172,7 +172,7 @@ struct descpipe_scheduler {
     void (*render)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
     /* Pure, of the options alone: 1 when nobody but the jobs looks after their files. Then each job has `bring_in` and `publish`;
      * of the paths in its form those below the working folder are the jobs' own, except that of the configuration, which is laid
-     * here. NULL: never. */
+     * here. 2: the same, and this machine sees the files as well, and publishes them once more. NULL: never. */
     int32_t (*apart)(void *self);
     /* Pure, of the options alone: whether a form of `forms` can be had as this backend is set. 0 with words that say which option
      * is missing. NULL: every one of them can. */

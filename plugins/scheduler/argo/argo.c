@@ -81,6 +81,7 @@ static const struct descpipe_scheduler argo_operations = {
     .cancel = argo_cancel,
     .release = argo_release,
     .render = argo_render,
+    .apart = argo_apart,
 };
 
 static const struct descpipe_plugin argo_plugin = {

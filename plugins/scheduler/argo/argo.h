@@ -93,6 +93,7 @@ struct argo {
 extern const struct descpipe_option *const argo_options[];
 const char *argo_text(const struct argo *self, const char *key);  /* NULL when it is empty or not given */
 bool argo_connect(struct argo *self, struct descpipe_call *call); /* false: the call has failed */
+int32_t argo_apart(void *self);
 void argo_wishes(struct argo *self, struct workflow_wishes *wishes);
 
 /* node.c: what a node of a Workflow says, in a pod's words. */

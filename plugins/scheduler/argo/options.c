@@ -25,6 +25,8 @@ static const struct descpipe_option options[] = {
     {OPTION(MAP, "volume",
             "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with mount: where it is on this "
             "machine, and path: which folder of the volume that is.")},
+    {OPTION(TEXT, "helper-image",
+            "An image with a POSIX shell and its usual tools, by which pods bring in and publish their files.")},
     {OPTION(TEXT, "service-account", "The service account of the pods; without it WORKFLOW_SA.")},
     {OPTION(LIST, "pull-secrets",
             "Secrets of the namespace that hold registry logins; without it REGISTRY_PULL_SECRET.")},
@@ -67,10 +69,10 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const argo_options[] = {
-    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
-    &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
-    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], &options[20],
-    &options[21], &options[22], &options[23], &options[24], &options[25], &options[26], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],  &options[7],
+    &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13], &options[14], &options[15],
+    &options[16], &options[17], &options[18], &options[19], &options[20], &options[21], &options[22], &options[23],
+    &options[24], &options[25], &options[26], &options[27], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(argo_options) / sizeof(*argo_options), "all of them");
 
@@ -93,6 +95,22 @@ const char *argo_text(const struct argo *self, const char *key)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* Argo goes on without us, so that files are the pods' own affair, wherever there are any. */
+int32_t argo_apart(void *context)
+{
+    const struct argo *self = context;
+    const char *const *volume = self->host->config->map(self->settings, "volume");
+    return volume != NULL && volume[0] != NULL && argo_text(self, "helper-image") != NULL ? 2 : 0;
+}
+
+static bool is_unseen(const struct argo *self, char *words)
+{
+    if (self->volume.apart) {
+        snprintf(words, POD_WORDS, "the option 'volume' does not say where this machine has it mounted");
+    }
+    return self->volume.apart;
+}
+
 bool argo_connect(struct argo *self, struct descpipe_call *call)
 {
     char words[CLUSTER_WORDS] = "";
@@ -101,7 +119,7 @@ bool argo_connect(struct argo *self, struct descpipe_call *call)
     }
     const char *const *volume = self->host->config->map(self->settings, "volume");
     if (volume != NULL && volume[0] != NULL &&
-        !pod_read_volume(volume, &self->volume, self->mount, sizeof(self->mount), words)) {
+        (!pod_read_volume(volume, &self->volume, self->mount, sizeof(self->mount), words) || is_unseen(self, words))) {
         self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words,
                                "volume: {claim: NAME, mount: /where/it/is/here} under the backend's scheduler");
         return false;
@@ -176,6 +194,7 @@ void argo_wishes(struct argo *self, struct workflow_wishes *wishes)
                                        .host_path = self->volume.host_path,
                                        .mount = self->volume.mount,
                                        .path = self->volume.path,
+                                       .helper_image = argo_text(self, "helper-image"),
                                        .service_account = argo_text(self, "service-account"),
                                        .priority_class = argo_text(self, "priority-class"),
                                        .gpu_resource = argo_text(self, "gpu-resource"),

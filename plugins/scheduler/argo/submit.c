@@ -256,6 +256,19 @@ static void begin(struct sending *sending, bool adopts)
     free(path);
 }
 
+/* Before anything is sent: what its pods run besides their stages lies on the volume. */
+static bool write_scripts(const struct descpipe_submission *given, char words[POD_WORDS])
+{
+    for (uint32_t i = 0; i < given->count; i++) {
+        char prefix[4000];
+        snprintf(prefix, sizeof(prefix), WORKFLOW_SCRIPTS, given->folder, i);
+        if (!pod_files_write(prefix, given->jobs[i], words)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void argo_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *given)
 {
     struct argo *self = context;
@@ -269,7 +282,7 @@ void argo_submit(void *context, struct descpipe_call *call, const struct descpip
     json_t *secret = adopts ? NULL : secret_of(given);
     argo_wishes(self, &wishes);
     wishes.secret = secret != NULL ? given->token : NULL;
-    json_t *workflow = adopts ? json_null() : workflow_make(&wishes, given, words);
+    json_t *workflow = adopts ? json_null() : write_scripts(given, words) ? workflow_make(&wishes, given, words) : NULL;
     struct sending *sending = workflow != NULL ? calloc(1, sizeof(*sending)) : NULL;
     struct flow *flow = sending != NULL ? flow_new(self, given) : NULL;
     if (flow == NULL) {

@@ -84,7 +84,7 @@ static bool has_template(const char *text)
 static bool check_templates(struct making *making, const struct descpipe_job *job)
 {
     const struct descpipe_form *form = job->form;
-    const char *what = has_template(job->source) ? "script" : has_template(form->directory) ? "workdir" : NULL;
+    const char *what = job->publish == NULL && has_template(job->source) ? "script" : has_template(form->directory) ? "workdir" : NULL;
     for (size_t i = 0; what == NULL && form->argv != NULL && form->argv[i] != NULL; i++) {
         what = has_template(form->argv[i]) ? "command" : NULL;
     }
@@ -245,6 +245,24 @@ static bool add_place(struct making *making, const struct pod_wishes *wishes, co
     return true;
 }
 
+/* The containers that look after the stage's files: the first into the template, the second as the answer, or NULL. */
+static json_t *add_helpers(struct making *making, struct pod_wishes *wishes, uint32_t index, json_t *template,
+                           json_t *volumes)
+{
+    const struct descpipe_job *job = making->submission->jobs[index];
+    char prefix[4000];
+    snprintf(prefix, sizeof(prefix), WORKFLOW_SCRIPTS,
+             making->submission->folder != NULL ? making->submission->folder : "", index);
+    wishes->scripts = prefix;
+    json_t *bring_in = pod_bring_in_container(wishes, job, volumes);
+    json_t *publish = pod_publish_container(wishes, job, volumes);
+    wishes->scripts = NULL;
+    if (bring_in != NULL) {
+        json_object_set_new(template, "initContainers", json_pack("[o]", bring_in));
+    }
+    return publish;
+}
+
 static json_t *template_of(struct making *making, uint32_t index)
 {
     const struct descpipe_job *job = making->submission->jobs[index];
@@ -258,7 +276,11 @@ static json_t *template_of(struct making *making, uint32_t index)
     }
     name_secrets(container, index);
     json_t *template = json_pack("{s:s, s:o}", "name", making->names[index], "metadata", metadata_of(job, index));
-    if (job->source != NULL) { /* Argo puts it into a file and names that last */
+    json_t *publish = add_helpers(making, &wishes, index, template, volumes);
+    if (publish != NULL) { /* Argo's way of one container after the other in one pod */
+        json_object_set_new(publish, "dependencies", json_pack("[s]", POD_CONTAINER));
+        json_object_set_new(template, "containerSet", json_pack("{s:[o, o]}", "containers", container, publish));
+    } else if (job->source != NULL) { /* Argo puts it into a file and names that last */
         json_t *command = json_object_get(container, "command");
         json_array_remove(command, json_array_size(command) - 1);
         json_object_set_new(container, "source", json_string(job->source));

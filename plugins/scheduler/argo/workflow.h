@@ -16,6 +16,7 @@
 
 #define WORKFLOW_API "argoproj.io/v1alpha1"
 #define WORKFLOW_ATTEMPT "descpipe.org/attempt"
+#define WORKFLOW_SCRIPTS "%s/%u."   /* the submission's folder, position */
 #define WORKFLOW_SECRET_KEY "%u.%s" /* position, name */
 
 enum { WORKFLOW_BYTES = 1 << 20, WORKFLOW_NAME_LIMIT = 63, WORKFLOW_TASK_LIMIT = 128 };

@@ -40,6 +40,7 @@ struct pod_wishes {
     bool apart;        /* this machine does not see it */
     const char *helper_image;   /* apart: holds a POSIX shell and its usual tools */
     const char *files;          /* apart: the name of the ConfigMap with pod_files_data */
+    const char *scripts;        /* or they lie on the volume, which this machine sees: how their paths begin */
     const char *launcher_image; /* holds the runtime of stages whose form is a COMMAND */
     bool launcher_privileged;
     const char *service_account, *priority_class, *gpu_resource;
@@ -80,6 +81,8 @@ json_t *pod_metadata(const struct pod_wishes *wishes, const struct descpipe_subm
 json_t *pod_secret_data(const struct descpipe_job *job);
 /* Apart: what goes into the ConfigMap's `binaryData`. NULL with words: it is too much for one. */
 json_t *pod_files_data(const struct descpipe_job *job, char words[POD_WORDS]);
+/* Writes the scripts of a job to where `scripts` says. */
+bool pod_files_write(const char *prefix, const struct descpipe_job *job, char words[POD_WORDS]);
 /* Apart: the containers around the stage's own, by which its pod or its template becomes whole. NULL: it needs none. */
 json_t *pod_bring_in_container(const struct pod_wishes *wishes, const struct descpipe_job *job, json_t *volumes);
 json_t *pod_publish_container(const struct pod_wishes *wishes, const struct descpipe_job *job, json_t *volumes);

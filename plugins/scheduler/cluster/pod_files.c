@@ -195,6 +195,60 @@ json_t *pod_config_volume(const struct pod_wishes *wishes, const struct descpipe
     return json_pack("{s:s, s:{s:s, s:o}}", "name", name, "configMap", "name", wishes->files, "items", packing.items);
 }
 
+/* The volume, where this machine has it. */
+static json_t *work_mount(const struct pod_wishes *wishes, json_t *volumes)
+{
+    pod_add_volume(volumes, pod_work_volume(wishes));
+    json_t *work = json_pack("{s:s, s:s}", "name", "work", "mountPath", wishes->mount);
+    if (wishes->path != NULL) {
+        json_object_set_new(work, "subPath", json_string(wishes->path));
+    }
+    return work;
+}
+
+/* Its script lies there as well (pod_files_write). */
+static json_t *helper_on_volume(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *name,
+                                const char *key, json_t *volumes)
+{
+    char script[4096];
+    snprintf(script, sizeof(script), "%s%s", wishes->scripts, key);
+    return json_pack("{s:s, s:s, s:[s, s], s:[{s:s, s:s}], s:o, s:s, s:[o]}", "name", name, "image",
+                     wishes->helper_image, "command", "/bin/sh", script, "env", "name", "DESCPIPE_WORD", "value",
+                     "/dev/termination-log", "resources", pod_resources(wishes, job->resources, false),
+                     "terminationMessagePolicy", "FallbackToLogsOnError", "volumeMounts", work_mount(wishes, volumes));
+}
+
+static bool write_text(const char *prefix, const char *key, const char *text, char *words)
+{
+    char *path = NULL;
+    if (text == NULL) {
+        return true;
+    }
+    int file = asprintf(&path, "%s%s", prefix, key) >= 0
+                   ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)
+                   : -1;
+    size_t length = strlen(text), done = 0;
+    ssize_t part = 1;
+    while (file >= 0 && done < length && (part = write(file, text + done, length - done)) > 0) {
+        done += (size_t)part;
+    }
+    bool written = file >= 0 && done == length;
+    if (!written) {
+        snprintf(words, POD_WORDS, "cannot write '%.300s': %s", path != NULL ? path : key, strerror(errno));
+    }
+    if (file >= 0) {
+        close(file);
+    }
+    free(path);
+    return written;
+}
+
+bool pod_files_write(const char *prefix, const struct descpipe_job *job, char words[POD_WORDS])
+{
+    return write_text(prefix, BRING_IN_KEY, job->bring_in, words) &&
+           write_text(prefix, PUBLISH_KEY, job->publish, words);
+}
+
 static json_t *helper(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *name,
                       const char *key, json_t *volumes)
 {
@@ -202,13 +256,13 @@ static json_t *helper(const struct pod_wishes *wishes, const struct descpipe_job
     if (job->publish != NULL) {
         json_array_append_new(keys, json_pack("{s:s, s:s}", "key", PUBLISH_KEY, "path", PUBLISH_KEY));
     }
+    if (wishes->scripts != NULL) {
+        json_decref(keys);
+        return helper_on_volume(wishes, job, name, key, volumes);
+    }
     pod_add_volume(volumes, json_pack("{s:s, s:{s:s, s:o}}", "name", "scripts", "configMap", "name", wishes->files,
                                       "items", keys));
-    pod_add_volume(volumes, pod_work_volume(wishes));
-    json_t *work = json_pack("{s:s, s:s}", "name", "work", "mountPath", wishes->mount);
-    if (wishes->path != NULL) {
-        json_object_set_new(work, "subPath", json_string(wishes->path));
-    }
+    json_t *work = work_mount(wishes, volumes);
     char script[64];
     snprintf(script, sizeof(script), SCRIPTS_FOLDER "/%s", key);
     return json_pack("{s:s, s:s, s:[s, s], s:[{s:s, s:s}], s:o, s:s, s:[{s:s, s:s, s:b}, o]}", "name", name, "image",
