@@ -459,7 +459,7 @@ static void read_variable(const struct reading *reading, const char *name, const
         }
     if (text_starts_with(name, option_prefix))
         read_option_variable(reading, name, value);
-    else if (strcmp(rest, "PLUGIN_PATH") != 0)
+    else if (strcmp(rest, "PLUGIN_PATH") != 0 && !text_starts_with(rest, "PILOT")) /* a job's, for resume */
         note_unknown_variable(reading, name, rest);
 }
 

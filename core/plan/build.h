@@ -49,6 +49,10 @@ bool plan_check_words(struct plan_builder *builder);
 /* Settings of one plugin of a backend, all layers applied; NULL with problems or error. */
 struct settings *plan_choose_settings(struct plan_builder *builder, const struct backend_words *words, const char *kind,
                                       const char *plugin);
+/* For the scheduler that runs stages on the only node of an allocation: what that has. */
+#define ALLOCATION_SCHEDULER "local"
+struct settings *plan_allocation_settings(struct plan_builder *builder, const struct backend_words *words,
+                                          const char *plugin, const struct descpipe_resources *resources);
 /* The `on:` options of a stage for its backend's scheduler, or NULL when it has none. */
 struct settings *plan_stage_settings(struct plan_builder *builder, const struct stage *stage,
                                      const struct plan_backend *backend);

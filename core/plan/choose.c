@@ -274,6 +274,24 @@ struct settings *plan_choose_settings(struct plan_builder *builder, const struct
     return settings;
 }
 
+struct settings *plan_allocation_settings(struct plan_builder *builder, const struct backend_words *words,
+                                          const char *plugin, const struct descpipe_resources *resources)
+{
+    const struct descpipe_plugin *descriptor = plugin_descriptor(builder->host, "scheduler", plugin, &builder->error);
+    if (!descriptor)
+        return NULL;
+    cleanup(memory_free) char *owner = memory_format("scheduler/%s", plugin);
+    struct settings *settings = settings_new(descriptor->options, owner);
+    const struct place place = {.file = "the allocation"};
+    cleanup(memory_free) char *cpus = memory_format("%u", resources->cpus_per_rank);
+    cleanup(memory_free) char *memory = memory_format("%llu", (unsigned long long)resources->memory_per_node);
+    settings_set_text(settings, "cpus", cpus, place, LAYER_DEFAULT, builder->problems);
+    settings_set_text(settings, "memory", memory, place, LAYER_DEFAULT, builder->problems);
+    settings_from_jobs(builder, descriptor, settings);
+    settings_finish(settings, words->place, builder->pipeline->base, builder->problems);
+    return settings;
+}
+
 struct settings *plan_stage_settings(struct plan_builder *builder, const struct stage *stage,
                                      const struct plan_backend *backend)
 {

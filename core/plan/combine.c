@@ -19,9 +19,8 @@ static void forms_names(uint32_t forms, struct text *out)
 uint32_t plan_agree_form(struct plan_builder *builder, const struct plan_backend *backend, struct place place)
 {
     uint32_t offered = plugin_runtime_forms(backend->runtime), accepted = 0;
-    const struct descpipe_scheduler *scheduler = plugin_scheduler(backend->scheduler);
     cleanup(error_clear) struct error error = ERROR_INIT;
-    for (const uint32_t *form = scheduler->forms; *form; form++) {
+    for (const uint32_t *form = backend->forms; *form; form++) {
         accepted |= *form;
         if ((offered & *form) == 0)
             continue;

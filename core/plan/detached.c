@@ -125,6 +125,8 @@ void plan_check_detached(struct plan_builder *builder)
             plan_stage_place(builder, stage, stage->extras != NULL ? stage->extras->backend_at : (struct spot){0});
         if (first == UINT32_MAX)
             first = plan->stages[i].backend;
+        if (backend->pilot)
+            return; /* there an engine follows it to its end */
         if (!can_take_graphs(backend)) {
             problem_add(builder->problems, PROBLEM_ERROR, place, "run it without --detach, or with --backend=slurm",
                         "stage '%s': scheduler '%s' ends with descpipe, so that a run of it cannot be detached", name,

@@ -222,6 +222,27 @@ static void try_next_runtime(struct plan_builder *builder)
     finish(builder);
 }
 
+/* On the only node of the allocation that the whole run has, stages are processes like on any machine: no step for
+ * each. The forms stay those that the plan was made with outside. */
+static bool settle_in_allocation(struct plan_builder *builder, struct plan_backend *backend,
+                                 const struct backend_words *words)
+{
+    const struct descpipe_pilot *pilot = plugin_scheduler_pilot(backend->scheduler);
+    backend->pilot = pilot != NULL;
+    if (pilot == NULL || !pilot->inside || pilot->resources->nodes != 1)
+        return true;
+    struct settings *settings = plan_allocation_settings(builder, words, ALLOCATION_SCHEDULER, pilot->resources);
+    if (settings == NULL)
+        return false;
+    plugin_close(backend->scheduler);
+    plugin_host_keep(builder->host, backend->scheduler_settings);
+    backend->scheduler_settings = settings;
+    memory_free(backend->scheduler_name);
+    backend->scheduler_name = memory_copy_text(ALLOCATION_SCHEDULER);
+    backend->scheduler = plugin_open(builder->host, "scheduler", ALLOCATION_SCHEDULER, settings, &builder->error);
+    return backend->scheduler != NULL;
+}
+
 static bool open_scheduler(struct plan_builder *builder)
 {
     struct plan_backend *backend = &builder->plan->backends[builder->backends_open];
@@ -236,7 +257,10 @@ static bool open_scheduler(struct plan_builder *builder)
         return false;
     backend->scheduler =
         plugin_open(builder->host, "scheduler", words->scheduler, backend->scheduler_settings, &builder->error);
-    return backend->scheduler != NULL;
+    if (backend->scheduler == NULL)
+        return false;
+    backend->forms = plugin_scheduler(backend->scheduler)->forms;
+    return settle_in_allocation(builder, backend, words);
 }
 
 static void open_next_backend(struct plan_builder *builder)

@@ -20,6 +20,8 @@ struct plan_backend { /* one combination of plugins in use, opened */
     struct settings *scheduler_settings, *runtime_settings;
     struct plugin_instance *scheduler, *runtime; /* NULL with an extent that leaves them out */
     struct plugin_instance *registry;            /* of struct registries; NULL until an image needs it */
+    bool pilot;                                  /* the run moves, or has moved, into one allocation */
+    const uint32_t *forms;                       /* to choose from, best first */
     uint32_t form;                               /* the DESCPIPE_FORM_ agreed on */
 };
 

@@ -548,6 +548,12 @@ bool plugin_scheduler_accepts(const struct plugin_instance *instance, uint32_t f
     return error_set(error, ERROR_PLUGIN, "%s", message);
 }
 
+const struct descpipe_pilot *plugin_scheduler_pilot(const struct plugin_instance *instance)
+{
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);
+    return scheduler && scheduler->pilot ? scheduler->pilot(instance->self) : NULL;
+}
+
 uint64_t plugin_scheduler_room(const struct plugin_instance *instance)
 {
     const struct descpipe_scheduler *scheduler = plugin_scheduler(instance);

@@ -85,6 +85,7 @@ bool plugin_scheduler_is_apart(const struct plugin_instance *instance);   /* …
 /* False with an error that says which option is missing. */
 bool plugin_scheduler_accepts(const struct plugin_instance *instance, uint32_t form, struct error *error);
 uint64_t plugin_scheduler_room(const struct plugin_instance *instance);                    /* UINT64_MAX: no limit */
+const struct descpipe_pilot *plugin_scheduler_pilot(const struct plugin_instance *instance); /* NULL: none */
 
 struct call_fact { const char *name, *value; };
 struct call_native_id { uint64_t job; const char *id; };

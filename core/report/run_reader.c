@@ -177,6 +177,7 @@ static void apply_writer(struct run_reader *reader, const struct members *record
         view->finished_at_ms = 0;
     }
     view->cancel_requested = view->detached = false;
+    memory_free(steal(&view->left_for));
 }
 
 static void apply_run(struct run_reader *reader, const struct members *record)
@@ -462,6 +463,9 @@ static void apply_blind(struct run_reader *reader, const struct members *record)
 
 static void apply_request(struct run_reader *reader, const struct members *record)
 {
+    const char *by = members_text(record, "by");
+    if (members_true(record, "leave") && by != NULL && text_starts_with(by, PILOT_LEAVES))
+        keep_text(&reader->view.left_for, record, "by");
     if (!members_true(record, "cancel"))
         return;
     reader->view.cancel_requested = true;
@@ -475,6 +479,7 @@ static void apply_detached(struct run_reader *reader, const struct members *reco
     int64_t serial = members_number(record, "submission");
     reader->view.detached = serial > 0;
     reader->last_submission = serial > 0 ? (uint64_t)serial : 0;
+    reader->view.pilot = members_true(record, "pilot");
     reader->change.event = RUN_EVENT_DETACHED;
     reader->change.text = members_text(record, "scheduler");
 }

@@ -67,6 +67,7 @@ void run_view_free(struct run_view *view)
     memory_free(view->end_state);
     memory_free(view->end_reason);
     memory_free(view->cancel_by);
+    memory_free(view->left_for);
     memory_free(reader);
 }
 

@@ -88,6 +88,8 @@ struct run_view {
     int64_t started_at_ms, finished_at_ms, last_at_ms;
     uint64_t records;
     uint32_t announced_tasks; /* as the `run` record says */
+    char *left_for;           /* why its engine left it, in words; or NULL */
+    bool pilot;               /* it was to move into an allocation of its own */
     bool detached;            /* it was handed over to its scheduler, and nobody has taken it up again */
     char *end_reason;         /* why a run failed of which no stage did, or NULL */
     bool cancel_requested;

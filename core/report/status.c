@@ -213,6 +213,10 @@ static void print_left_over(const struct run_view *view, struct text *out)
     uint32_t running = view->counts[TASK_RUNNING];
     if (!view->abandoned)
         return;
+    if (view->left_for != NULL) {
+        text_append_printable(out, view->left_for, REASON_LIMIT);
+        text_append(out, ": ");
+    }
     if (running == 0) {
         text_append(out, "'descpipe resume ");
         text_append_shell_word(out, view->run != NULL ? view->run : view->folder);

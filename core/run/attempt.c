@@ -25,6 +25,8 @@
 
 #define BACKOFF_LIMIT_MS INT64_C(3600000)
 #define ERROR_TAIL 4096
+#define SIGNALLED 128
+#define WORD_PATIENCE_MS 3000
 
 static struct attempt *attempt_new(struct engine *engine)
 {
@@ -447,6 +449,12 @@ static int64_t backoff(const struct retries *retries, unsigned attempts)
     return delay < BACKOFF_LIMIT_MS ? delay : BACKOFF_LIMIT_MS;
 }
 
+static bool is_killed(int signal, int exit_code)
+{
+    return signal == SIGTERM || signal == SIGKILL || exit_code == SIGNALLED + SIGTERM ||
+           exit_code == SIGNALLED + SIGKILL;
+}
+
 /* The verdict is known: what it means for the task. */
 static void decide(struct engine *engine, uint32_t task, const struct outcome *outcome)
 {
@@ -461,7 +469,10 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
                  !engine->backends[engine->plan->stages[number].backend].repeats &&
                  may_retry(engine, task, retries, outcome);
     /* What was lost with its engine is no fault of its own. */
-    bool lost_before = state->resumed && outcome->verdict == VERDICT_LOST && engine->stop == STOP_NOT;
+    bool lost_before =
+        state->resumed && engine->stop == STOP_NOT &&
+        (outcome->verdict == VERDICT_LOST ||
+         (engine->request->ends_at_ms != 0 && is_killed(outcome->signal, outcome->exit_code))); /* with its allocation */
     state->resumed = false;
     if (again || lost_before) {
         delay = again ? backoff(retries, state->attempts) : 0;
@@ -601,9 +612,31 @@ static void give_back(struct attempt *attempt)
     submit_room_again(engine, backend);
 }
 
+static void word_has_not_come(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->again = NULL;
+    attempt_ended(attempt);
+}
+
+/* An allocation that is ended ends its stages and us at the same moment, in any order: then none of them has failed. */
+static bool waits_for_word(struct attempt *attempt)
+{
+    const struct descpipe_ending *ending = attempt->endings_count > 0 ? &attempt->endings[0] : NULL;
+    bool killed = ending != NULL && is_killed(ending->signal, ending->exit_code);
+    if (attempt->engine->request->ends_at_ms == 0 || attempt->resumed || attempt->heard_out || attempt->stopped != 0 ||
+        !killed)
+        return false;
+    attempt->heard_out = true;
+    attempt->again = loop_timer(attempt->engine->loop, WORD_PATIENCE_MS, word_has_not_come, attempt);
+    return true;
+}
+
 void attempt_ended(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
+    if (waits_for_word(attempt))
+        return;
     loop_timer_stop(steal(&attempt->limit));
     loop_timer_stop(steal(&attempt->kill));
     attempt_close_logs(attempt);

@@ -138,7 +138,8 @@ bool closing_ended(struct closing *closing, const struct closing_attempt *attemp
 bool closing_never_began(struct closing *closing, const struct closing_attempt *attempt, const char *state,
                          const char *reason, struct error *error)
 {
-    write_verdict_of(closing, attempt, verdict_name(VERDICT_CANCELLED), reason); /* its job is over */
+    if (attempt->job != 0)
+        write_verdict_of(closing, attempt, verdict_name(VERDICT_CANCELLED), reason); /* its job is over */
     struct text *text = begin_task(closing, attempt, "state");
     member_text(text, "state", state);
     member_text(text, "reason", reason);

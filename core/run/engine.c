@@ -164,6 +164,7 @@ static bool next_round(void *context)
         submit_ready(engine);
     if (engine->walking)
         keep_remove(engine);
+    pilot_leave_when_idle(engine);
     engine_finish_when_done(engine);
     if (journal_unflushed(engine->journal) > 0 && !engine->journal_stuck)
         engine_flush(engine, false);
@@ -342,8 +343,11 @@ bool engine_take_working_lease(struct engine *engine)
 {
     cleanup(memory_free) char *descpipe = path_join(engine->pipeline->working, ".descpipe");
     cleanup(memory_free) char *subject = memory_format("the working folder '%s'", engine->pipeline->working);
-    const struct lease_request request = {
-        .folder = descpipe, .subject = subject, .run = engine->folder.id, .force = engine->request->take_over};
+    const struct lease_request request = {.folder = descpipe,
+                                          .subject = subject,
+                                          .run = engine->folder.id,
+                                          .force = engine->request->take_over,
+                                          .gone = engine->request->gone};
     engine->working_lease = lease_take(&request, 0, &engine->error);
     return engine->working_lease != NULL;
 }
@@ -437,10 +441,12 @@ static void inputs_are_there(struct engine *engine)
     if (engine->stop != STOP_NOT)
         return;
     whole_begin(engine);
-    if (engine->resume != NULL)
+    bool pilot = engine->whole == NULL && pilot_is_wanted(engine);
+    if (engine->resume != NULL && !pilot)
         resume_walk(engine);
-    if (engine->request->detach && engine->resume == NULL && engine->whole == NULL)
-        detach_start(engine);
+    pilot_watch_time(engine);
+    if (pilot || (engine->request->detach && engine->resume == NULL && engine->whole == NULL))
+        detach_start(engine, pilot);
     else
         walk_start(engine);
 }

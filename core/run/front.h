@@ -48,6 +48,8 @@ struct run_request {
     enum on_interrupt on_interrupt;
     int64_t time_limit_ms; /* of every stage, instead of its `minutes`: for tests; 0: none */
     int64_t grace_ms;      /* from SIGTERM to SIGKILL; 0: 10 s */
+    int64_t ends_at_ms;    /* of the allocation that it runs in, which is the run's own; 0: not known, or none */
+    bool gone;             /* with `resume`: who had the run has surely ended */
     bool no_index;         /* leave the user's index of runs alone */
 };
 

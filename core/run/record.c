@@ -372,11 +372,12 @@ void record_request(struct engine *engine, const char *what, const char *by)
     journal_end(engine->journal);
 }
 
-void record_detached(struct engine *engine, const char *scheduler, uint64_t serial)
+void record_detached(struct engine *engine, const char *scheduler, uint64_t serial, bool pilot)
 {
     struct text *text = journal_begin(engine->journal, "detached");
     member_text(text, "scheduler", scheduler);
     member_unsigned(text, "submission", serial);
+    text_append(text, pilot ? ",\"pilot\":true" : "");
     journal_end(engine->journal);
 }
 

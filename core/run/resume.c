@@ -476,7 +476,8 @@ static bool take_run_lease(struct engine *engine)
                                           .subject = subject,
                                           .run = engine->folder.id,
                                           .epoch = engine->resume->history->epoch + 1,
-                                          .force = engine->request->take_over};
+                                          .force = engine->request->take_over,
+                                          .gone = engine->request->gone};
     engine->lease = lease_take(&request, 0, &engine->error);
     return engine->lease != NULL;
 }

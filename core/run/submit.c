@@ -43,7 +43,7 @@ static bool may_go(struct engine *engine, uint32_t task)
 {
     uint32_t number = plan_task_stage(engine->plan, task);
     uint32_t image = engine->plan->stages[number].image;
-    if (cached_look(engine, task) != CACHED_RUN || !keep_has_inputs(engine, task))
+    if (cached_look(engine, task) != CACHED_RUN || !pilot_has_time(engine, task) || !keep_has_inputs(engine, task))
         return false;
     if (image != NONE && !submit_image_is_ready(engine, image)) {
         task_heap_push(&engine->images[image].waiting, walk_item(engine, task));

@@ -13,6 +13,7 @@
  *     job_script.c … the script of such a job, and what it says of its end
  *     job_files.c  … and what it does with its files when nobody watches it
  *     apart.c      files that only the jobs of a backend see
+ *     pilot.c      moving the run into an allocation of its own, and the time that it has there
  *     detach*.c    handing the whole run over to a scheduler
  *     whole.c      … or sending it as one submission, and following it
  *     graph.c      … and which of its jobs wait for which
@@ -160,6 +161,7 @@ struct attempt {
     const struct descpipe_job *job_made; /* in its submission's arena */
     bool ready, sent;                    /* its job is written; its scheduler may have it */
     bool seen_running;
+    bool heard_out;                     /* time was given for the word that its allocation is ended */
     bool said_running;                  /* … by its own word first */
     bool by_own_word;                   /* it is over by its own word, and its scheduler has not said so yet */
     const char *outcome_path;           /* where its job says how it ended */
@@ -260,14 +262,16 @@ struct engine {
     struct walk_image *images;
     struct walk_backend *backends;
     struct task_heap ready;
-    struct remote *remotes; /* submissions elsewhere that are not over */
-    struct loop_timer *outcome_look; /* remote_look.c */
+    struct remote *remotes;             /* submissions elsewhere that are not over */
+    struct loop_timer *allocation_ends; /* pilot.c */
+    uint32_t out_of_time;               /* tasks that are ready and begin in another allocation */
+    struct loop_timer *outcome_look;    /* remote_look.c */
     int64_t outcome_news_ms, usage_until_ms;
-    uint32_t unaccounted;   /* jobs that are over by their own word alone: what they used may come */
-    bool leaves_remote;     /* interrupted: what schedulers elsewhere have goes on */
-    struct detach *detach;  /* the run is being handed over; NULL: it is not */
-    struct whole *whole;    /* its scheduler takes all of it at once; NULL: it does not */
-    struct graph *graph;    /* with either: who waits for whom */
+    uint32_t unaccounted;  /* jobs that are over by their own word alone: what they used may come */
+    bool leaves_remote;    /* interrupted: what schedulers elsewhere have goes on */
+    struct detach *detach; /* the run is being handed over; NULL: it is not */
+    struct whole *whole;   /* its scheduler takes all of it at once; NULL: it does not */
+    struct graph *graph;   /* with either: who waits for whom */
     LIST(struct attempt *) attempts;
     LIST(uint32_t) free_slots;
     LIST(uint32_t) stack; /* of tasks, for walking without recursion */
@@ -488,7 +492,7 @@ void results_place(struct engine *engine, void (*done)(struct engine *engine));
 void results_append(struct engine *engine, struct text *pairs, struct text *folders);
 
 /* detach.c */
-void detach_start(struct engine *engine); /* instead of walk_start */
+void detach_start(struct engine *engine, bool pilot); /* instead of walk_start; pilot: into one allocation */
 void detach_image_prepared(struct engine *engine);
 void detach_taken(struct engine *engine, uint64_t serial); /* the scheduler has this submission */
 /* Takes back what the scheduler has already, and ends the run; with the message when there is no error yet. */
@@ -502,6 +506,13 @@ void whole_taken(struct engine *engine);  /* the scheduler has it */
 /* A scheduler has nothing of this attempt: it goes with the next submission, which is as the one before. */
 void whole_undone(struct engine *engine, uint64_t serial);
 bool whole_has(const struct engine *engine, uint32_t task); /* it may be with its scheduler, and has not begun */
+
+/* pilot.c */
+bool pilot_is_wanted(const struct engine *engine); /* the run is to move into an allocation, and is not there yet */
+bool pilot_takes_all(const struct engine *engine, struct error *error);
+void pilot_watch_time(struct engine *engine);              /* inside: leaves before the allocation ends */
+bool pilot_has_time(struct engine *engine, uint32_t task); /* false: it cannot be over by then, now or later */
+void pilot_leave_when_idle(struct engine *engine);         /* nothing runs, and what is left has no time */
 
 /* record.c */
 void record_run(struct engine *engine);
@@ -540,7 +551,7 @@ uint64_t record_key(struct engine *engine, uint32_t task, const struct record_ke
 void record_text(struct engine *engine, const char *sha256, const char *text);
 void record_state(struct engine *engine, uint32_t task, enum task_state state, const char *reason); /* NULL: none */
 void record_request(struct engine *engine, const char *what, const char *by);
-void record_detached(struct engine *engine, const char *scheduler, uint64_t serial);
+void record_detached(struct engine *engine, const char *scheduler, uint64_t serial, bool pilot);
 void record_end(struct engine *engine, const char *state);
 
 /* fetch.c: what selected stages take from URLs. `done` comes once, perhaps at once; engine->error says what failed. */

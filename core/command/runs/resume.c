@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@
 #include "report/events.h"
 #include "run/journal/lease.h"
 #include "run/journal/run_folder.h"
+
+#define PILOT_VARIABLE "DESCPIPE_PILOT"         /* set by the job: the run that its allocation is for, */
+#define PILOT_END_VARIABLE "DESCPIPE_PILOT_END" /* … and its end, in seconds since the epoch */
 
 enum { REQUEST_LIMIT = 4 * 1024 * 1024 };
 
@@ -73,6 +77,20 @@ static bool is_ours(const char *folder, struct error *error)
     return error_hint(error, "who began the run can resume it");
 }
 
+/* In the allocation that the run was to move into, started by its job. */
+static bool is_inside_pilot(const struct run_view *view)
+{
+    return view->run != NULL && text_equal(secure_getenv(PILOT_VARIABLE), view->run);
+}
+
+/* When that ends, as its job says; 0: it does not. */
+static int64_t pilot_ends_at_ms(const struct run_view *view)
+{
+    uint64_t seconds = 0;
+    const char *end = is_inside_pilot(view) ? secure_getenv(PILOT_END_VARIABLE) : NULL;
+    return end != NULL && text_to_unsigned(end, &seconds) && seconds < INT64_MAX / 1000 ? (int64_t)seconds * 1000 : 0;
+}
+
 static bool is_free(const struct run_view *view, const char *name, struct error *error)
 {
     enum lease_state state;
@@ -91,7 +109,7 @@ static bool is_free(const struct run_view *view, const char *name, struct error 
                       name);
 }
 
-static int resume(struct invocation *invocation, struct run_view *view, struct error *error)
+static int resume(struct invocation *invocation, struct run_view *view, bool gone, struct error *error)
 {
     const struct resume_values *values = invocation->values;
     cleanup(words_clear) struct words arguments = {0};
@@ -112,6 +130,8 @@ static int resume(struct invocation *invocation, struct run_view *view, struct e
         return run_refuse(invocation, error);
     request.resume = folder;
     request.take_over = values->take_over;
+    request.gone = gone;
+    request.ends_at_ms = pilot_ends_at_ms(view);
     request.keep_going = request.keep_going || values->keep_going;
     struct run_view *before = run_view_open(folder, 0, error);
     if (before == NULL)
@@ -137,11 +157,17 @@ static int run_resume(struct invocation *invocation)
         log_notice("run %s has ended: succeeded; there is nothing to go on with", name);
         return 0;
     }
-    if (view->detached && !bring_back(invocation, view, &error))
+    bool inside = is_inside_pilot(view), gone = false;
+    if (view->pilot && !inside) { /* whoever had it there went with its job */
+        if (view->end_state == NULL && !left_jobs_none(invocation, view, &error))
+            return run_refuse(invocation, &error);
+        gone = true;
+    } else if (view->detached && !inside && !bring_back(invocation, view, &error)) {
         return run_refuse(invocation, &error);
-    if (!is_free(view, name, &error))
+    }
+    if (!gone && !is_free(view, name, &error))
         return run_refuse(invocation, &error);
-    return resume(invocation, view, &error);
+    return resume(invocation, view, gone, &error);
 }
 
 const struct command command_resume = {

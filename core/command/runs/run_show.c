@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "command/runs/chosen_run.h"
+#include "command/runs/watch.h"
 #include "io/loop.h"
 #include "report/events.h"
 
@@ -205,7 +206,16 @@ static void tell_death(const struct show *show)
     run_refuse(show->invocation, &error);
 }
 
-static void finish(struct show *show)
+/* The run goes on in an allocation of its own. */
+static bool has_moved(struct show *show)
+{
+    struct run_view *view = show->screen.view;
+    if (view != NULL)
+        run_view_read(view, 0, run_screen_changed, &show->screen);
+    return view != NULL && view->pilot && view->detached && view->end_state == NULL;
+}
+
+static void finish(struct show *show, bool goes_on)
 {
     struct run_screen *screen = &show->screen;
     struct run_view *view = screen->view;
@@ -218,7 +228,7 @@ static void finish(struct show *show)
     run_screen_end_block(screen);
     if (view != NULL)
         run_view_look_alive(view);
-    if (show->front.folder != NULL)
+    if (show->front.folder != NULL && !goes_on)
         run_screen_print_end(screen);
     run_screen_flush(screen);
     if (show->front.died)
@@ -244,7 +254,9 @@ static void show_clear_at(struct show *place)
     show_clear(place);
 }
 
-int run_show(struct invocation *invocation, struct run_request *request, struct run_view *before)
+/* `moved`: gets the view of a run that goes on in an allocation of its own, as far as it has been shown. */
+static int show_run(struct invocation *invocation, struct run_request *request, struct run_view *before,
+                    struct run_view **moved)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(show_clear) struct show show = {.invocation = invocation};
@@ -256,8 +268,16 @@ int run_show(struct invocation *invocation, struct run_request *request, struct 
     if (!start(&show, request, &error))
         return run_refuse(invocation, &error);
     loop_run(show.screen.loop, NULL, NULL);
-    finish(&show);
-    if (show.interrupts > 1)
-        return SIGNALLED_TWICE;
-    return show.front.exit_status;
+    bool goes_on = !request->detach && show.front.exit_status == 0 && has_moved(&show);
+    finish(&show, goes_on);
+    if (goes_on)
+        *moved = steal(&show.screen.view);
+    return show.interrupts > 1 ? SIGNALLED_TWICE : show.front.exit_status;
+}
+
+int run_show(struct invocation *invocation, struct run_request *request, struct run_view *before)
+{
+    struct run_view *moved = NULL;
+    int status = show_run(invocation, request, before, &moved);
+    return moved != NULL ? run_watch_on(invocation, moved) : status;
 }

@@ -95,20 +95,21 @@ static void watch_clear_at(struct watch *place)
     watch_clear(place);
 }
 
-int run_watch(struct invocation *invocation)
+static int watch_view(struct invocation *invocation, struct run_view *view, bool shown)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(watch_clear) struct watch watch = {.look_at_ms = 0};
     struct run_screen *screen = &watch.screen;
     *screen = (struct run_screen){
         .invocation = invocation, .mode = run_screen_mode(invocation), .read = read_run, .context = &watch};
-    screen->view = chosen_run_begin(command_word(invocation, 0), 0, &error);
-    if (screen->view == NULL || !run_screen_open(screen, "not begun yet", &error))
+    screen->view = view;
+    if (!run_screen_open(screen, "not begun yet", &error))
         return run_refuse(invocation, &error);
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         loop_signal(screen->loop, signals[i], told_to_leave, &watch);
-    catch_up(screen);
+    if (!shown)
+        catch_up(screen);
     watch.look_at_ms = clock_monotonic_ms() + LOOK_MS;
     if (!is_over(screen->view)) {
         run_screen_show(screen);
@@ -119,4 +120,16 @@ int run_watch(struct invocation *invocation)
         run_screen_print_end(screen);
     run_screen_flush(screen);
     return exit_status(invocation, &watch);
+}
+
+int run_watch(struct invocation *invocation)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    struct run_view *view = chosen_run_begin(command_word(invocation, 0), 0, &error);
+    return view != NULL ? watch_view(invocation, view, false) : run_refuse(invocation, &error);
+}
+
+int run_watch_on(struct invocation *invocation, struct run_view *view)
+{
+    return watch_view(invocation, view, true);
 }

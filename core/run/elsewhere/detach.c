@@ -150,7 +150,7 @@ static void hand_over(struct detach *detach, uint64_t serial)
 {
     struct engine *engine = detach->engine;
     cleanup(error_clear) struct error error = ERROR_INIT;
-    record_detached(engine, engine->plan->backends[detach->backend].scheduler_name, serial);
+    record_detached(engine, engine->plan->backends[detach->backend].scheduler_name, serial, detach->pilot);
     if (!engine_flush(engine, true)) {
         detach_fail(engine, "its journal cannot be written");
         return;
@@ -219,7 +219,9 @@ void detach_image_prepared(struct engine *engine)
         all = false;
         submit_prepare_image(engine, image);
     }
-    if (all)
+    if (all && detach->pilot)
+        pilot_send(detach);
+    else if (all)
         send_next(detach);
 }
 
@@ -236,11 +238,11 @@ static void probed(void *context, const struct call_result *result)
     detach_image_prepared(engine);
 }
 
-void detach_start(struct engine *engine)
+void detach_start(struct engine *engine, bool pilot)
 {
     const struct pipeline *pipeline = engine->pipeline;
     struct detach *detach = memory_allocate(sizeof *detach); /* lives as long as the engine */
-    *detach = (struct detach){.engine = engine};
+    *detach = (struct detach){.engine = engine, .pilot = pilot};
     engine->detach = detach;
     engine->graph = graph_new(engine);
     detach->order = memory_allocate((pipeline->stages.count + 1) * sizeof *detach->order);
@@ -255,7 +257,7 @@ void detach_start(struct engine *engine)
     if (strchr(engine->folder.working, '\n') != NULL ||
         (pipeline->output != NULL && strchr(pipeline->output, '\n') != NULL)) {
         detach_fail(engine, "the working or the output folder has a line break in its name");
-    } else if (!look_at_inputs(detach, &error)) {
+    } else if (pilot ? !pilot_takes_all(engine, &error) : !look_at_inputs(detach, &error)) {
         detach_fail(engine, error.message);
     } else {
         scheduler_probe(engine->plan->backends[detach->backend].scheduler,

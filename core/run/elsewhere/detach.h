@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Between the files that hand a run over: detach.c (the graph), detach_end.c (its last job), remote.c (sending). */
+/* Between the files that hand a run over: detach.c (the graph), detach_end.c (its last job), pilot.c (an allocation),
+ * remote.c (sending). */
 #ifndef DESCPIPE_RUN_ELSEWHERE_DETACH_H
 #define DESCPIPE_RUN_ELSEWHERE_DETACH_H
 
@@ -19,6 +20,7 @@ struct detach {
         uint32_t count;
     } * sent; /* submissions, in their order */
     size_t sent_count, sent_capacity;
+    bool pilot;                     /* its one job is an allocation, in which an engine goes on */
     bool sending, failing, closing; /* a submission is on its way; all is given up; the last job is on its way */
 };
 
@@ -26,5 +28,9 @@ struct detach {
 const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach);
 /* detach_end.c: the last job, a submission of its own; detach_taken or detach_fail follows. */
 void detach_send_end(struct detach *detach);
+/* … sets `run` and `working`, and defines `give_back`, which ends the run's own leases. */
+void detach_print_leases(const struct engine *engine, struct text *text);
+/* pilot.c: the job that is the allocation; likewise. */
+void pilot_send(struct detach *detach);
 
 #endif

@@ -53,6 +53,18 @@ static void assign(struct text *text, const char *name, const char *value)
     text_append_character(text, '\n');
 }
 
+/* The last thing: from then on another run may begin. A lease that somebody took to follow the run is theirs. */
+void detach_print_leases(const struct engine *engine, struct text *text)
+{
+    cleanup(memory_free) char *line = memory_format("run %s", engine->folder.id);
+    assign(text, "run", engine->folder.path);
+    assign(text, "working", engine->folder.working);
+    text_append(text, "give_back() {\n    for lease in \"$run/lease\" \"$working/.descpipe/lease\"; do\n"
+                      "        if grep -q -x 'pid 0' \"$lease\" 2>/dev/null && grep -q -x ");
+    text_append_shell_word(text, line);
+    text_append(text, " \"$lease\"; then\n            rm -f \"$lease\"\n        fi\n    done\n}\n");
+}
+
 static void print_script(const struct detach *detach, const char *folder, struct text *text)
 {
     const struct engine *engine = detach->engine;
@@ -61,8 +73,7 @@ static void print_script(const struct detach *detach, const char *folder, struct
     cleanup(memory_free) char *mark = memory_format(".descpipe-%s-end.tmp", engine->folder.id);
     text_append(text, "#!/bin/sh\n# Made by descpipe: what is left to do when all jobs of a run are over.\n");
     job_script_print_saying(outcome, text);
-    assign(text, "run", engine->folder.path);
-    assign(text, "working", engine->folder.working);
+    detach_print_leases(engine, text);
     assign(text, "results", results);
     assign(text, "mark", mark);
     text_append(text, "LC_ALL=C\nexport LC_ALL\nstarted=$(now)\nstatus=0\n"
@@ -81,13 +92,7 @@ static void print_script(const struct detach *detach, const char *folder, struct
                           "    }\n"
                           "fi\n");
     }
-    text_append(text, "[ \"$missing\" -ne 0 ] || finished=yes\nsay end\n");
-    /* The last thing: from here on another run may begin. A lease that somebody took to follow the run is theirs. */
-    text_append(text, "for lease in \"$run/lease\" \"$working/.descpipe/lease\"; do\n    if grep -q -x 'pid 0' "
-                      "\"$lease\" 2>/dev/null && grep -q -x ");
-    cleanup(memory_free) char *line = memory_format("run %s", engine->folder.id);
-    text_append_shell_word(text, line);
-    text_append(text, " \"$lease\"; then\n        rm -f \"$lease\"\n    fi\ndone\nexit \"$status\"\n");
+    text_append(text, "[ \"$missing\" -ne 0 ] || finished=yes\nsay end\ngive_back\nexit \"$status\"\n");
 }
 
 static bool write_text(const char *folder, const char *name, const struct text *text, mode_t mode, struct error *error)

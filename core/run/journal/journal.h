@@ -40,9 +40,10 @@
  *     used       {job, cpu_ms?, peak_memory?, witness}      of a job elsewhere whose scheduler said so after its verdict
  *     state      {stage, member?, state, reason?}      for tasks that end without a verdict: skipped, cancelled, cached
  *                (with key, made_by: the run, made_in: its attempt)
- *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked
- *     detached   {scheduler, submission}        the run was handed over: nobody writes here until it is taken up again; its
- *                jobs leave outcomes in submissions/N, and `submission` is that of the last one, which ends the run
+ *     request    {cancel: true | cancel_now: true | leave: true, by}      somebody asked; by PILOT_LEAVES…: time is up
+ *     detached   {scheduler, submission, pilot?}        the run was handed over: nobody writes here until it is taken up again; its
+ *                jobs leave outcomes in submissions/N, and `submission` is that of the last one, which ends the run; with
+ *                pilot: of the only one, an allocation in which an engine takes the run up
  *     end        {state, verdicts:{VERDICT: n}, succeeded, failed, cancelled, skipped, cached}      the run is over; a run that
  *                its engine left or lost has no `end`, and its lease is free or its holder dead
  * Readers ignore members and kinds they do not know.
@@ -58,6 +59,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#define PILOT_LEAVES "its allocation "
 #define JOURNAL_FILE "journal.jsonl"
 #define JOURNAL_LINE_LIMIT (1024 * 1024) /* bytes of a line with its newline; longer ones are damage to a reader */
 

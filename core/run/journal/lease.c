@@ -258,7 +258,7 @@ static enum attempt try_take(const struct lease_request *request, struct lease_h
             result = REFUSED;
         else if (again == LEASE_FREE || holder.epoch >= self->epoch)
             result = AGAIN;
-        else if (again == LEASE_DEAD || (again == LEASE_SILENT && request->force) ||
+        else if (again == LEASE_DEAD || request->gone || (again == LEASE_SILENT && request->force) ||
                  (again == LEASE_RUN && text_equal(request->run, holder.run)))
             result = take_over(request->folder, lease->path, temporary, holder.epoch, now) ? TAKEN : AGAIN;
         else

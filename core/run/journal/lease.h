@@ -48,6 +48,7 @@ struct lease_request {
     const char *run;     /* kept in the lease, at most 31 characters; "" or NULL: none */
     uint64_t epoch;      /* at least this one; more than the last holder's in any case */
     bool force;          /* also from a SILENT holder */
+    bool gone;           /* … and from any: its end is known from elsewhere */
 };
 
 struct lease;

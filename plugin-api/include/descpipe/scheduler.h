@@ -105,7 +105,9 @@ enum {
      * without `native_id` is left out. */
     DESCPIPE_SUBMISSION_ADOPT = 1u << 1,
     /* With WHOLE: when a job fails, those that do not wait for it go on. Else nothing new starts then. */
-    DESCPIPE_SUBMISSION_KEEP_GOING = 1u << 2
+    DESCPIPE_SUBMISSION_KEEP_GOING = 1u << 2,
+    /* Its one job is the allocation that `pilot` told of, in which the host goes on: whole nodes where its resources say nothing. */
+    DESCPIPE_SUBMISSION_PILOT = 1u << 3
 };
 
 /* A job's position in `jobs` is part of its name: `find` answers it as `index`. */
@@ -139,6 +141,13 @@ struct descpipe_change {
     const char *host;
     const char *reason;
     const struct descpipe_ending *ending;
+};
+
+/* One allocation for a whole run: the host moves into it, and stages need no job of their own. */
+struct descpipe_pilot {
+    uint32_t size;
+    uint32_t inside;                              /* 1: this process is in the allocation already */
+    const struct descpipe_resources *resources;   /* what it is to have; inside: what it has. 0 memory: all of a node */
 };
 
 struct descpipe_scheduler {
@@ -177,6 +186,9 @@ struct descpipe_scheduler {
     /* Pure, of the options alone: whether a form of `forms` can be had as this backend is set. 0 with words that say which option
      * is missing. NULL: every one of them can. */
     int32_t (*accepts)(void *self, uint32_t form, char *message, uint64_t message_size);
+    /* NULL: no pilot is wanted. Inside an allocation of one node the host runs the stages like on any machine, of several by `submit`.
+     * Pure; the answer lives as long as `self`. Optional. */
+    const struct descpipe_pilot *(*pilot)(void *self);
 };
 
 #endif

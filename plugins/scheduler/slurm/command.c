@@ -208,6 +208,10 @@ bool command_add(const struct submitting *submitting, const struct request_group
     arguments_add(arguments, "--open-mode=append");
     arguments_add(arguments, submission->flags & DESCPIPE_SUBMISSION_DETACHED ? "--requeue" : "--no-requeue");
     slurm_add_clusters(submitting->slurm, arguments);
+    if (submission->flags & DESCPIPE_SUBMISSION_PILOT) { /* whole nodes; `extra` may say otherwise */
+        arguments_add(arguments, "--exclusive");
+        arguments_add(arguments, "--mem=0");
+    }
     for (size_t i = 0; i < group->options.count; i++) {
         arguments_add(arguments, group->options.items[i]);
     }

@@ -16,7 +16,7 @@
     }
 
 static const char *const gpu_requests[] = {"gres", "gpus-per-node", NULL};
-static const char *const modes[] = {"auto", "jobs", "steps", NULL};
+static const char *const modes[] = {"auto", "jobs", "steps", "pilot", NULL};
 static const char *const launchers[] = {"srun", "mpirun", NULL};
 
 static const struct descpipe_option options[] = {
@@ -49,7 +49,8 @@ static const struct descpipe_option options[] = {
      .key = "mode",
      .default_value = "auto",
      .help =
-         "Stages as jobs, or as steps of the allocation that descpipe was started in; auto: as steps inside of one.",
+         "Stages as jobs, or as steps of the allocation that descpipe was started in; auto: as steps inside of one. "
+         "pilot: one allocation of `nodes` for `minutes`, into which the run moves.",
      .choices = modes},
     {.size = sizeof(struct descpipe_option),
      .type = DESCPIPE_OPTION_CHOICE,
@@ -73,6 +74,22 @@ static const struct descpipe_option options[] = {
      .help = "Jobs in the queue at a time; 0 is as many as the site takes.",
      .minimum = 0,
      .maximum = 1000000},
+    {.size = sizeof(struct descpipe_option),
+     .type = DESCPIPE_OPTION_INTEGER,
+     .flags = DESCPIPE_OPTION_RANGED,
+     .key = "nodes",
+     .default_value = "1",
+     .help = "Of mode pilot: nodes of the allocation, whole ones.",
+     .minimum = 1,
+     .maximum = 100000},
+    {.size = sizeof(struct descpipe_option),
+     .type = DESCPIPE_OPTION_INTEGER,
+     .flags = DESCPIPE_OPTION_RANGED,
+     .key = "minutes",
+     .default_value = "60",
+     .help = "Of mode pilot: how long it has the allocation.",
+     .minimum = 2,
+     .maximum = 525600},
     LENGTH("poll", "2s", 100, 3600000, "How often the queue is asked while things happen."),
     LENGTH("poll-limit", "30s", 100, 3600000, "How often the queue is asked while nothing happens."),
     LENGTH("settle", "15s", 0, 600000, "How long a job is looked for whose submission got no clear answer."),
@@ -84,9 +101,9 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const slurm_options[] = {
-    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
-    &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
-    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],  &options[7],
+    &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13], &options[14], &options[15],
+    &options[16], &options[17], &options[18], &options[19], &options[20], &options[21], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(slurm_options) / sizeof(*slurm_options), "all of them");
 

@@ -125,6 +125,7 @@ static const struct descpipe_scheduler slurm_operations = {
     .release = slurm_release,
     .queue_estimate = slurm_queue_estimate,
     .room = slurm_room,
+    .pilot = steps_pilot,
 };
 
 static const struct descpipe_plugin slurm_plugin = {

@@ -40,6 +40,8 @@ struct slurm {
     struct jobs sent; /* of detached submissions: later ones may wait for them, also when they are over */
     struct watch watch;
     struct steps steps; /* when we are in an allocation */
+    struct descpipe_resources pilot_resources;
+    struct descpipe_pilot pilot;
     struct limits limits;
     bool limits_known;
     uint64_t sending; /* jobs on their way to the queue */

@@ -67,6 +67,9 @@ bool steps_open(struct slurm *self, char *message, uint64_t message_size)
     if (mode != NULL && strcmp(mode, "jobs") == 0) {
         return true;
     }
+    if (mode != NULL && strcmp(mode, "pilot") == 0 && allocation[0] == '\0') {
+        return true; /* not yet */
+    }
     if (allocation[0] == '\0' || strspn(allocation, "0123456789") != strlen(allocation) ||
         strlen(allocation) >= sizeof(steps->allocation)) {
         snprintf(message, message_size,
@@ -455,4 +458,28 @@ void steps_cancel(struct slurm *self, struct descpipe_call *call, const uint64_t
     }
     self->host->call->succeed(call);
     pump_soon(self);
+}
+
+const struct descpipe_pilot *steps_pilot(void *context)
+{
+    struct slurm *self = context;
+    const struct steps *steps = &self->steps;
+    const char *mode = slurm_text(self, "mode");
+    if (mode == NULL || strcmp(mode, "pilot") != 0) {
+        return NULL;
+    }
+    bool inside = steps->allocation[0] != '\0';
+    struct descpipe_resources *resources = &self->pilot_resources;
+    *resources = (struct descpipe_resources){.size = sizeof(*resources), .nodes = 1, .ranks_per_node = 1};
+    if (inside) {
+        resources->nodes = steps->nodes < UINT32_MAX ? (uint32_t)steps->nodes : UINT32_MAX;
+        resources->cpus_per_rank = steps->cpus < UINT32_MAX ? (uint32_t)steps->cpus : 0;
+        resources->memory_per_node = steps->nodes == 1 && steps->memory != UINT64_MAX ? steps->memory : 0;
+    } else {
+        resources->nodes = (uint32_t)self->host->config->integer(self->settings, "nodes");
+        resources->cpus_per_rank = 1;
+        resources->time_limit_ms = (uint64_t)self->host->config->integer(self->settings, "minutes") * 60000;
+    }
+    self->pilot = (struct descpipe_pilot){.size = sizeof(self->pilot), .inside = inside, .resources = resources};
+    return &self->pilot;
 }

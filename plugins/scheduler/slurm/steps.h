@@ -33,6 +33,8 @@ struct steps {
 bool steps_open(struct slurm *self, char *message, uint64_t message_size);
 void steps_close(struct slurm *self);
 void steps_submit(struct slurm *self, struct descpipe_call *call, const struct descpipe_submission *submission);
+/* The operation `pilot`. */
+const struct descpipe_pilot *steps_pilot(void *slurm);
 bool steps_has(const struct slurm *self, uint64_t job); /* waiting or running */
 void steps_cancel(struct slurm *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
 
