@@ -92,5 +92,39 @@ pipeline desc/probe:1 "  python-module: true"
 refused "cannot mount one file"
 pipeline desc/probe:1 "  mounts: [\"$HOME/data:/data\"]"
 run || { cat run.log; failed "a mount that Shifter allows was refused"; }
+# What the site forbids is said before Shifter would.
+cat >udiRoot.conf <<'END'
+udiMount=/var/udiMount
+module_mpich_siteFs = /opt/cray
+module_mpich_conflict = openmpi \
+    gpu
+module_gpu_copyPath=/usr/lib/shifter/gpu
+module_old_copyPath=/usr/lib/shifter/old
+module_old_enabled = 0
+module_openmpi_siteFs=/opt/openmpi
+perNodeCacheSizeLimit = 10G
+perNodeCacheAllowedFsType=xfs ext4
+END
+site() { # OPTION...
+    options=
+    for option; do options="$options -o $option"; done
+    # shellcheck disable=SC2086 # words
+    "$program" run --no-cache --runtime shifter -o "runtime.site-file=$PWD/udiRoot.conf" $options pipeline.yaml >run.log 2>&1
+}
+site_refuses() { # TEXT OPTION...
+    text=$1
+    shift
+    if site "$@"; then failed "the site allowed: $*"; fi
+    grep -qF -- "$text" run.log || { cat run.log; failed "the site did not say: $text"; }
+}
+pipeline desc/probe:1 ""
+site || { cat run.log; failed "what the site allows was refused"; }
+site_refuses "Shifter module 'mpi' is not known at this site" "runtime.modules=[mpi]"
+site_refuses "Shifter module 'old' is switched off by the site" "runtime.modules=[old]"
+site_refuses "Shifter module 'mpich' cannot be loaded beside 'gpu'" "runtime.modules=[gpu,mpich]"
+site_refuses "perNodeCache volumes of 10G at most" "runtime.volumes=[$HOME/data:/data:perNodeCache=size=11G]"
+site_refuses "these file systems: xfs ext4" "runtime.volumes=[$HOME/data:/data:perNodeCache=fstype=btrfs]"
+grep -q "udiRoot.conf" run.log || failed "where the site says so is not told"
+
 "$program" doctor >doctor.log 2>&1 || true
 grep -q 'shifter .*image gateway answers' doctor.log || { cat doctor.log; failed "doctor does not know shifter"; }

@@ -14,6 +14,7 @@
  * refused (validateVolumeMap_userRequest), those below /dev and /proc too (usage). Both are folders
  * (src/shifter_core.c).
  * - A target must exist in the image, or lie directly below /opt, which Shifter makes itself (src/shifter_core.c).
+ * - What the site's udiRoot.conf forbids is refused here, where that file can be read (site_limits.h).
  * - Root is refused (src/shifter.c).
  * - In a SLURM job `#SBATCH --image` pins the image at submission and prepares it in the prolog (doc/wlm/slurm.rst).
  */
@@ -28,10 +29,12 @@
 #include "tool/environment.h"
 
 #include "shifter.h"
+#include "site_limits.h"
 
 struct launch {
     const struct shifter *shifter;
     const struct descpipe_stage *stage;
+    struct site_limits *limits; /* NULL: not known here */
     struct arguments argv, environment, directives;
     struct failure failure;
 };
@@ -104,6 +107,8 @@ static bool add_site_volume(struct launch *launch, const char *volume)
     if (refusal != NULL || strchr(volume, ';') != NULL)
         return failure_set(&launch->failure, DESCPIPE_FAILED_UNSUPPORTED, "option 'volumes': '%s': %s", volume,
                            refusal != NULL ? refusal : "one volume each, without ';'");
+    if (launch->limits != NULL && !site_limits_allow_volume(launch->limits, volume, &launch->failure))
+        return false;
     arguments_add(&launch->argv, arguments_format(&launch->argv, "--volume=%s", volume));
     return true;
 }
@@ -122,7 +127,7 @@ static bool add_mounts(struct launch *launch)
 }
 
 /* "a,b": modules that a user names replace the site's defaults (doc/config/udiRoot.conf.rst, defaultModules). */
-static void add_modules(struct launch *launch)
+static bool add_modules(struct launch *launch)
 {
     const char *const *modules = list_of(launch, "modules");
     const struct descpipe_resources *resources = launch->stage->resources;
@@ -130,8 +135,11 @@ static void add_modules(struct launch *launch)
     const char *line = gpu ? launch->shifter->gpu_module : "";
     for (; modules != NULL && *modules != NULL; modules++)
         line = arguments_format(&launch->argv, "%s%s%s", line, line[0] != '\0' ? "," : "", *modules);
+    if (launch->limits != NULL && !site_limits_allow_modules(launch->limits, line, &launch->failure))
+        return false;
     if (line[0] != '\0')
         arguments_add(&launch->argv, arguments_format(&launch->argv, "--module=%s", line));
+    return true;
 }
 
 static void add_environment(struct launch *launch)
@@ -172,13 +180,15 @@ static bool write_launch(struct launch *launch)
     const struct descpipe_stage *stage = launch->stage;
     if (!check_stage(launch))
         return false;
+    launch->limits = site_limits_read(launch->shifter->site_file, &launch->failure);
+    if (launch->failure.kind != 0)
+        return false;
     const char *image = arguments_format(&launch->argv, "--image=%s", stage->image_handle);
     environment_add_umask(&launch->argv, stage);
     arguments_add(&launch->argv, launch->shifter->run);
     arguments_add(&launch->argv, image);
-    if (!add_mounts(launch))
+    if (!add_mounts(launch) || !add_modules(launch))
         return false;
-    add_modules(launch);
     add_environment(launch);
     if (stage->directory != NULL)
         arguments_add(&launch->argv, arguments_format(&launch->argv, "--workdir=%s", stage->directory));
@@ -218,4 +228,5 @@ void shifter_launch(void *self, struct descpipe_call *call, const struct descpip
     arguments_clear(&launch.environment);
     arguments_clear(&launch.directives);
     failure_clear(&launch.failure);
+    site_limits_free(launch.limits);
 }

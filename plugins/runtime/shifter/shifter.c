@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "site_limits.h"
+
 static void shifter_close(void *self)
 {
     struct shifter *shifter = self;
@@ -46,6 +48,7 @@ static int32_t shifter_open(const struct descpipe_host *host, void **self, char 
     shifter->images = find_program(host, "shifterimg");
     shifter->login_location = host->config->text(host->settings, "login-location");
     shifter->gpu_module = host->config->text(host->settings, "gpu-module");
+    shifter->site_file = host->config->text(host->settings, "site-file");
     shifter->has_env = host->config->boolean(host->settings, "env-option") != 0;
     shifter->by_id = strcmp(host->config->text(host->settings, "name-images-by"), "id") == 0;
     shifter->pull_timeout_ms = (uint64_t)host->config->integer(host->settings, "pull-timeout");
@@ -102,6 +105,14 @@ static const struct descpipe_option gpu_option = {
     .default_value = "gpu",
     .help = "The site's Shifter module that stages with GPUs get.",
 };
+static const struct descpipe_option site_option = {
+    .size = sizeof(struct descpipe_option),
+    .type = DESCPIPE_OPTION_PATH,
+    .key = "site-file",
+    .default_value = SITE_LIMITS_FILE,
+    .help =
+        "The site's udiRoot.conf: what it forbids is told before a job is. Where it is not there, nothing is known.",
+};
 static const struct descpipe_option volumes_option = {
     .size = sizeof(struct descpipe_option),
     .type = DESCPIPE_OPTION_LIST,
@@ -136,9 +147,9 @@ static const struct descpipe_option pull_timeout_option = {
     .minimum = 1000,
     .maximum = INT64_C(7) * 24 * 3600 * 1000,
 };
-static const struct descpipe_option *const shifter_options[] = {&folder_option, &login_option,        &modules_option,
-                                                                &gpu_option,    &volumes_option,      &env_option,
-                                                                &name_option,   &pull_timeout_option, NULL};
+static const struct descpipe_option *const shifter_options[] = {
+    &folder_option, &login_option, &modules_option,      &gpu_option,  &volumes_option,
+    &env_option,    &name_option,  &pull_timeout_option, &site_option, NULL};
 
 static const struct descpipe_plugin shifter_plugin = {
     .size = sizeof shifter_plugin,

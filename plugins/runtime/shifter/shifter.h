@@ -12,6 +12,7 @@ struct shifter {
     char *run, *images; /* shifter and shifterimg, absolute; NULL: not found */
     const char *login_location;
     const char *gpu_module;
+    const char *site_file; /* udiRoot.conf */
     bool has_env, by_id;
     uint64_t pull_timeout_ms;
 };
