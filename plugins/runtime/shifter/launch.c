@@ -29,7 +29,7 @@
 #include "tool/environment.h"
 
 #include "shifter.h"
-#include "site_limits.h"
+#include "site/site_limits.h"
 
 struct launch {
     const struct shifter *shifter;

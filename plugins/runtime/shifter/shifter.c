@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "site_limits.h"
+#include "site/site_limits.h"
 
 static void shifter_close(void *self)
 {
