@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "base/witness.h"
 
 void descriptor_close(int descriptor)
 {
@@ -39,6 +40,8 @@ static const char *kind_name(mode_t mode)
 
 static int open_regular(struct file_at from, int flags, struct stat *status, struct error *error)
 {
+    if (from.folder == AT_FDCWD)
+        witness_saw(from.name);
     /* O_NONBLOCK: a FIFO without a writer must not hold us; it changes nothing for regular files. */
     cleanup(descriptor_close) int descriptor =
         openat(from.folder, from.name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
@@ -208,6 +211,7 @@ bool file_write_unsynced(const char *path, const void *bytes, size_t length, mod
 
 bool file_exists(const char *path)
 {
+    witness_saw(path);
     return access(path, F_OK) == 0;
 }
 

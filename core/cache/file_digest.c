@@ -103,12 +103,14 @@ static void add_part(struct digest *digest, const char *kind, const char *path, 
     digest_add(digest, content, strlen(content) + 1);
 }
 
-bool file_digest_known(struct cache_store *store, const char *path, struct file_stamp *stamp, char sha256[DIGEST_TEXT])
+bool file_digest_known(struct cache_store *store, const char *path, struct file_stamp *stamp, bool *is_folder,
+                       char sha256[DIGEST_TEXT])
 {
     struct stat status;
     if (stat(path, &status) != 0)
         return errno == ENOENT && cache_store_gone(store, path, sha256);
     *stamp = file_stamp_of(&status);
+    *is_folder = S_ISDIR(status.st_mode);
     return cache_store_digest(store, stamp, sha256);
 }
 

@@ -7,7 +7,8 @@
 
 /* What is remembered of the file that `path` leads to, without reading it; of a folder only within this process. False:
  * nothing is known, or it cannot be looked at. */
-bool file_digest_known(struct cache_store *store, const char *path, struct file_stamp *stamp, char sha256[DIGEST_TEXT]);
+bool file_digest_known(struct cache_store *store, const char *path, struct file_stamp *stamp, bool *is_folder,
+                       char sha256[DIGEST_TEXT]);
 
 /* Reads what is not known. A folder's digest is over the names, kinds and digests of all that is in it. `fresh` says
  * that nobody else writes to it, so that even a file of this moment is what its stamp says. Without a store (NULL) all

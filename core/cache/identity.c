@@ -58,7 +58,7 @@ static void add_file(struct identity *identity, const char *name, const char *pa
     char sha256[DIGEST_TEXT];
     struct identity_field *field = add_field(identity, name, NULL);
     field->path = path;
-    if (file_digest_known(store, path, &field->stamp, sha256))
+    if (file_digest_known(store, path, &field->stamp, &field->is_folder, sha256))
         field->value = arena_text(identity->arena, sha256);
     else if (identity->unknown == NULL)
         identity->unknown = path;
@@ -74,7 +74,7 @@ static void add_text(struct identity *identity, const char *name, const char *te
     add_field(identity, name, arena_text(identity->arena, sha256))->text = text;
 }
 
-static bool is_file(const struct plan_image *image)
+bool identity_image_is_file(const struct plan_image *image)
 {
     uint32_t files = DESCPIPE_SOURCE_SIF | DESCPIPE_SOURCE_DOCKER_ARCHIVE | DESCPIPE_SOURCE_OCI_ARCHIVE;
     return image->path != NULL && (image->image.source & files) != 0;
@@ -92,7 +92,7 @@ static void add_image(struct identity *identity, const struct plan *plan, uint32
                                                           : NULL;
     if (digest != NULL)
         add_field(identity, "image", arena_text(identity->arena, digest));
-    else if (is_file(image))
+    else if (identity_image_is_file(image))
         add_file(identity, "image", image->path, store);
     else
         add_field(identity, "image", arena_text(identity->arena, image->reference));
@@ -106,7 +106,7 @@ bool identity_knows_image(const struct plan *plan, uint32_t stage)
     const struct plan_image *image = &plan->images[index];
     uint32_t plain = DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_NONE;
     return image->config_digest != NULL || image->manifest_digest != NULL || (image->image.source & plain) != 0 ||
-           is_file(image);
+           identity_image_is_file(image);
 }
 
 static void add_command(struct identity *identity, const char *const *command)
@@ -120,8 +120,7 @@ static void add_command(struct identity *identity, const char *const *command)
     add_field(identity, "command", arena_copy(identity->arena, text_bytes(&words), words.length));
 }
 
-/* Where a program is found on this machine, or NULL. */
-static char *find_program(const char *name)
+char *identity_find_program(const char *name)
 {
     const char *path = secure_getenv("PATH");
     while (path != NULL && *path != '\0') {
@@ -143,7 +142,8 @@ static void add_programs(struct identity *identity, const char *const *command, 
     for (size_t i = 0; command[i] != NULL; i++) {
         struct stat status;
         bool has_path = command[i][0] == '/';
-        cleanup(memory_free) char *found = i == 0 && strchr(command[i], '/') == NULL ? find_program(command[i]) : NULL;
+        cleanup(memory_free) char *found =
+            i == 0 && strchr(command[i], '/') == NULL ? identity_find_program(command[i]) : NULL;
         const char *path = has_path ? command[i] : found;
         if (path == NULL || strlen(path) >= PATH_MAX || stat(path, &status) != 0 || !S_ISREG(status.st_mode))
             continue;

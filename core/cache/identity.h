@@ -22,8 +22,8 @@ struct identity_field {
     const char *name, *value;
     const char *path; /* the file it is the content of, or NULL */
     const char *text; /* what is to be shown instead of a digest, or NULL */
-    bool is_folder;
     struct file_stamp stamp; /* of a file, once it is known */
+    bool is_folder;          /* likewise */
 };
 
 struct identity {
@@ -51,7 +51,11 @@ bool identity_still_holds(const struct identity *identity);
  * whoever wrote one there. False: it is none, too long or no text. */
 bool identity_field_text(const struct identity_field *field, struct text *out);
 
+/* Where a program is found on this machine, by PATH; owned, or NULL. */
+char *identity_find_program(const char *name);
+
 /* True when the image is known well enough: it has a digest, or needs none. */
+bool identity_image_is_file(const struct plan_image *image); /* an archive, whose content says what it is */
 bool identity_knows_image(const struct plan *plan, uint32_t stage);
 
 #endif

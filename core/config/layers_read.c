@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "base/witness.h"
 
 enum { SITE_FILES_LIMIT = 1000 };
 
@@ -389,6 +390,7 @@ static int by_bytes(const struct dirent **left, const struct dirent **right)
 static void read_site(struct config_layers *layers, const char *folder, struct problems *problems)
 {
     struct dirent **names = NULL;
+    witness_saw(folder);
     int count = scandir(folder, &names, is_site_file, by_bytes);
     if (count < 0) {
         if (errno != ENOENT && errno != ENOTDIR)

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/witness.h"
+
 enum { VARIABLE_NAME_LIMIT = 255 };
 
 static const char each_prefix[] = "each.";
@@ -55,6 +57,7 @@ static bool replace_one(const char *name, const char *close, struct text *out, s
     char key[VARIABLE_NAME_LIMIT + 1];
     memcpy(key, name, length);
     key[length] = '\0';
+    witness_asked(key);
     const char *value = secure_getenv(key);
     if (fallback != NULL && (value == NULL || value[0] == '\0')) {
         text_append_bytes(out, fallback + 2, (size_t)(close - fallback - 2));

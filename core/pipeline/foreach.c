@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `foreach` and `size`: the members of a stage. */
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/path.h"
+#include "base/witness.h"
 #include "pipeline/reader.h"
 
 enum { KEYS_LIMIT = 16 };
@@ -85,6 +88,35 @@ static int by_bytes(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
+/* glob's own, and told of. */
+static void *open_folder(const char *path)
+{
+    witness_saw(path);
+    return opendir(path);
+}
+
+static struct dirent *read_folder(void *folder)
+{
+    return readdir(folder);
+}
+
+static void close_folder(void *folder)
+{
+    closedir(folder);
+}
+
+static int look_at(const char *path, struct stat *status)
+{
+    witness_saw(path);
+    return stat(path, status);
+}
+
+static int look_at_link(const char *path, struct stat *status)
+{
+    witness_saw(path);
+    return lstat(path, status);
+}
+
 static bool read_glob(const struct reading *reading, const struct node *node, struct foreach_key *key)
 {
     struct pipeline *pipeline = reading->reader->pipeline;
@@ -95,8 +127,12 @@ static bool read_glob(const struct reading *reading, const struct node *node, st
     if (pattern[0] == '\0')
         return refuse(reading, place, "write {glob: \"in/*.fits\"}", "'glob' in 'foreach' is empty");
     cleanup(memory_free) char *absolute = absolute_pattern(pipeline->base, pattern);
-    glob_t found = {0};
-    int result = glob(absolute, GLOB_NOSORT, NULL, &found);
+    glob_t found = {.gl_opendir = open_folder,
+                    .gl_readdir = read_folder,
+                    .gl_closedir = close_folder,
+                    .gl_stat = look_at,
+                    .gl_lstat = look_at_link};
+    int result = glob(absolute, GLOB_NOSORT | GLOB_ALTDIRFUNC, NULL, &found);
     if (result == GLOB_NOSPACE)
         memory_exhausted();
     bool good = result == 0 && found.gl_pathc <= MEMBERS_LIMIT;

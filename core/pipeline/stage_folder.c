@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "base/witness.h"
 #include "pipeline/reader.h"
 
 enum { DOCKERFILE_LIMIT = 1 << 20 };
@@ -15,6 +16,7 @@ char *stage_folder_find(const struct pipeline *pipeline, const char *name)
     for (size_t i = 0; i < pipeline->image_folders.count; i++) {
         char *folder = path_join(pipeline_text(pipeline, pipeline->image_folders.items[i]), name);
         struct stat status;
+        witness_saw(folder);
         if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode))
             return folder;
         memory_free(folder);

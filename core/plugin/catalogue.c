@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/witness.h"
 #include "base/program.h"
 #include "base/text.h"
 #include "plugin/identity.h"
@@ -113,6 +114,7 @@ static bool add_folder(struct plugin_catalogue *catalogue, enum plugin_source so
     if (catalogue->places.count == CATALOGUE_FOLDERS_LIMIT)
         return error_set(error, ERROR_INPUT, "more than %d plugin folders", CATALOGUE_FOLDERS_LIMIT);
     words_add(&catalogue->places, folder);
+    witness_saw(folder);
     DIR *directory = opendir(folder);
     if (!directory && (errno == ENOENT || errno == ENOTDIR) && source != PLUGIN_FROM_OPTION)
         return true;

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/path.h"
+#include "base/witness.h"
 #include "config/document.h"
 #include "plugin/identity.h"
 
@@ -232,6 +233,7 @@ static int compare_names(const void *left, const void *right)
 
 static bool list_files(const char *folder, struct words *names, struct error *error)
 {
+    witness_saw(folder);
     DIR *directory = opendir(folder);
     if (!directory)
         return errno == ENOENT || error_system(error, "cannot read the plugin policy folder '%s'", folder);

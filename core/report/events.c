@@ -3,6 +3,7 @@
 #include "report/events.h"
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "report/status.h"
 
 enum { REASON_LIMIT = 500, CLOCK_AT = 11, CLOCK_LENGTH = 8 };
@@ -27,6 +28,8 @@ const char event_documentation[] =
     "  blind             failure (cannot be asked; null: it answers again)\n"
     "  cancel-requested  by\n"
     "  run-detached      scheduler: the run is its now, and these events end\n"
+    "  run-up-to-date    run, folder, stages, tasks: nothing is to be done, that run\n"
+    "                    has the results; no run is begun, this is the only event\n"
     "  run-ended         run, state, folder, wall_ms, counts {state: tasks}";
 
 static const char *const event_names[] = {
@@ -350,4 +353,26 @@ void event_append_plain(const struct run_view *view, const struct run_change *ch
         break;
     }
     text_append(out, "\n");
+}
+
+void event_append_up_to_date_json(int64_t at_ms, const struct event_up_to_date *known, struct text *out)
+{
+    text_append(out, "{\"event\":\"run-up-to-date\",\"at\":\"");
+    clock_append_stamp(out, at_ms);
+    text_append(out, "\"");
+    json_text(out, "run", path_name(known->run_folder));
+    json_text(out, "folder", known->run_folder);
+    json_number(out, "stages", true, (int64_t)known->stages);
+    json_number(out, "tasks", true, (int64_t)known->tasks);
+    text_append(out, "}\n");
+}
+
+void event_append_up_to_date(const struct event_up_to_date *known, struct text *out)
+{
+    text_append(out, "nothing to do: ");
+    text_append_unsigned(out, known->stages);
+    text_append(out, known->stages == 1 ? " stage is up to date" : " stages are up to date");
+    text_append(out, " (run ");
+    text_append_printable(out, path_name(known->run_folder), REASON_LIMIT);
+    text_append(out, ")\n");
 }

@@ -19,6 +19,13 @@ void event_append_json(const struct run_view *view, const struct run_change *cha
  * it.
  */
 void event_append_problem_json(int64_t at_ms, const char *problem, struct text *out);
+/* Of a request that has nothing to do: which run has its results. */
+struct event_up_to_date {
+    const char *run_folder;
+    uint64_t stages, tasks;
+};
+void event_append_up_to_date_json(int64_t at_ms, const struct event_up_to_date *known, struct text *out);
+void event_append_up_to_date(const struct event_up_to_date *known, struct text *out);
 /* One line for people: "06:30:00 [3/12] tomography: OK, 12.3 s ...". `quiet`: only what failed and the end. */
 void event_append_plain(const struct run_view *view, const struct run_change *change, bool quiet, struct text *out);
 /* What cannot be asked, or that it answers again: of a RUN_EVENT_BLIND. */

@@ -82,7 +82,29 @@ static bool is_never_cached(const struct engine *engine, uint32_t task)
     return apart_is_stage(engine, number) || (stage->extras != NULL && stage->extras->never_cached);
 }
 
-void cached_begin(struct engine *engine)
+/* What says what an image is without anybody being asked: nothing, a name alone, a file, or the lock beside the
+ * pipeline. */
+static bool images_tell_by_files(const struct engine *engine)
+{
+    const uint32_t plain = DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_NONE;
+    for (size_t i = 0; i < engine->plan->images_count; i++) {
+        const struct plan_image *image = &engine->plan->images[i];
+        if (!image->locked && (image->image.source & plain) == 0 && !identity_image_is_file(image))
+            return false;
+    }
+    return true;
+}
+
+static bool may_be_up_to_date(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->plan->backends_count; i++)
+        if (engine->plan->backends[i].runtime_reason != NULL) /* `auto` asked what works here */
+            return false;
+    return engine->pipeline->cache != CACHE_FULL && !engine->request->no_cache && engine->resume == NULL &&
+           !engine->request->detach && images_tell_by_files(engine);
+}
+
+void cached_begin(struct engine *engine, int64_t began_ms)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (engine->pipeline->cache == CACHE_OFF)
@@ -98,6 +120,76 @@ void cached_begin(struct engine *engine)
     cached->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *cached->tasks);
     cached->looks = memory_allocate((size_t)engine->plan->tasks_count + 1);
     engine->cached = cached;
+    if (may_be_up_to_date(engine))
+        engine->up_to_date = up_to_date_new(began_ms, engine->folder.working);
+}
+
+static void look_at_archive(struct up_to_date *known, const struct plan_image *image)
+{
+    struct stat status;
+    if (image->path == NULL || !identity_image_is_file(image))
+        return;
+    if (stat(image->path, &status) != 0) {
+        up_to_date_give_up(known);
+        return;
+    }
+    const struct file_stamp stamp = file_stamp_of(&status);
+    up_to_date_file(known, image->path, &stamp);
+}
+
+void cached_end(struct engine *engine)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    struct up_to_date *known = engine->up_to_date;
+    struct up_to_date_count count = {.tasks = engine->succeeded + engine->cached_tasks};
+    if (known == NULL || engine->skipped > 0 || count.tasks == 0)
+        return;
+    for (size_t i = 0; i < engine->plan->images_count; i++)
+        look_at_archive(known, &engine->plan->images[i]);
+    for (size_t i = 0; i < engine->pipeline->inputs.count; i++)
+        if (engine->fetched != NULL && engine->fetched[i] != NULL) /* from a URL */
+            up_to_date_give_up(known);
+    for (size_t i = 0; i < engine->pipeline->stages.count; i++)
+        count.stages += engine->plan->stages[i].selected;
+    if (!up_to_date_write(known, engine->request, engine->witness, &count, engine->folder.path, &error))
+        log_debug("%s", error.message); /* the next run plans, and comes to the same */
+}
+
+/* What decided a task, and what it made. */
+static void know_identity(struct up_to_date *known, const struct identity *identity)
+{
+    for (size_t i = 0; i < identity->count && !up_to_date_is_given_up(known); i++) {
+        const struct identity_field *field = &identity->fields[i];
+        const char *program = text_starts_with(field->name, "program ") ? field->name + strlen("program ") : NULL;
+        if (field->path == NULL)
+            continue;
+        if (field->is_folder)
+            up_to_date_give_up(known); /* its time does not tell what lies deeper */
+        else if (program != NULL && strchr(program, '/') == NULL)
+            up_to_date_program(known, program, field->path);
+        if (!field->is_folder)
+            up_to_date_file(known, field->path, &field->stamp);
+    }
+}
+
+static void know_output(struct engine *engine, const struct staging_output *output, const struct cache_output *made)
+{
+    bool is_folder = task_file_is_folder(output->suffix);
+    up_to_date_made(engine->up_to_date, output->published, made, is_folder);
+    if (engine->pipeline->output == NULL)
+        return;
+    size_t data = strlen(engine->folder.working) + strlen("/data/");
+    cleanup(memory_free) char *result = path_join(engine->pipeline->output, output->published + data);
+    up_to_date_made(engine->up_to_date, result, made, is_folder);
+}
+
+/* Without outputs it has run for what else it does. */
+static void know_task(struct engine *engine, const struct identity *identity, size_t outputs)
+{
+    if (outputs == 0)
+        up_to_date_give_up(engine->up_to_date);
+    else
+        know_identity(engine->up_to_date, identity);
 }
 
 void cached_flush(struct engine *engine)
@@ -263,7 +355,14 @@ static void read_work(void *context)
 
 static void take_result(struct look *look)
 {
-    record_cached(look->engine, look->task, &look->result);
+    struct engine *engine = look->engine;
+    record_cached(engine, look->task, &look->result);
+    if (engine->up_to_date != NULL && !up_to_date_is_given_up(engine->up_to_date)) {
+        list_outputs(look); /* once more: putting back has shortened it */
+        know_task(engine, &look->identity, look->out.outputs_count);
+        for (size_t i = 0; i < look->out.outputs_count; i++)
+            know_output(engine, &look->out.outputs[i], find_output(&look->result, look->out.outputs[i].name));
+    }
     keep_are_gone(look->engine, look->task, look->gone, &look->result);
     walk_cached(look->engine, look->task);
 }
@@ -486,14 +585,18 @@ static void forget(struct engine *engine, uint32_t task)
 
 static void keep_result(struct attempt *attempt, const struct cached_task *kept)
 {
-    const struct engine *engine = attempt->engine;
+    struct engine *engine = attempt->engine;
     struct cache_output *outputs = arena_allocate(kept->arena, (attempt->out.outputs_count + 1) * sizeof *outputs);
     for (size_t i = 0; i < attempt->out.outputs_count; i++) {
         const struct staging_output *output = &attempt->out.outputs[i];
         outputs[i] =
             (struct cache_output){.name = output->name, .bytes = output->bytes, .modified_ns = output->modified_ns};
         memcpy(outputs[i].sha256, output->sha256, DIGEST_TEXT);
+        if (engine->up_to_date != NULL)
+            know_output(engine, output, &outputs[i]);
     }
+    if (engine->up_to_date != NULL)
+        know_task(engine, &kept->identity, attempt->out.outputs_count);
     struct cache_result result = {
         .run = engine->folder.id,
         .stage = attempt->stage_name,
@@ -510,12 +613,17 @@ void cached_keep(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     const struct cached_task *kept = engine->cached != NULL ? engine->cached->tasks[attempt->task] : NULL;
+    if (engine->up_to_date != NULL && (kept == NULL || is_never_cached(engine, attempt->task)))
+        up_to_date_give_up(engine->up_to_date);
     if (kept == NULL)
         return;
-    if (!identity_still_holds(&kept->identity))
+    if (!identity_still_holds(&kept->identity)) {
         log_warning("a file that '%s' read was changed while it ran: its results are not remembered", attempt->name);
-    else
+        if (engine->up_to_date != NULL)
+            up_to_date_give_up(engine->up_to_date);
+    } else {
         keep_result(attempt, kept);
+    }
     forget(engine, attempt->task);
 }
 

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/witness.h"
 #include "run/folders.h"
 #include "run/left_running.h"
 #include "run/message.h"
@@ -213,6 +214,8 @@ static bool report_problems(struct engine *engine)
 static bool read_pipeline(struct engine *engine)
 {
     const struct run_request *request = engine->request;
+    engine->witness = witness_new();
+    witness_listen(engine->witness);
     engine->policy = policy_read(request->policy_folder, &engine->problems);
     if (engine->policy == NULL)
         return report_problems(engine);
@@ -289,6 +292,7 @@ static bool build_plan(struct engine *engine)
         if (!engine->finished)
             try_plan(engine);
     }
+    witness_listen(NULL);
     bool good = report_problems(engine);
     return good && engine->plan != NULL && !engine->finished;
 }
@@ -455,7 +459,6 @@ static void walk(struct engine *engine)
 {
     prepare_backends(engine);
     walk_begin(engine);
-    cached_begin(engine);
     keep_begin(engine);
     keeper_table_set_folder(engine->table, engine->folder.path);
     record_keeper(engine);
@@ -496,8 +499,11 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     *engine = (struct engine){
         .request = request, .table = table, .socket = socket, .problem_pipe = problems, .logs_folder = -1};
     setpgid(0, 0); /* Ctrl-C is for the front */
-    if (prepare(engine))
+    int64_t began_ms = clock_wall_ms();
+    if (prepare(engine)) {
+        cached_begin(engine, began_ms);
         walk(engine);
+    }
     int status = exit_status(engine);
     if (engine->error.message != NULL)
         tell_error(engine);
@@ -512,6 +518,8 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
                                            .version = request->version,
                                            .pipeline = engine->pipeline,
                                            .succeeded = status == 0});
+    if (engine->finished && status == 0 && engine->stop == STOP_NOT && !engine->lease_lost && engine->detach == NULL)
+        cached_end(engine);
     lease_release(steal(&engine->lease));
     lease_release(steal(&engine->working_lease));
     tell_front(engine, RUN_END, status, "");

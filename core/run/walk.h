@@ -54,6 +54,7 @@
 #include "run/keep.h"
 #include "run/memory_watch.h"
 #include "run/staging.h"
+#include "run/up_to_date.h"
 
 #define NONE UINT32_MAX
 #define DEFAULT_GRACE_MS 10000
@@ -282,6 +283,8 @@ struct engine {
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
     struct cached *cached; /* NULL: nothing is remembered */
     struct keep *keep;     /* NULL: all files stay */
+    struct witness *witness;       /* of what planning looked at */
+    struct up_to_date *up_to_date; /* what the run looked at; NULL: nobody will ask */
     bool sources_begun;
     unsigned sources_asked; /* git commands under way */
     enum engine_stop stop;
@@ -463,13 +466,14 @@ enum cached_answer {
     CACHED_DONE,    /* it is settled */
     CACHED_LATER    /* it will be ready again when more is known */
 };
-void cached_begin(struct engine *engine);
+void cached_begin(struct engine *engine, int64_t began_ms); /* wall clock, before anything was read */
 enum cached_answer cached_look(struct engine *engine, uint32_t task);
 void cached_slice(struct engine *engine);         /* looks of this round begin */
 bool cached_slice_is_over(struct engine *engine); /* enough for one round; another one comes at once */
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
 void cached_keep(struct attempt *attempt);                                /* it has succeeded */
 void cached_flush(struct engine *engine);
+void cached_end(struct engine *engine); /* the run has succeeded: what it looked at, for the next one */
 /* For keep.c: a file that need not be there, and what it was; the last result of a task. */
 void cached_is_gone(struct engine *engine, const char *path, const char *sha256);
 bool cached_latest(struct engine *engine, uint32_t task, struct arena *arena, struct cache_result *result);

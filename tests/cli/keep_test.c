@@ -54,6 +54,7 @@ static void write_pipeline(const char *keep, const char *value)
     const char *here = program_folder;
     cleanup(memory_free) char *text = memory_format(PIPELINE, keep, here, here, value, here, here);
     program_file("p.yaml", text);
+    program_file_time("p.yaml", 3600); /* never settled: every run plans */
 }
 
 /* Names of the stages that ran since the last look. */
@@ -191,6 +192,7 @@ START_TEST(members_go_one_by_one_while_the_run_goes_on)
     cleanup(descriptor_close) int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     ck_assert_int_eq(mkfifo(gate, 0600), 0);
     program_file("p.yaml", pipeline);
+    program_file_time("p.yaml", 3600);
     pid_t run = program_start("--plugin-dir " PLUGINS " run p.yaml", (const int[]){nothing, nothing, nothing});
     wait_for("work/data/whole/g.txt", true);
     wait_for("work/data/part/g.txt", false); /* n/r goes on */

@@ -9,12 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/list.h"
 #include "base/path.h"
+
+static struct words variables;
 
 char *program_folder;
 
@@ -26,6 +30,7 @@ void result_clear(struct result *result)
 
 void program_set_up(void)
 {
+    words_clear(&variables);
     const char *tmp = secure_getenv("TMPDIR");
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* keepers outlive the program and write into the folder */
     program_folder = memory_format("%s/descpipe-cli-XXXXXX", tmp != NULL ? tmp : "/tmp");
@@ -53,6 +58,18 @@ void program_file(const char *name, const char *text)
     ck_assert(file_write(path, text, strlen(text), 0600, NULL));
 }
 
+void program_file_time(const char *name, int64_t seconds)
+{
+    cleanup(memory_free) char *path = path_join(program_folder, name);
+    const struct timespec time = {.tv_sec = (time_t)(clock_wall_ms() / 1000 + seconds)};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, (const struct timespec[]){time, time}, 0), 0);
+}
+
+void program_variable(const char *assignment)
+{
+    words_add(&variables, assignment);
+}
+
 static struct words split(const char *line)
 {
     struct words words = {0};
@@ -72,6 +89,7 @@ pid_t program_start(const char *line, const int descriptors[3])
 {
     cleanup(words_clear) struct words argv = split(line);
     cleanup(words_clear) struct words environment = {0};
+    words_add_all(&environment, words_list(&variables));
     words_format(&environment, "HOME=%s", program_folder);
     words_format(&environment, "XDG_STATE_HOME=%s/state", program_folder);
     words_format(&environment, "XDG_CONFIG_HOME=%s/config", program_folder);

@@ -2,10 +2,12 @@
 /* `descpipe run`: what a command line asks for, as a request to the engine. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "command/plan.h"
 #include "command/runs/run_over.h"
 #include "command/runs/run_show.h"
 #include "report/events.h"
+#include "run/up_to_date.h"
 
 struct run_values {
     struct pipeline_options pipeline;
@@ -73,6 +75,17 @@ bool run_request_fill(struct invocation *invocation, struct installation *instal
     return true;
 }
 
+static void tell_up_to_date(struct invocation *invocation, const struct up_to_date_answer *answer)
+{
+    const struct event_up_to_date known = {
+        .run_folder = answer->run_folder, .stages = answer->count.stages, .tasks = answer->count.tasks};
+    struct text *out = &invocation->output.text;
+    if (invocation->json)
+        event_append_up_to_date_json(clock_wall_ms(), &known, out);
+    else
+        event_append_up_to_date(&known, out);
+}
+
 static int run_run(struct invocation *invocation)
 {
     const struct run_values *values = invocation->values;
@@ -84,6 +97,11 @@ static int run_run(struct invocation *invocation)
     struct run_request request = {0};
     if (!run_request_fill(invocation, &installation, &base, &request, &error))
         return run_refuse(invocation, &error);
+    cleanup(up_to_date_answer_clear) struct up_to_date_answer answer = {.run_folder = NULL};
+    if (up_to_date_ask(&request, &answer)) {
+        tell_up_to_date(invocation, &answer);
+        return 0;
+    }
     return run_show(invocation, &request, NULL);
 }
 

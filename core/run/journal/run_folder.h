@@ -60,6 +60,8 @@ char *run_index_folder(void); /* $XDG_STATE_HOME/descpipe/runs, ~/.local/state/.
 bool run_index_add(const char *index, const struct run_index_entry *entry, struct error *error);
 /* Every entry whose run folder is still there, newest first; the caller clears each and frees the list. */
 size_t run_index_read(const char *index, struct run_index_entry **entries);
+/* The folder of the newest run of this pipeline that was started there, among at most `looks` entries; owned, or NULL. */
+char *run_index_latest(const char *index, const char *pipeline, const char *started_in, size_t looks);
 
 /* Finds a run by id, unique prefix, run folder, working folder or pipeline file; NULL: the latest started from the
  * current folder. Looks in the index, then in the working folders below the current folder. *folder is owned by the

@@ -124,6 +124,21 @@ size_t run_index_read(const char *index, struct run_index_entry **entries)
     return found.count;
 }
 
+char *run_index_latest(const char *index, const char *pipeline, const char *started_in, size_t looks)
+{
+    cleanup(words_clear) struct words ids = list_ids(index);
+    char *folder = NULL;
+    for (size_t i = 0; i < ids.count && i < looks && folder == NULL; i++) {
+        struct run_index_entry entry;
+        if (!read_entry(index, ids.items[i], &entry))
+            continue;
+        if (text_equal(entry.pipeline, pipeline) && text_equal(entry.started_in, started_in))
+            folder = steal(&entry.folder);
+        run_index_entry_clear(&entry);
+    }
+    return folder;
+}
+
 struct search {
     struct run_index_entry *entries; /* newest first */
     size_t count;

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Runs that have nothing to do and say so without planning: when they do, and that they never do when anything differs.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "program.h"
+
+#define LONG_AGO (-3600)
+
+/* clang-format off: one line of YAML a line */
+static const char pipeline[] =
+    "pipeline: {name: small, images: [./stages], stages: [first, second, each]}\n"
+    "runtime: {backend: here, working: ./work, output: ./out, inputs: {raw: ./raw.txt}, config: {second: {conf: "
+    "./conf.yaml}}}\n"
+    "backends: {here: {scheduler: sequential, runtime: host}}\n"
+    "first: {inputs: {raw: txt}, outputs: {a: txt}, command: [sh, -c, 'sort $DESC_INPUT/raw.txt > "
+    "$DESC_OUTPUT/a.txt']}\n"
+    "second: {inputs: {a: txt}, outputs: {b: txt}, config: {conf: c.yaml}, env: {WORD: \"${WORD:-none}\"},\n"
+    "  command: [/bin/sh, -c, 'cat $DESC_INPUT/a.txt > $DESC_OUTPUT/b.txt']}\n"
+    "each: {foreach: {file: {glob: in/*.txt}}, outputs: {e: txt},\n"
+    "  command: [/bin/sh, -c, 'echo $DESC_EACH_FILE > $DESC_OUTPUT/e.txt']}\n";
+/* clang-format on */
+
+static char *run(const char *options)
+{
+    cleanup(memory_free) char *line = memory_format("--plugin-dir " PLUGINS " run p.yaml %s", options);
+    cleanup(result_clear) struct result got = program_run(line);
+    ck_assert_msg(got.status == 0, "%s: exit %d:\n%s%s", line, got.status, text_bytes(&got.out), text_bytes(&got.err));
+    return text_take(&got.out);
+}
+
+static bool does_nothing(const char *options)
+{
+    cleanup(memory_free) char *said = run(options);
+    return strstr(said, "nothing to do: 3 stages are up to date (run 2") != NULL;
+}
+
+static void set_up(void)
+{
+    static const char *const old[] = {
+        "raw.txt", "conf.yaml", "p.yaml", "in/1.txt", "in", "stages/first/stage.yaml", "stages/first", "stages"};
+    program_set_up();
+    program_file("raw.txt", "2\n1\n");
+    program_file("conf.yaml", "bins: 5\n");
+    program_file("p.yaml", pipeline);
+    program_file("in/1.txt", "one\n");
+    program_file("stages/first/stage.yaml", "minutes: 5\n");
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++)
+        program_file_time(old[i], LONG_AGO);
+}
+
+static char *below(const char *name)
+{
+    return path_join(program_folder, name);
+}
+
+static void remove_file(const char *name)
+{
+    cleanup(memory_free) char *path = below(name);
+    ck_assert_int_eq(unlink(path), 0);
+}
+
+START_TEST(a_run_that_has_nothing_to_do_says_so_and_begins_none)
+{
+    cleanup(memory_free) char *first = run("-q");
+    ck_assert(does_nothing(""));
+    ck_assert(does_nothing("-q"));
+    cleanup(memory_free) char *event = run("--json");
+    ck_assert_ptr_nonnull(strstr(event, "{\"event\":\"run-up-to-date\",\"at\":\""));
+    ck_assert_ptr_nonnull(strstr(event, "\"stages\":3,\"tasks\":3}\n"));
+    cleanup(result_clear) struct result runs = program_run("runs --json");
+    ck_assert_ptr_nonnull(strstr(text_bytes(&runs.out), "\"run\":"));
+    const char *one = strstr(text_bytes(&runs.out), "\"run\":");
+    ck_assert_ptr_null(strstr(one + 1, "\"run\":"));
+    cleanup(result_clear) struct result status = program_run("status");
+    ck_assert_ptr_nonnull(strstr(text_bytes(&status.out), "succeeded"));
+}
+END_TEST
+
+/* What is changed after the first run, each alone. */
+
+static void change_input(void)
+{
+    program_file("raw.txt", "3\n1\n");
+}
+static void touch_input(void)
+{
+    program_file_time("raw.txt", LONG_AGO + 1);
+}
+static void change_pipeline(void)
+{
+    cleanup(memory_free) char *longer = memory_format("%s# more\n", pipeline);
+    program_file("p.yaml", longer);
+}
+static void change_config(void)
+{
+    program_file("conf.yaml", "bins: 6\n");
+}
+static void change_stage_folder(void)
+{
+    program_file("stages/first/stage.yaml", "minutes: 6\n");
+}
+static void add_stage_folder(void)
+{
+    program_file("stages/second/stage.yaml", "minutes: 6\n");
+}
+static void add_member(void)
+{
+    program_file("in/2.txt", "two\n");
+}
+static void set_variable(void)
+{
+    program_variable("WORD=other");
+}
+static void set_option(void)
+{
+    program_variable("DESCPIPE_JOBS=3");
+}
+static void add_user_configuration(void)
+{
+    program_file("config/descpipe/config.yaml", "# nothing\n");
+}
+static void remove_output(void)
+{
+    remove_file("work/data/a.txt");
+}
+static void change_output(void)
+{
+    program_file("work/data/b.txt", "0\n0\n");
+}
+static void remove_result(void)
+{
+    remove_file("out/b.txt");
+}
+static void find_another_program(void)
+{
+    cleanup(memory_free) char *shell = below("bin/sh"), *folder = below("bin");
+    program_file("bin/sh", "#!/bin/sh\nexec /bin/sh \"$@\"\n");
+    ck_assert_int_eq(chmod(shell, 0755), 0);
+    cleanup(memory_free) char *path = memory_format("PATH=%s:/usr/local/bin:/usr/bin:/bin", folder);
+    program_variable(path);
+}
+static void damage_what_is_known(void)
+{
+    cleanup(result_clear) struct result runs = program_run("runs --json");
+    const char *id = strstr(text_bytes(&runs.out), "\"run\":");
+    id = strchr(id + 6, '"') + 1;
+    cleanup(memory_free) char *name = memory_format("work/.descpipe/runs/%.*s/up-to-date", (int)strcspn(id, "\""), id);
+    cleanup(memory_free) char *path = below(name);
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    ck_assert(file_read(path, 1 << 20, &text, NULL));
+    *strstr(text.bytes, "holds ") = 'H';
+    program_file(name, text.bytes);
+}
+
+static const struct {
+    const char *what;
+    void (*change)(void);
+    const char *options;
+} changes[] = {{"another content of an input", change_input, ""},
+               {"a time of an input", touch_input, ""},
+               {"the pipeline", change_pipeline, ""},
+               {"a configuration", change_config, ""},
+               {"a stage's folder", change_stage_folder, ""},
+               {"a folder for another stage", add_stage_folder, ""},
+               {"a file that a pattern matches", add_member, ""},
+               {"a variable of the pipeline", set_variable, ""},
+               {"an option from the environment", set_option, ""},
+               {"the user's configuration", add_user_configuration, ""},
+               {"an output is gone", remove_output, ""},
+               {"an output is another", change_output, ""},
+               {"a result is gone", remove_result, ""},
+               {"PATH leads elsewhere", find_another_program, ""},
+               {"what is known is damaged", damage_what_is_known, ""},
+               {"other words: a stage's key", NULL, "--set first.minutes=7"},
+               {"other words: one stage", NULL, "--only first"},
+               {"--no-cache", NULL, "--no-cache"},
+               {"another folder for results", NULL, "--output other"}};
+
+START_TEST(whatever_differs_makes_a_run_look_closer)
+{
+    cleanup(memory_free) char *first = run("-q");
+    ck_assert_msg(does_nothing("-q"), "%s: it was not up to date before", changes[_i].what);
+    if (changes[_i].change != NULL)
+        changes[_i].change();
+    cleanup(memory_free) char *said = run(changes[_i].options);
+    ck_assert_msg(strstr(said, "nothing to do") == NULL, "%s: %s", changes[_i].what, said);
+    ck_assert_msg(strstr(said, "run succeeded: ") != NULL, "%s: %s", changes[_i].what, said);
+}
+END_TEST
+
+START_TEST(what_was_changed_a_moment_ago_is_looked_at_once_more)
+{
+    program_file_time("raw.txt", 3600);
+    for (int i = 0; i < 3; i++) {
+        cleanup(memory_free) char *said = run("-q");
+        ck_assert_ptr_null(strstr(said, "nothing to do"));
+    }
+    program_file_time("raw.txt", LONG_AGO);
+    cleanup(memory_free) char *said = run("-q");
+    ck_assert_ptr_nonnull(strstr(said, "run succeeded: 3 cached\n"));
+    ck_assert(does_nothing(""));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("up_to_date");
+    TCase *cases = tcase_create("up_to_date");
+    tcase_set_timeout(cases, 100);
+    tcase_add_checked_fixture(cases, set_up, program_tear_down);
+    tcase_add_test(cases, a_run_that_has_nothing_to_do_says_so_and_begins_none);
+    tcase_add_loop_test(cases, whatever_differs_makes_a_run_look_closer, 0, sizeof changes / sizeof changes[0]);
+    tcase_add_test(cases, what_was_changed_a_moment_ago_is_looked_at_once_more);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
