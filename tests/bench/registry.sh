@@ -21,6 +21,8 @@ done
 top=$(mktemp -d)
 export HOME="$top/home" XDG_CACHE_HOME="$top/cache"
 mkdir -p "$HOME" "$XDG_CACHE_HOME" "$top/copies"
+export REGISTRY_AUTH_FILE="$top/auth.json" # skopeo looks into /run/containers else, which a root's podman may have closed
+echo {} >"$REGISTRY_AUTH_FILE"
 server=
 finish() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
@@ -31,6 +33,7 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 printf 'version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:0"}\n' "$top/data" >"$top/conf.yml"
+: >"$top/log"
 docker-registry serve "$top/conf.yml" >"$top/log" 2>&1 &
 server=$!
 until port=$(grep -m 1 -o 'listening on 127.0.0.1:[0-9]*' "$top/log"); do python3 -c 'import time; time.sleep(0.05)'; done

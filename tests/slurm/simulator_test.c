@@ -53,7 +53,8 @@ static void make(const char *first, ...)
 {
     va_list more;
     const char *const folder = secure_getenv("DESCPIPE_TEST_FOLDER");
-    simulation = memory_format("%s/sim-%d", folder, (int)getpid());
+    simulation = memory_format("%s/sim-XXXXXX", folder); /* process ids come again */
+    ck_assert_ptr_nonnull(mkdtemp(simulation));
     commands = memory_format("%s/bin", simulation);
     va_start(more, first);
     simulate("make", first, more);
