@@ -3,7 +3,7 @@
 # Builds the four programs of a Kubernetes cluster from Debian's own source package, once, into a cache folder.
 #
 #   build.sh          prints the folder that holds kube-apiserver, kube-controller-manager, kube-scheduler and kubelet; builds them
-#                     first where they are missing (six minutes on two cores)
+#                     first where they are missing: eight minutes of processor time, five and a half on two idle cores
 #   build.sh --there  only prints it when all are there, else exit status 77
 #
 # $DESCPIPE_TESTBED (default /var/cache/descpipe-testbed) is the cache. Several may ask at once: one builds, the others wait.
@@ -72,15 +72,16 @@ generate() {
 
 build() {
     fetch
-    export GOPATH="$work/go" GO111MODULE=off GOFLAGS="" GOCACHE="$work/go-cache" CGO_ENABLED=1
+    export GOPATH="$work/go" GO111MODULE=off GOFLAGS=-p=2 GOCACHE="$work/go-cache" CGO_ENABLED=1
     cd "$GOPATH/src/k8s.io/kubernetes"
     mend
     generate
     package=k8s.io/kubernetes/vendor/k8s.io
     flags="-s -w -X $package/component-base/version.gitVersion=v$version -X $package/component-base/version.gitMajor=1 -X $package/component-base/version.gitMinor=20"
-    for program in $programs; do
-        go build -ldflags "$flags" -o "$work/bin/$program" "./cmd/$program"
-    done
+    mkdir -p "$work/bin"
+    # Without the clouds' own libraries, which are half of it; all at once, so that what they share is compiled once.
+    # shellcheck disable=SC2046,SC2086 # a list of words
+    go build -tags providerless -ldflags "$flags" -o "$work/bin/" $(printf './cmd/%s ' $programs)
     rm -rf "$target"
     mkdir -p "$target"
     mv "$work"/bin/* "$target/"

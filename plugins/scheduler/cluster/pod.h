@@ -107,6 +107,7 @@ struct pod_view {
     char node[256];
     uint32_t flags; /* DESCPIPE_ENDED_ */
     int32_t exit_code;
+    bool unsaid; /* it is over, and its node may still say how */
     int64_t started_at_ms, finished_at_ms;
 };
 void pod_look(const json_t *pod, struct pod_view *view);

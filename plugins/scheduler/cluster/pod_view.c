@@ -217,6 +217,7 @@ static void judge_end(const json_t *status, const json_t *terminated, struct pod
         judge_terminated(terminated, view);
     } else {
         view->flags = DESCPIPE_ENDED_LOST;
+        view->unsaid = true;
         say(view, "its pod is over and does not say how");
     }
 }

@@ -7,7 +7,7 @@
 
 #include "kubernetes.h"
 
-enum { NO_POD_MS = 10000, NO_POD_AGAIN_MS = 30000 };
+enum { NO_POD_MS = 10000, NO_POD_AGAIN_MS = 30000, UNSAID_MS = 10000 };
 
 struct task *task_find(const struct kubernetes *self, const char *name)
 {
@@ -149,6 +149,24 @@ static void end_task(struct task *task, const struct pod_view *view)
     pod_log_finish(&task->log);
 }
 
+static void said_nothing(void *context)
+{
+    struct task *task = context;
+    task->patience = NULL;
+    const struct pod_view view = task->view;
+    end_task(task, &view);
+}
+
+/* A node may say that a pod is over a moment before it says how its container ended. */
+static void wait_for_word(struct task *task, const struct pod_view *view)
+{
+    if (task->view.unsaid) {
+        return;
+    }
+    task->view = *view;
+    start_patience(task, UNSAID_MS, said_nothing);
+}
+
 /* It is over, and no pod says how. */
 static void end_without_word(struct task *task, uint32_t flags, const char *words)
 {
@@ -269,7 +287,9 @@ static void pod_changed(void *context, const json_t *pod, bool gone)
         stop_patience(task); /* that of having none */
     }
     pod_look(pod, &view);
-    if (view.phase == POD_ENDED) {
+    if (view.phase == POD_ENDED && view.unsaid) {
+        wait_for_word(task, &view);
+    } else if (view.phase == POD_ENDED) {
         end_task(task, &view);
     } else if (view.phase == POD_RUNNING && view.trouble == POD_FINE) {
         runs(task, &view);
