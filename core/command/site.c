@@ -211,7 +211,9 @@ static void check_shape(struct site_check *check, const struct plan_backend *bac
     scheduler_queue_estimate(backend->scheduler, &job, site_ask(&answer, DEADLINE_MS));
     site_wait(check, &answer);
     shape->start_ms = answer.ok ? answer.moment_ms : 0;
-    if (answer.ok) {
+    if (answer.ok && answer.moment_ms == 0) {
+        site_find(check, SITE_FINE, text_bytes(&about), NULL, "%s: would be taken", text_bytes(&wanted));
+    } else if (answer.ok) {
         clock_append_stamp(&stamp, answer.moment_ms);
         site_find(check, SITE_FINE, text_bytes(&about), NULL, "%s: may start at %s", text_bytes(&wanted),
                   text_bytes(&stamp));
@@ -294,8 +296,8 @@ static void check_elsewhere(struct site_check *check, uint32_t number, const cha
     for (uint32_t i = 0; i < plan->images_count; i++)
         if (plan->images[i].backend == number)
             check_login(check, &shapes, i);
-    /* A job that will not be taken tells nothing of nodes. */
-    if (shapes.list.count == 0 || check->differing > differing)
+    /* A job that will not be taken tells nothing of nodes; and a pod finds what its image holds. */
+    if (shapes.list.count == 0 || check->differing > differing || backend->form == DESCPIPE_FORM_POD)
         return;
     const struct descpipe_job job = job_of(plan, &shapes.list.items[0]);
     site_check_node(check, backend, &job, tool);
@@ -308,9 +310,14 @@ static void check_backend(struct site_check *check, uint32_t number)
     cleanup(site_answer_clear) struct site_answer runtime = {0}, scheduler = {0};
     cleanup(memory_free) char *about_runtime = memory_format("runtime '%s'", backend->runtime_name);
     cleanup(memory_free) char *about = memory_format("scheduler '%s'", backend->scheduler_name);
-    runtime_probe(backend->runtime, site_ask(&runtime, DEADLINE_MS));
-    site_wait(check, &runtime);
-    find_probed(check, about_runtime, &runtime);
+    if (backend->form == DESCPIPE_FORM_POD) {
+        site_find(check, SITE_FINE, about_runtime, NULL, "its images are run by scheduler '%s'",
+                  backend->scheduler_name);
+    } else {
+        runtime_probe(backend->runtime, site_ask(&runtime, DEADLINE_MS));
+        site_wait(check, &runtime);
+        find_probed(check, about_runtime, &runtime);
+    }
     scheduler_probe(backend->scheduler, site_ask(&scheduler, DEADLINE_MS));
     site_wait(check, &scheduler);
     find_probed(check, about, &scheduler);

@@ -192,6 +192,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def meets_fault(self, fault):
         """True: it was answered."""
         what = fault["what"] if fault else None
+        if what == "slow":
+            time.sleep(fault.get("seconds", 2))
+            return False
         if what == "leader":
             self.refuse(500, "InternalError", "etcdserver: leader changed")
         elif what == "busy":
@@ -388,6 +391,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(404, "NotFound", 'pods "%s" not found' % pod)
             return
         self.stream_begins()
+        if fault and fault["what"] == "words":  # a node that cannot read its file says so as if it were the log
+            self.chunk(b"unable to retrieve container logs for docker://1234\n")
+            self.chunk(b"")
+            return
         sent, half = 0, fault and fault["what"] == "half"
         while True:
             with cluster.lock:

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,25 @@ current-context: x
         while not condition():
             self.assertLess(time.monotonic(), deadline, "it never came true")
             time.sleep(0.05)
+
+    def kill(self, process):
+        """The engine and its keeper, hard; the journal has their numbers."""
+        numbers = {}
+        for folder, _, names in os.walk(self.path("work", ".descpipe", "runs")):
+            if "journal.jsonl" not in names:
+                continue
+            with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8") as file:
+                for line in file:
+                    record = json.loads(line) if line.endswith("\n") else {}
+                    if record.get("kind") in ("writer", "keeper"):
+                        numbers[record["kind"]] = record["pid"]
+        for kind in ("keeper", "writer"):
+            try:
+                os.kill(numbers[kind], signal.SIGKILL)
+            except (KeyError, ProcessLookupError):
+                pass
+        process.communicate(timeout=PATIENCE)
+        return "writer" in numbers
 
     def one(self, command, options="", expected=0, more=""):
         self.pipeline({"s": "command: %s%s" % (command, more)}, options)
@@ -289,6 +309,47 @@ current-context: x
         output = self.one("[say, x]", "", 5)
         self.assertIn("cannot create resource", output)
 
+    def test_a_server_that_is_slow_is_waited_for(self):
+        for method, path in (("POST", "/jobs"), ("GET", "/pods[?]"), ("GET", "/jobs[?]"), ("GET", "/log"), ("DELETE", "/jobs")):
+            self.cluster.order(method, path, "slow", seconds=2)
+        self.one("[say, slowly]")
+        self.assertIn("slowly", self.log())
+        self.assertEqual(list(self.cluster.starts.values()), [1])
+
+    # Engines that die.
+
+    def test_an_engine_killed_at_many_points_starts_each_stage_once(self):
+        for point in (4, 7, 9, 11, 14, 18, 23):
+            with self.subTest(point=point):
+                self.cluster.starts.clear()
+                with self.cluster.lock:
+                    del self.cluster.requests[:]
+                self.pipeline({"a": "command: [say, a]", "b": "command: [say, b], depends-on: [a]", "c": "command: [say, c], depends-on: [b]"})
+                process = self.start("run", "pipeline.yaml", "--no-cache")
+                self.until(lambda: len(self.cluster.requests) >= point or process.poll() is not None)
+                if not self.kill(process):
+                    continue  # it had not begun
+                code, output = self.command("resume", "pipeline.yaml")
+                self.assertIn(code, (0, 2), output)  # 2: it was over already
+                self.assertEqual({name: stage["verdict"] for name, stage in self.status().items()}, dict.fromkeys("abc", "OK"), output)
+                self.assertEqual(sorted(self.cluster.starts.values()), [1, 1, 1], self.cluster.requests)
+
+    def test_a_list_of_many_pages_is_read_to_its_end(self):
+        count = 600
+        self.pipeline({"s": "command: [stay, x], foreach: {n: [%s]}" % ", ".join(map(str, range(count)))})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: len(self.cluster.starts) == count)
+        self.kill(process)
+        with self.cluster.lock:
+            jobs = [item for key, item in self.cluster.objects.items() if key[0] == "jobs"]
+        for job in jobs:
+            self.cluster.end(job, 0, "Completed")
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output[-2000:])
+        self.assertTrue(self.asked("GET", "continue="))
+        self.assertEqual(set(self.cluster.starts.values()), {1})
+        self.assertEqual(len(self.cluster.starts), count)
+
     def test_watches_that_break_expire_or_lie_lose_nothing(self):
         for what in ("expired event", "garbage", "cut after", "pieces"):
             self.cluster.order("GET", "/pods[?].*watch=1", what)
@@ -339,6 +400,18 @@ current-context: x
         self.one("[say, one, two, three, four]")
         self.assertIn("one two three four", self.log())
         self.assertEqual(self.log().count("one"), 1)
+
+    def test_words_of_a_node_in_place_of_a_log_cost_nothing_of_the_log(self):
+        self.cluster.order("GET", "/log", "words")
+        self.pipeline({"s": "command: [stay, one, two, three, four]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: len(self.asked("GET", "/log")) >= 2)
+        for key, job in list(self.cluster.objects.items()):
+            if key[0] == "jobs":
+                self.cluster.end(job, 0, "Completed")
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(self.log().count("one two three four"), 1, self.log())
 
     def test_cancel_ends_the_pod_and_is_told_as_cancelled(self):
         self.pipeline({"s": "command: [stay, x]"})

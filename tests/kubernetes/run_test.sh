@@ -251,6 +251,94 @@ sh "$here/testbed.sh" again "$folder/bed" apiserver
 wait "$run" || failed "the run over a restart ended with status $?"
 "$program" logs restart.yaml slow | grep -q over || failed "the log of slow lacks its end"
 
+echo "== engines that are killed"
+mkdir -p count
+{
+    head_of_file 'first, second'
+    cat << END
+first: {image: $image, foreach: {n: [1, 2, 3]}, mounts: ["$folder/run/count:/opt/count"], command: [sh, -c, 'echo begun >> /opt/count/first.\$DESC_EACH_N; while ! [ -e /opt/count/go ]; do sleep 1; done']}
+second: {image: $image, depends-on: [first], mounts: ["$folder/run/count:/opt/count"], command: [sh, -c, 'echo begun >> /opt/count/second']}
+END
+} > killed.yaml
+kill_engine() { # ends the engine and its keeper hard; both have their numbers in the journal
+    # shellcheck disable=SC2012 # names of our own making
+    python3 - "$(ls -td work/.descpipe/runs/* | head -n 1)/journal.jsonl" << 'END'
+import json, os, signal, sys
+last = {}
+for line in open(sys.argv[1], encoding="utf-8"):
+    try:
+        record = json.loads(line)
+    except ValueError:
+        continue
+    if record.get("kind") in ("writer", "keeper"):
+        last[record["kind"]] = record["pid"]
+for process in (last.get("keeper"), last.get("writer")):
+    try:
+        os.kill(process, signal.SIGKILL)
+    except (ProcessLookupError, TypeError):
+        pass
+END
+}
+"$program" run killed.yaml > "$folder/killed.log" 2>&1 &
+run=$!
+deadline=$(($(date +%s) + 240))
+until "$program" status killed.yaml 2> /dev/null | grep -q first; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "first was not submitted"
+done
+kill_engine # about when its Jobs are made
+wait "$run" || true
+"$program" resume killed.yaml > "$folder/resumed.log" 2>&1 &
+run=$!
+until [ -e count/first.1 ] && [ -e count/first.2 ] && [ -e count/first.3 ]; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "first did not begin"
+    sleep 1
+done
+kill_engine # while its pods run
+wait "$run" || true
+touch count/go
+"$program" resume killed.yaml > "$folder/resumed.log" 2>&1 || failed "resume ended with status $?"
+for each in first.1 first.2 first.3 second; do
+    [ "$(cat "count/$each")" = begun ] || failed "$each was begun more than once"
+done
+
+echo "== a site that lacks something"
+{
+    head_of_file 's'
+    echo "s: {image: $image, command: [echo, x]}"
+} > site.yaml
+"$program" check --site site.yaml > "$folder/site.log" 2>&1 || failed "check --site ended with status $?"
+grep -q "stage 's': 1 cpu: would be taken" "$folder/site.log" || failed "the server was not asked"
+lacks() { # WORDS COMMAND...
+    words=$1
+    shift
+    status=0
+    "$@" > "$folder/site.log" 2>&1 || status=$?
+    [ "$status" = 1 ] || failed "$words: status $status"
+    grep -q "$words" "$folder/site.log" || failed "'$words' was not said"
+}
+lacks 'no right in namespace .default. to create jobs, ' env KUBECONFIG="$folder/bed/weak.conf" "$program" check --site site.yaml
+administrator() {
+    curl --silent --show-error --fail --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" --output /dev/null \
+        --header 'Content-Type: application/json' "$@"
+}
+server=$(sed -n 's/^ *server: //p' "$KUBECONFIG")
+administrator "$server/api/v1/namespaces" --data '{"metadata": {"name": "full"}}'
+administrator "$server/api/v1/namespaces/full/resourcequotas" --data '{"metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}'
+administrator "$server/api/v1/namespaces/full/serviceaccounts/default" --retry 60 --retry-delay 1 --retry-all-errors
+quota_counts() {
+    curl --silent --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
+        "$server/api/v1/namespaces/full/resourcequotas/full" | grep -q '"used"'
+}
+until quota_counts; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "the quota is not counted"
+    sleep 1
+done
+lacks 'exceeded quota: full' "$program" check --site site.yaml -o scheduler.namespace=full
+lacks "no pull secret 'gone'" "$program" check --site site.yaml -o scheduler.pull-secrets='[gone]'
+lacks 'no node has the labels disk=fast' "$program" check --site site.yaml -o scheduler.node-selector='{disk: fast}'
+lacks 'serviceaccount "nobody" not found' "$program" check --site site.yaml -o scheduler.service-account=nobody
+lacks "no PersistentVolumeClaim 'none'" "$program" check --site site.yaml -o scheduler.volume="{claim: none, mount: $folder/run}"
+
 echo "== cancel"
 {
     head_of_file 'long'

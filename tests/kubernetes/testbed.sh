@@ -21,45 +21,13 @@ set -eu
 ready_seconds=180
 here=$(cd "$(dirname "$0")" && pwd -P)
 daemon=$here/../integration/docker_daemon.sh
+testbed=kubernetes
+# shellcheck source-path=SCRIPTDIR disable=SC1091 # found beside this file
+. "$here/../testbed.sh"
 
 usage() {
     echo "usage: $0 start|stop DIR or kill|again DIR PROGRAM" >&2
     exit 2
-}
-
-cannot() {
-    echo "kubernetes testbed: $1" >&2
-    [ -z "${CI:-}" ] || exit 1
-    exit 77
-}
-
-broken() {
-    echo "kubernetes testbed: $1" >&2
-    for log in "$folder"/log/*; do
-        echo "== $log" >&2
-        tail -n 15 "$log" >&2
-    done
-    exit 1
-}
-
-# The process of a program of this folder; a number that was given to somebody else is not it.
-process_of() {
-    [ -s "$folder/run/$1.pid" ] || return 1
-    process=$(cat "$folder/run/$1.pid")
-    tr '\0' ' ' 2> /dev/null < "/proc/$process/cmdline" | grep -qF "$folder/" || return 1
-    echo "$process"
-}
-
-wait_for_end() {
-    timeout "$2" tail --pid="$1" -f /dev/null # wakes up when the process is gone
-}
-
-# launch NAME COMMAND...: in a session of its own, its words in log/NAME, its number in run/NAME.pid
-launch() {
-    name=$1
-    shift
-    setsid "$@" >> "$folder/log/$name" 2>&1 < /dev/null 9>&- &
-    echo $! > "$folder/run/$name.pid"
 }
 
 # until_true SECONDS COMMAND...: asks again while it is not; nobody can be told by these programs.

@@ -17,50 +17,17 @@
 set -eu
 
 ready_seconds=90
+testbed=slurm
+# shellcheck source-path=SCRIPTDIR disable=SC1091 # found beside this file
+. "$(dirname "$0")/../testbed.sh"
 
 usage() {
     echo "usage: $0 start|stop DIR [KEY=VALUE...] or kill|again DIR DAEMON" >&2
     exit 2
 }
 
-cannot() {
-    echo "slurm_testbed: $1" >&2
-    [ -z "${CI:-}" ] || exit 1
-    exit 77
-}
-
-broken() {
-    echo "slurm_testbed: $1" >&2
-    for log in "$folder"/log/*; do
-        echo "== $log" >&2
-        tail -n 15 "$log" >&2
-    done
-    exit 1
-}
-
 with_conf() {
     SLURM_CONF=$folder/slurm.conf "$@"
-}
-
-# The process of a daemon of this folder; a number that was given to somebody else is not it.
-process_of() {
-    [ -s "$folder/run/$1.pid" ] || return 1
-    process=$(cat "$folder/run/$1.pid")
-    tr '\0' ' ' 2> /dev/null < "/proc/$process/cmdline" | grep -qF "$folder/" || return 1
-    echo "$process"
-}
-
-wait_for_end() {
-    timeout "$2" tail --pid="$1" -f /dev/null # wakes up when the process is gone
-}
-
-# launch NAME COMMAND...: in a session of its own, its words in log/NAME, its number in run/NAME.pid
-launch() {
-    name=$1
-    shift
-    : > "$folder/log/$name" # now, or the words of an earlier one would pass for this one's
-    SLURM_CONF=$folder/slurm.conf setsid "$@" >> "$folder/log/$name" 2>&1 < /dev/null 9>&- &
-    echo $! > "$folder/run/$name.pid"
 }
 
 # Waits until a daemon says that it is ready: nobody has to poll.
@@ -165,17 +132,17 @@ END
 }
 
 start_slurmdbd() {
-    launch slurmdbd slurmdbd -D
+    launch slurmdbd env "SLURM_CONF=$folder/slurm.conf" slurmdbd -D
     until_it_says slurmdbd 'slurmdbd version .* started'
 }
 
 start_slurmctld() {
-    launch slurmctld slurmctld -D -f "$folder/slurm.conf"
+    launch slurmctld env "SLURM_CONF=$folder/slurm.conf" slurmctld -D -f "$folder/slurm.conf"
     until_it_says slurmctld 'Running as primary controller'
 }
 
 start_node() {
-    launch "$1" slurmd -D -f "$folder/slurm.conf" -N "$1"
+    launch "$1" env "SLURM_CONF=$folder/slurm.conf" slurmd -D -f "$folder/slurm.conf" -N "$1"
     until_it_says "$1" 'slurmd started on'
 }
 

@@ -173,7 +173,7 @@ struct descpipe_scheduler {
     void (*release)(void *self, struct descpipe_call *call, const char *token);
     /* Optional. */
     void (*logs)(void *self, struct descpipe_call *call, uint64_t job, int32_t output_descriptor, int32_t follow);
-    void (*queue_estimate)(void *self, struct descpipe_call *call, const struct descpipe_job *job); /* answers moment */
+    void (*queue_estimate)(void *self, struct descpipe_call *call, const struct descpipe_job *job); /* answers moment; 0: it would be taken, when is not known */
     void (*shell)(void *self, struct descpipe_call *call, const struct descpipe_job *job);
     /* Pure: room for a submission now; the host sends no more jobs than that. NULL: no limit. */
     uint64_t (*room)(void *self);

@@ -11,7 +11,7 @@
 #include "cluster/pod.h"
 #include "cluster/pod_log.h"
 
-enum { LOG_PAUSE_MS = 1000, LOG_PATIENCE_MS = 30000, LOG_END_MS = 3000 };
+enum { LOG_PAUSE_MS = 1000, LOG_PATIENCE_MS = 30000, LOG_END_MS = 3000, LOG_WORDS = 1024 };
 
 static void ask_log(struct pod_log *log);
 
@@ -37,13 +37,47 @@ void pod_log_drop(struct pod_log *log)
     close_log(log);
 }
 
+/* From here on the file has something else than the node. A little of it was the node's own words in place of the log,
+ * which go; more of it is from before the node began a new file, and the rest of this answer is new. */
+static void differs(struct pod_log *log)
+{
+    uint64_t same = log->written - log->skip;
+    if (log->skip <= LOG_WORDS && ftruncate(log->descriptor, (off_t)same) == 0) {
+        log->written = same;
+    } else {
+        log->origin = log->written;
+    }
+    log->skip = 0;
+}
+
+/* How many of these bytes are written already: they stand in the file where this answer goes on. */
+static size_t already_there(struct pod_log *log, const char *bytes, size_t length)
+{
+    size_t there = 0;
+    while (there < length && log->skip > 0) {
+        char kept[4096];
+        size_t wanted = length - there < sizeof(kept) ? length - there : sizeof(kept);
+        wanted = log->skip < wanted ? (size_t)log->skip : wanted;
+        ssize_t got = pread(log->descriptor, kept, wanted, (off_t)(log->written - log->skip));
+        size_t same = 0;
+        while (got > 0 && same < (size_t)got && kept[same] == bytes[there + same]) {
+            same++;
+        }
+        there += same;
+        log->skip -= same;
+        if (got <= 0 || same < (size_t)got) {
+            differs(log);
+        }
+    }
+    return there;
+}
+
 static void log_data(void *context, const char *bytes, size_t length)
 {
     struct pod_log *log = context;
-    size_t skipped = log->skip < length ? (size_t)log->skip : length;
-    log->skip -= skipped;
-    bytes += skipped;
-    length -= skipped;
+    size_t there = already_there(log, bytes, length);
+    bytes += there;
+    length -= there;
     while (length > 0 && log->descriptor > 0) {
         ssize_t written = write(log->descriptor, bytes, length);
         if (written < 0 && errno == EINTR) {
@@ -101,15 +135,13 @@ static void log_done(void *context, const struct cluster_reply *reply)
 static void ask_log(struct pod_log *log)
 {
     if (log->descriptor <= 0) {
-        log->descriptor = open(log->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
         struct stat status;
-        if (log->written == 0 && log->descriptor >= 0 && fstat(log->descriptor, &status) == 0) {
-            log->written = (uint64_t)status.st_size; /* by a process before this one */
-        }
+        log->descriptor = open(log->output, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+        log->written = log->descriptor >= 0 && fstat(log->descriptor, &status) == 0 ? (uint64_t)status.st_size : 0;
     }
     log->final = log->over;
     log->followed = !log->final;
-    log->skip = log->written;
+    log->skip = log->written - log->origin;
     char *path = cluster_path(log->cluster, "/api/v1/namespaces/%s/pods/%s/log?container=" POD_CONTAINER "%s",
                               log->cluster->namespace, log->pod, log->followed ? "&follow=true" : "");
     const struct cluster_request request = {.method = "GET",

@@ -3,7 +3,8 @@
  * A stage's output, from its pod into its log file.
  *
  * How it works: while the stage runs its log is followed. A stream that breaks begins anew and skips what is written
- * already. When the stage is over and no stream of it ended in good order afterwards, the log is read once more for its
+ * already, as long as it is the same: a node may answer with words of its own, or from a file that it has begun since.
+ * When the stage is over and no stream of it ended in good order afterwards, the log is read once more for its
  * rest: a stream may end early (rotation, a restarted kubelet), so its end says nothing about the stage. Standard
  * output and standard error are one there.
  */
@@ -26,7 +27,7 @@ struct pod_log {
     struct cluster_exchange *exchange;
     struct descpipe_timer *timer;
     bool over, followed, final;
-    uint64_t written, skip;
+    uint64_t written, origin, skip; /* bytes of the file; where in it the node's log begins; what is to be there already */
     int descriptor;
     int64_t until_ms;
 };

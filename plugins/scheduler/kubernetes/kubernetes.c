@@ -75,6 +75,7 @@ static const struct descpipe_scheduler kubernetes_operations = {
     .find = kubernetes_find,
     .cancel = kubernetes_cancel,
     .release = kubernetes_release,
+    .queue_estimate = kubernetes_queue_estimate,
     .room = kubernetes_room,
     .apart = kubernetes_apart,
     .accepts = kubernetes_accepts,

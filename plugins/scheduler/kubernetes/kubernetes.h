@@ -96,6 +96,7 @@ void kubernetes_find(void *self, struct descpipe_call *call, const char *run);
 void kubernetes_cancel(void *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
 void kubernetes_release(void *self, struct descpipe_call *call, const char *token);
 void kubernetes_probe(void *self, struct descpipe_call *call);
+void kubernetes_queue_estimate(void *self, struct descpipe_call *call, const struct descpipe_job *job);
 void submissions_close(struct kubernetes *self);
 
 #endif
