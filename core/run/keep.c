@@ -116,7 +116,7 @@ void keep_begin(struct engine *engine)
     keep->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *keep->tasks);
     for (symbol tag = 0; tag < keep->tags; tag++) {
         consumers_of(keep->consumers, tag, &keep->stages_left[tag]);
-        keep->passes[tag] = passing_of(engine, tag);
+        keep->passes[tag] = (uint8_t)passing_of(engine, tag);
     }
 }
 
