@@ -162,7 +162,7 @@ void measure_print(const char *title, const struct contestant *contestants, size
         uint64_t peak = 0;
         printf("%-28s", contestants[i].name);
         if (contestants[i].absent) {
-            printf(" not installed here\n");
+            printf(" %s\n", contestants[i].absent_why != NULL ? contestants[i].absent_why : "not installed here");
             continue;
         }
         for (size_t round = 0; round < rounds; round++) {

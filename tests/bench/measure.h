@@ -24,6 +24,7 @@ struct contestant {
     void *context;
     void (*before)(void *context); /* not timed: a fresh state for each round; may be NULL */
     bool absent;                   /* its program is not installed: shown, not run */
+    const char *absent_why;        /* what is shown then instead of that, or NULL */
     struct sample samples[ROUNDS_LIMIT];
 };
 
