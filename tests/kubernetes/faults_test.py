@@ -212,6 +212,25 @@ current-context: x
                  if (plural, kind) == ("jobs", "ADDED")]
         self.assertEqual(named, [[{"name": "theirs"}], None])
 
+    def test_a_workflow_pulls_with_our_login_until_its_run_is_over(self):
+        self.log_in()
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("pipeline.yaml", text.replace("use: kubernetes", "use: argo"))
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: [key for key in self.cluster.objects if key[0] == "workflows"])
+        with self.cluster.lock:
+            workflow, = [item for key, item in self.cluster.objects.items() if key[0] == "workflows"]
+        secret, = self.secrets_made()
+        self.assertEqual(workflow["spec"]["imagePullSecrets"], [{"name": secret["metadata"]["name"]}])
+        self.assertNotIn("canary-9", json.dumps(workflow))
+        self.until(lambda: [kind for _, plural, kind, item in self.cluster.history if (plural, kind) == ("secrets", "MODIFIED")
+                            and item["metadata"]["ownerReferences"][0]["kind"] == "Workflow"])
+        with self.cluster.lock:
+            self.cluster.put("workflows", workflow["metadata"]["name"], dict(workflow, status={"phase": "Error", "nodes": {}, "message": "gone"}), "MODIFIED")
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual([key for key in self.cluster.objects if key[0] == "secrets"], [])
+
     def test_without_a_login_there_is_no_secret(self):
         self.log_in(host="registry.example.org")
         self.run_to_end()

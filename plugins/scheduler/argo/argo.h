@@ -86,6 +86,7 @@ struct argo {
     struct descpipe_sink *sink;
     struct cluster_watch workflows, pods;
     bool watching;
+    bool logins;              /* the cluster may hold registry logins of this run (pull_secret.h) */
     struct sending *sendings; /* in progress */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "argo.h"
+#include "cluster/pull_secret.h"
 
 struct question {
     struct argo *self;
@@ -150,7 +151,17 @@ void argo_cancel(void *context, struct descpipe_call *call, const uint64_t *jobs
     }
 }
 
-/* release: the Workflow stays, for people to look at, as long as its own `ttl` or the cluster says. */
+/* release: the Workflow stays, for people to look at, as long as its own `ttl` or the cluster says. Its registry logins
+ * do not. */
+
+static void logins_removed(void *context, const struct cluster_reply *reply)
+{
+    struct question *question = context;
+    const struct argo *self = question->self;
+    pull_secret_check_removed(&self->cluster, reply);
+    self->host->call->succeed(question->call);
+    free(question);
+}
 
 void argo_release(void *context, struct descpipe_call *call, const char *token)
 {
@@ -158,6 +169,16 @@ void argo_release(void *context, struct descpipe_call *call, const char *token)
     for (struct flow *flow = flow_find(self, token); flow != NULL; flow = flow_find(self, token)) {
         flow_free(flow);
     }
+    struct question *question = self->logins ? calloc(1, sizeof(*question)) : NULL;
+    if (question != NULL) {
+        *question = (struct question){.self = self, .call = call};
+        question->exchange = pull_secret_remove(&self->cluster, token, logins_removed, question);
+    }
+    if (question != NULL && question->exchange != NULL) {
+        self->host->call->on_cancel(call, question_cancelled, question);
+        return;
+    }
+    free(question);
     self->host->call->succeed(call);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Making a Workflow, and the Secret of its late values.
+ * Making a Workflow, the Secret of its late values, and that of the registry logins with which its images are pulled.
  *
  * How it works: the Secret comes first, so that no pod ever waits for it, and is given to the Workflow afterwards, so
  * that it goes when the Workflow goes. Both are called by the token. One that is there already is ours, from a try
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "argo.h"
+#include "cluster/pull_secret.h"
 
 struct sending {
     struct sending *next;
@@ -20,6 +21,8 @@ struct sending {
     struct cluster_exchange *exchange;
     struct flow *flow;
     json_t *workflow, *secret; /* secret NULL: it needs none */
+    struct pull_secret *pull;  /* being made */
+    bool login;                /* there is one */
 };
 
 static void sending_free(struct sending *sending)
@@ -30,6 +33,7 @@ static void sending_free(struct sending *sending)
     }
     *at = sending->next;
     cluster_drop(sending->exchange);
+    pull_secret_free(sending->pull);
     json_decref(sending->workflow);
     json_decref(sending->secret);
     free(sending);
@@ -121,6 +125,11 @@ static void workflow_is_there(struct sending *sending, const json_t *workflow)
     const char *uid = json_string_value(json_object_get(json_object_get(workflow, "metadata"), "uid"));
     if (uid != NULL && sending->flow->uid == NULL) {
         sending->flow->uid = strdup(uid);
+    }
+    if (sending->login && uid != NULL) {
+        pull_secret_own(&sending->self->cluster, sending->flow->name,
+                        json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", WORKFLOW_API, "kind", "Workflow", "name",
+                                  sending->flow->name, "uid", uid));
     }
     if (sending->secret == NULL || uid == NULL) {
         taken(sending);
@@ -240,20 +249,68 @@ static void adopted_found(void *context, const struct cluster_reply *reply)
     sending_free(sending);
 }
 
-static void begin(struct sending *sending, bool adopts)
+static void post_secret(struct sending *sending)
 {
     const struct argo *self = sending->self;
-    char *path = NULL;
-    if (adopts) {
-        path = cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, sending->flow->name);
-        ask(sending, "GET", path, NULL, adopted_found);
-    } else if (sending->secret == NULL) {
+    if (sending->secret == NULL) {
         post_workflow(sending);
-    } else {
-        path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
-        ask(sending, "POST", path, sending->secret, secret_posted);
+        return;
     }
+    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
+    ask(sending, "POST", path, sending->secret, secret_posted);
     free(path);
+}
+
+/* Nobody has said with what images are pulled. */
+static bool wants_login(const void *context, const struct descpipe_job *job)
+{
+    const struct argo *self = context;
+    (void)job;
+    return !self->host->config->given(self->settings, "pull-secrets") && self->given_secrets[0] == NULL;
+}
+
+static void got_login(void *context, const struct pull_secret_answer *answer)
+{
+    struct sending *sending = context;
+    if (answer->failure != 0) {
+        fail(sending, answer->failure, answer->words, answer->hint);
+        return;
+    }
+    if (answer->name != NULL) {
+        json_t *spec = json_object_get(sending->workflow, "spec"), *names = json_object_get(spec, "imagePullSecrets");
+        if (names == NULL) {
+            names = json_array();
+            json_object_set_new(spec, "imagePullSecrets", names);
+        }
+        json_array_append_new(names, json_pack("{s:s}", "name", answer->name));
+        sending->login = sending->self->logins = true;
+    }
+    pull_secret_free(sending->pull);
+    sending->pull = NULL;
+    post_secret(sending);
+}
+
+static void begin(struct sending *sending, const struct descpipe_submission *given, bool adopts)
+{
+    struct argo *self = sending->self;
+    if (adopts) {
+        char *path =
+            cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, sending->flow->name);
+        self->logins = true; /* the one who submitted it may have made some */
+        ask(sending, "GET", path, NULL, adopted_found);
+        free(path);
+        return;
+    }
+    const struct pull_secret_request request = {.cluster = &self->cluster,
+                                                .submission = given,
+                                                .wanted = wants_login,
+                                                .self = self,
+                                                .done = got_login,
+                                                .context = sending};
+    sending->pull = pull_secret_make(&request);
+    if (sending->pull == NULL) {
+        fail(sending, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+    }
 }
 
 /* Before anything is sent: what its pods run besides their stages lies on the volume. */
@@ -296,5 +353,5 @@ void argo_submit(void *context, struct descpipe_call *call, const struct descpip
         .self = self, .next = self->sendings, .call = call, .flow = flow, .workflow = workflow, .secret = secret};
     self->sendings = sending;
     self->host->call->on_cancel(call, cancelled, sending);
-    begin(sending, adopts);
+    begin(sending, given, adopts);
 }

@@ -84,7 +84,9 @@ static bool has_template(const char *text)
 static bool check_templates(struct making *making, const struct descpipe_job *job)
 {
     const struct descpipe_form *form = job->form;
-    const char *what = job->publish == NULL && has_template(job->source) ? "script" : has_template(form->directory) ? "workdir" : NULL;
+    const char *what = job->publish == NULL && has_template(job->source) ? "script"
+                       : has_template(form->directory)                   ? "workdir"
+                                                                         : NULL;
     for (size_t i = 0; what == NULL && form->argv != NULL && form->argv[i] != NULL; i++) {
         what = has_template(form->argv[i]) ? "command" : NULL;
     }

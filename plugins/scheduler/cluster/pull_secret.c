@@ -39,6 +39,8 @@ struct pull_secret {
     uint32_t failure;
     json_t *manifest; /* wiped when it is sent */
     bool replacing;
+    bool asking;  /* a login is on its way */
+    bool dropped; /* nobody waits any more */
 };
 
 /* Pure. */
@@ -148,9 +150,14 @@ void pull_secret_free(struct pull_secret *pull)
         return;
     }
     const struct descpipe_host *host = pull->request.cluster->host;
+    if (pull->asking) { /* freed when the login has come */
+        pull->dropped = true;
+        return;
+    }
     if (pull->later != NULL) {
         host->timer->stop(pull->later);
     }
+    cluster_drop(pull->exchange);
     for (size_t i = 0; i < pull->count; i++) {
         free(pull->logins[i].image);
         free(pull->logins[i].username);
@@ -297,6 +304,11 @@ static void ask_next(void *context);
 static void got_login(void *context, const struct descpipe_credential *credential, const char *message)
 {
     struct pull_secret *pull = context;
+    pull->asking = false;
+    if (pull->dropped) {
+        pull_secret_free(pull);
+        return;
+    }
     bool known = credential != NULL && credential->password != NULL;
     if (message != NULL) {
         snprintf(pull->words, sizeof(pull->words), "%s", message);
@@ -357,6 +369,7 @@ static void ask_next(void *context)
     }
     pull->image =
         (struct descpipe_image){.size = sizeof(pull->image), .source = DESCPIPE_SOURCE_REGISTRY, .reference = image};
+    pull->asking = true;
     host->credential->for_image(host, &pull->image, DESCPIPE_PURPOSE_PULL, got_login, pull);
 }
 

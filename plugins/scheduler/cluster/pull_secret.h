@@ -42,7 +42,7 @@ struct pull_secret_request {
 
 /* NULL when memory is short; `done` does not come then. */
 struct pull_secret *pull_secret_make(const struct pull_secret_request *request);
-/* After `done`, or when the plugin closes: then no `done` comes any more. May be NULL. */
+/* After `done`, or before it: then it does not come any more. May be NULL. */
 void pull_secret_free(struct pull_secret *pull);
 
 /* From now on the Secret goes when all of `owners` (an array of owner references, taken) are gone. What goes wrong is a
