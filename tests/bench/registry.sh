@@ -21,8 +21,8 @@ done
 top=$(mktemp -d)
 export HOME="$top/home" XDG_CACHE_HOME="$top/cache"
 mkdir -p "$HOME" "$XDG_CACHE_HOME" "$top/copies"
-export REGISTRY_AUTH_FILE="$top/auth.json" # skopeo looks into /run/containers else, which a root's podman may have closed
-echo {} >"$REGISTRY_AUTH_FILE"
+export XDG_RUNTIME_DIR="$top/runtime" # skopeo looks into /run/containers else, which a root's podman may have closed
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 server=
 finish() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true

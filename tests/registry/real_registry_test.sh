@@ -17,8 +17,8 @@ top=$(mktemp -d)
 export HOME="$top/home" XDG_CACHE_HOME="$top/cache" DOCKER_CONFIG="$top/docker" XDG_CONFIG_HOME="$top/config"
 unset DOCKER_HOST http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 mkdir -p "$HOME" "$top/cache"
-export REGISTRY_AUTH_FILE="$top/auth.json" # skopeo looks into /run/containers else, which a root's podman may have closed
-echo {} >"$REGISTRY_AUTH_FILE"
+export XDG_RUNTIME_DIR="$top/runtime" # skopeo looks into /run/containers else, which a root's podman may have closed
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 cd "$top"
 servers=
 finish() {
