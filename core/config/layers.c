@@ -54,6 +54,8 @@ void config_layers_free(struct config_layers *layers)
     list_clear(&layers->locks);
     list_clear(&layers->backend_names);
     words_clear(&layers->runtime_order.names);
+    on_exit_clear(&layers->site_on_exit);
+    on_exit_clear(&layers->user_on_exit);
     memory_free(layers);
 }
 
@@ -101,6 +103,11 @@ bool config_layers_locked(const struct config_layers *layers, const char *key, s
 const char *const *config_layers_runtime_order(const struct config_layers *layers)
 {
     return layers->runtime_order.names.count > 0 ? words_list(&layers->runtime_order.names) : default_runtime_order;
+}
+
+const struct on_exit *config_layers_on_exit(const struct config_layers *layers, enum layer layer)
+{
+    return layer == LAYER_SITE ? &layers->site_on_exit : layer == LAYER_USER ? &layers->user_on_exit : NULL;
 }
 
 bool config_layers_secret(const struct config_layers *layers, const char *name, struct secret_source *source)

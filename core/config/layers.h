@@ -12,11 +12,13 @@
  *     working: /scratch/work                  # folders used when the pipeline names none
  *     output: /scratch/out
  *     secrets: {earthdata: {env: TOKEN}, archive: {file: /path}, vault: {command: [tool, read, x]}}
+ *     on-exit: {command: [notify-send, done]}   # when a run is over: config/on_exit.h
  *     mirrors: {docker.io: registry.site.org/hub}     # images of that host, or below that path, are asked for there
  *     lock: [scheduler.slurm.account, backend, runtime]     # site only: no later layer may say these
  *
  * A lock is kind.plugin.option (an option), backends.NAME, or one of the values below (backend, scheduler, runtime,
- * registry, working, output, jobs, runtime-order), or secrets, mirrors (the user may not define their own).
+ * registry, working, output, jobs, runtime-order), or secrets, mirrors (the user may not define their own), on-exit
+ * (nor may a pipeline).
  *
  * The environment: DESCPIPE_BACKEND, DESCPIPE_SCHEDULER, DESCPIPE_RUNTIME, DESCPIPE_REGISTRY, DESCPIPE_WORKING,
  * DESCPIPE_OUTPUT, DESCPIPE_JOBS, and DESCPIPE_OPTION_<KIND>_<KEY>=value for an option of whichever plugin of that kind
@@ -31,6 +33,7 @@
 
 #include "base/text.h"
 #include "config/backend.h"
+#include "config/on_exit.h"
 #include "config/settings.h"
 
 #define CONFIG_SITE_FOLDER "/etc/descpipe"
@@ -86,6 +89,9 @@ struct secret_source {
     struct place place;
 };
 bool config_layers_secret(const struct config_layers *layers, const char *name, struct secret_source *source);
+
+/* What LAYER_SITE or LAYER_USER says of it, or NULL. */
+const struct on_exit *config_layers_on_exit(const struct config_layers *layers, enum layer layer);
 
 /* Where an image is asked for instead: its full reference (with a host) behind the longest mirrored prefix that it has,
  * of the site's or else the user's files. Owned; NULL: at its own place. */

@@ -16,8 +16,8 @@ enum { SITE_FILES_LIMIT = 1000 };
 static const struct document_budget file_budget = {.bytes = 4u << 20, .depth = 16, .nodes = 200000};
 
 static const char *const kinds[] = {"scheduler", "runtime", "registry", NULL};
-static const char *const file_keys[] = {"default-backend", "backends", "options", "runtime-order", "working",
-                                        "output",          "secrets",  "mirrors", "lock",          NULL};
+static const char *const file_keys[] = {"default-backend", "backends", "options", "runtime-order", "working", "output",
+                                        "secrets",         "mirrors",  "on-exit", "lock",          NULL};
 static const char option_prefix[] = "DESCPIPE_OPTION_";
 
 struct reading {
@@ -307,7 +307,7 @@ static bool lock_is_known(const char *key)
         while (values[i] != NULL && strcmp(values[i], key) != 0)
             i++;
         return values[i] != NULL || strcmp(key, "runtime-order") == 0 || strcmp(key, "secrets") == 0 ||
-               strcmp(key, "mirrors") == 0;
+               strcmp(key, "mirrors") == 0 || strcmp(key, "on-exit") == 0;
     }
     if (strncmp(key, "backends.", 9) == 0)
         return key[9] != '\0';
@@ -334,9 +334,17 @@ static void read_locks(const struct reading *reading, struct place key_place, co
             problem_add(reading->problems, PROBLEM_ERROR, lock.place,
                         "write KIND.PLUGIN.OPTION, backends.NAME, backend, scheduler, runtime, registry, working, "
                         "output, jobs, "
-                        "runtime-order, secrets or mirrors",
+                        "runtime-order, secrets, mirrors or on-exit",
                         "'%.100s' cannot be locked", key);
     }
+}
+
+static void read_on_exit(const struct reading *reading, struct place key_place, const struct node *node)
+{
+    struct config_layers *layers = reading->layers;
+    if (!is_locked(reading, "on-exit", key_place))
+        on_exit_read(reading->document, node, key_place,
+                     reading->layer == LAYER_SITE ? &layers->site_on_exit : &layers->user_on_exit, reading->problems);
 }
 
 static void read_file_key(const struct reading *reading, const struct node *child)
@@ -359,6 +367,8 @@ static void read_file_key(const struct reading *reading, const struct node *chil
         read_secrets(reading, place, child);
     else if (strcmp(key, "mirrors") == 0)
         read_mirrors(reading, place, child);
+    else if (strcmp(key, "on-exit") == 0)
+        read_on_exit(reading, place, child);
     else if (strcmp(key, "lock") == 0)
         read_locks(reading, place, child);
     else

@@ -58,6 +58,7 @@ struct config_layers {
         enum layer layer;
         struct place place;
     } runtime_order;
+    struct on_exit site_on_exit, user_on_exit; /* with neither command nor webhook: not said */
 };
 
 const char *const *layers_value_keys(void); /* "backend", "scheduler", ..., NULL */

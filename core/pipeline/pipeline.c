@@ -39,6 +39,7 @@ void pipeline_free(struct pipeline *pipeline)
     list_clear(&pipeline->backends);
     list_clear(&pipeline->limits);
     list_clear(&pipeline->types);
+    on_exit_clear(&pipeline->on_exit);
     memory_free(pipeline->order);
     memory_free(pipeline->producers);
     list_clear(&pipeline->stage_numbers);

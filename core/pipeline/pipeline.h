@@ -15,6 +15,7 @@
 #include "base/problem.h"
 #include "base/table.h"
 #include "config/backend.h"
+#include "config/on_exit.h"
 #include "config/document.h"
 #include "config/layers.h"
 
@@ -158,6 +159,7 @@ struct pipeline {
     enum cache_use cache;         /* runtime.cache */
     enum keep_use keep;           /* runtime.keep */
     uint32_t keep_runs;           /* KEEP_RUNS: so many */
+    struct on_exit on_exit;       /* runtime.on-exit */
     uint32_t jobs;                /* runtime.jobs, 0: not said */
     symbol default_backend;       /* runtime.backend, or 0 */
     struct spot default_backend_at;

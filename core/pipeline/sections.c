@@ -401,8 +401,8 @@ static void read_keep(const struct reading *reading, const struct node *node)
 
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
-    static const char *const known[] = {"backend",        "working",  "output", "inputs", "config", "jobs",
-                                        "group-readable", "launcher", "cache",  "keep",   NULL};
+    static const char *const known[] = {"backend",        "working",  "output", "inputs", "config",  "jobs",
+                                        "group-readable", "launcher", "cache",  "keep",   "on-exit", NULL};
     struct pipeline *pipeline = reading->reader->pipeline;
     const char *key = node_key(child);
     uint64_t jobs;
@@ -422,6 +422,9 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
         read_cache(reading, child);
     else if (strcmp(key, "keep") == 0)
         read_keep(reading, child);
+    else if (strcmp(key, "on-exit") == 0)
+        on_exit_read(reading->document, child, node_key_place(reading->document, child), &pipeline->on_exit,
+                     reading->reader->problems);
     else if (strcmp(key, "group-readable") == 0)
         node_to_boolean(reading->document, child, "'group-readable'", &pipeline->group_readable,
                         reading->reader->problems);

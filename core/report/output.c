@@ -31,7 +31,7 @@ void output_flush(struct output *output)
 
 void output_ease(struct output *output)
 {
-    if (output->text.length >= EASE_BYTES)
+    if (output->descriptor >= 0 && output->text.length >= EASE_BYTES)
         output_flush(output);
 }
 

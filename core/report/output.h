@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 struct output {
-    int descriptor;
+    int descriptor;   /* -1: the text is kept */
     struct text text; /* append here */
     int failure;      /* errno of the first failed write, 0: none; nothing is written after it */
 };

@@ -367,9 +367,8 @@ static void json_stage(const struct run_view *view, const struct stage_view *sta
     text_append(out, "]}");
 }
 
-void status_write_json(const struct run_view *view, struct output *output)
+static void json_head(const struct run_view *view, struct text *out)
 {
-    struct text *out = &output->text;
     text_append(out, "{\"run\":");
     text_append_json(out, view->run != NULL ? view->run : "");
     json_text(out, "state", run_view_state(view));
@@ -387,11 +386,31 @@ void status_write_json(const struct run_view *view, struct output *output)
     for (unsigned state = 0; state < TASK_STATES; state++)
         text_format(out, "%s\"%s\":%u", state > 0 ? "," : "", task_state_name((enum task_state)state),
                     view->counts[state]);
-    text_append(out, "},\"stages\":[");
+    text_append(out, "}");
+}
+
+void status_write_json(const struct run_view *view, struct output *output)
+{
+    struct text *out = &output->text;
+    json_head(view, out);
+    text_append(out, ",\"stages\":[");
     for (size_t i = 0; i < view->stages.count; i++) {
         text_append(out, i > 0 ? ",\n" : "\n");
         json_stage(view, &view->stages.items[i], output);
         output_ease(output);
     }
     text_append(out, "\n]}\n");
+}
+
+void status_append_json(const struct run_view *view, bool stages, struct text *out)
+{
+    struct output kept = {.descriptor = -1}; /* nothing is written */
+    if (stages) {
+        status_write_json(view, &kept);
+    } else {
+        json_head(view, &kept.text);
+        text_append(&kept.text, "}\n");
+    }
+    text_append_bytes(out, text_bytes(&kept.text), kept.text.length);
+    output_clear(&kept);
 }

@@ -22,6 +22,8 @@ void status_print_stages(const struct run_view *view, const struct status_style 
 void status_print_counts(const uint32_t counts[TASK_STATES], struct text *out);
 /* {run, state, ..., stages: [{name, state, verdict, attempt, job, host, started, finished, evidence, members: [...]}]}
  */
+/* The same into a text; without `stages` only what the run has of its own. */
+void status_append_json(const struct run_view *view, bool stages, struct text *out);
 void status_write_json(const struct run_view *view, struct output *output);
 
 /* The escape sequence a state is shown in, "" for none. */

@@ -428,7 +428,7 @@ static bool prepare(struct engine *engine)
                                                .changed = submit_changed,
                                                .blind = submit_blind};
     plugin_host_set_callbacks(engine->host, &callbacks);
-    if (!build_plan(engine) || !check_schedulers(engine) || !folders_check(engine->pipeline, &engine->error))
+    if (!build_plan(engine) || !on_exit_prepare(engine) || !check_schedulers(engine) || !folders_check(engine->pipeline, &engine->error))
         return false;
     engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
     bool selection = files_check_selection(engine, &engine->error);
@@ -493,6 +493,18 @@ static int exit_status(const struct engine *engine)
     return not_all_done(engine) ? error_exit_status(ERROR_STAGE) : 0;
 }
 
+/* Its journal is complete; the working folder is still the run's. */
+static void tell_end(struct engine *engine, int status)
+{
+    const struct run_ended ended = {.folder = engine->folder.path,
+                                    .version = engine->request->version,
+                                    .pipeline = engine->pipeline,
+                                    .succeeded = status == 0};
+    if (engine->request->ended != NULL)
+        engine->request->ended(&ended);
+    on_exit_run(engine);
+}
+
 int engine_run(const struct run_request *request, struct keeper_table *table, int socket, int problems)
 {
     struct engine *engine = memory_allocate(sizeof *engine);
@@ -507,17 +519,17 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     int status = exit_status(engine);
     if (engine->error.message != NULL)
         tell_error(engine);
+    bool over = engine->finished && engine->journal != NULL && !engine->lease_lost && engine->detach == NULL &&
+                engine->stop != STOP_LEAVE;
+    if (over) {
+        reserve_end(engine);
+        tell_end(engine, status);
+    }
     /* Whoever waits for the front's end may start the next run at once. */
     if (!engine->lease_lost && engine->journal != NULL) {
         journal_close(steal(&engine->journal));
         reserve_end(engine);
     }
-    if (engine->finished && engine->folder.path != NULL && request->ended != NULL && !engine->lease_lost &&
-        engine->detach == NULL && engine->stop != STOP_LEAVE)
-        request->ended(&(struct run_ended){.folder = engine->folder.path,
-                                           .version = request->version,
-                                           .pipeline = engine->pipeline,
-                                           .succeeded = status == 0});
     if (engine->finished && status == 0 && engine->stop == STOP_NOT && !engine->lease_lost && engine->detach == NULL)
         cached_end(engine);
     lease_release(steal(&engine->lease));

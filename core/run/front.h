@@ -43,6 +43,8 @@ struct run_request {
     bool keep_going;
     /* In the engine's process, when the run is over and its journal complete: makes what is made from that. NULL: none. */
     void (*ended)(const struct run_ended *ended);
+    /* The run's JSON for `on-exit`, appended, with its stages or without; returns its state. NULL: nobody is told. */
+    const char *(*describe)(const char *run_folder, bool stages, struct text *json);
     bool no_cache; /* everything runs, whatever is known of it */
     bool detach; /* the whole graph goes to the scheduler; choices.detach as well */
     enum on_interrupt on_interrupt;

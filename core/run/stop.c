@@ -129,6 +129,10 @@ void stop_message(void *context, unsigned events)
     (void)events;
     struct run_message message;
     ssize_t got = recv(engine->socket, &message, sizeof message, MSG_DONTWAIT);
+    if (got == (ssize_t)sizeof message && engine->finished) {
+        engine->hurried = true;
+        return;
+    }
     if (got == (ssize_t)sizeof message) {
         if (message.kind == RUN_CANCEL && engine->request->on_interrupt == ON_INTERRUPT_LEAVE && engine->cancels == 0)
             stop_leave(engine, "interrupt");

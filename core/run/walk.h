@@ -26,6 +26,7 @@
  *     results.c    the final results, at the end of the run
  *     cached.c     results that are there already, and remembering new ones
  *     keep.c       files between stages go when nobody needs them any more
+ *     on_exit.c    telling others that the run is over
  *     sources.c    which commits the pipeline and its stages are of
  *     record.c     the journal's records
  *     stop.c       cancelling and leaving
@@ -52,6 +53,7 @@
 #include "run/journal/outcome.h"
 #include "run/journal/run_folder.h"
 #include "run/keep.h"
+#include "run/on_exit.h"
 #include "run/memory_watch.h"
 #include "run/staging.h"
 #include "run/up_to_date.h"
@@ -285,6 +287,8 @@ struct engine {
     struct keep *keep;     /* NULL: all files stay */
     struct witness *witness;       /* of what planning looked at */
     struct up_to_date *up_to_date; /* what the run looked at; NULL: nobody will ask */
+    struct hooks *hooks;   /* who is told of the end */
+    bool hurried;          /* asked to stop when the run was over already */
     bool sources_begun;
     unsigned sources_asked; /* git commands under way */
     enum engine_stop stop;

@@ -57,12 +57,19 @@ secret=s3cret-of-the-test
 mkdir -p "$XDG_CONFIG_HOME/descpipe"
 printf '%s' "$secret" >"$folder/token"
 chmod 600 "$folder/token"
-echo "secrets: {the-token: {file: \"$folder/token\"}}" >"$XDG_CONFIG_HOME/descpipe/config.yaml"
+echo 'http://127.0.0.1:1/n0body' >"$folder/hook"
+echo "secrets: {the-token: {file: \"$folder/token\"}, the-hook: {file: \"$folder/hook\"}}" >"$XDG_CONFIG_HOME/descpipe/config.yaml"
 
 # A diamond, with members that wait for their own, and a stage that waits for all.
 cat >diamond.yaml <<'END'
 pipeline: {name: diamond, stages: [make, double, check, sum, count, join]}
-runtime: {working: work, output: out}
+runtime:
+  working: work
+  output: out
+  on-exit:
+    command: [/bin/sh, -c, 'cat >"$$DESCPIPE_RUN_FOLDER/told"; echo "$$DESCPIPE_RUN_STATE" >"$$DESCPIPE_RUN_FOLDER/told.state"']
+    webhook: {secret: the-hook}
+    timeout: 20s
 backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: host}}
 make:
   outputs: {numbers: txt}
@@ -113,6 +120,16 @@ wait_for 'run["state"]' succeeded
 [ "$(tr -d ' ' <out/all.txt | paste -sd' ')" = '10 30 10 10 10' ] || failed "the sum is $(cat out/all.txt)"
 [ "$(cat out/checked/b.zarr/lines)" -eq 10 ] || failed "a folder was not published"
 [ "$("$program" logs "$run" double/b)" = b ] || failed "what double/b wrote is not there"
+deadline=$(($(date +%s) + 60))
+while [ ! -e "work/.descpipe/runs/$run/told.state" ] || [ -n "$(find work -name 'webhook.*')" ]; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "nobody was told of the end, or how is still there"
+    sleep 0.2
+done
+[ "$(cat "work/.descpipe/runs/$run/told.state")" = succeeded ] && python3 -c '
+import json, sys
+told = json.load(open(sys.argv[1]))
+assert told["run"] == sys.argv[2] and told["state"] == "succeeded", told' "work/.descpipe/runs/$run/told" "$run" || failed "told wrongly"
+! grep -rq n0body work || failed "the address of the webhook was left"
 [ -z "$(find work -name 'secrets.*')" ] || failed "a secret was left"
 [ -z "$(find work out -name '.descpipe-*')" ] || failed "a temporary name was left"
 "$program" runs >log && grep -q "$run  *succeeded" log || failed "'runs' does not know its end"

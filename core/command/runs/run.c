@@ -68,6 +68,7 @@ bool run_request_fill(struct invocation *invocation, struct installation *instal
     request->keep_going = values->keep_going;
     request->no_cache = values->no_cache;
     request->ended = run_over;
+    request->describe = run_describe;
     request->detach = values->pipeline.detach;
     request->on_interrupt = text_equal(values->on_interrupt, "cancel")  ? ON_INTERRUPT_CANCEL
                             : text_equal(values->on_interrupt, "leave") ? ON_INTERRUPT_LEAVE

@@ -7,5 +7,7 @@
 
 /* For run_request.ended; failures are warnings. */
 void run_over(const struct run_ended *ended);
+/* For run_request.describe. */
+const char *run_describe(const char *run_folder, bool stages, struct text *json);
 
 #endif

@@ -65,9 +65,9 @@ void detach_print_leases(const struct engine *engine, struct text *text)
     text_append(text, " \"$lease\"; then\n            rm -f \"$lease\"\n        fi\n    done\n}\n");
 }
 
-static void print_script(const struct detach *detach, const char *folder, struct text *text)
+static bool print_script(const struct detach *detach, const char *folder, struct text *text, struct error *error)
 {
-    const struct engine *engine = detach->engine;
+    struct engine *engine = detach->engine;
     cleanup(memory_free) char *outcome = path_join(folder, "outcome.0");
     cleanup(memory_free) char *results = path_join(folder, RESULTS_NAME);
     cleanup(memory_free) char *mark = memory_format(".descpipe-%s-end.tmp", engine->folder.id);
@@ -92,7 +92,11 @@ static void print_script(const struct detach *detach, const char *folder, struct
                           "    }\n"
                           "fi\n");
     }
-    text_append(text, "[ \"$missing\" -ne 0 ] || finished=yes\nsay end\ngive_back\nexit \"$status\"\n");
+    text_append(text, "[ \"$missing\" -ne 0 ] || finished=yes\nsay end\ngive_back\n");
+    if (!on_exit_print(engine, folder, text, error))
+        return false;
+    text_append(text, "exit \"$status\"\n");
+    return true;
 }
 
 static bool write_text(const char *folder, const char *name, const struct text *text, mode_t mode, struct error *error)
@@ -104,7 +108,8 @@ static bool write_text(const char *folder, const char *name, const struct text *
 static bool write_files(struct detach *detach, const char *folder, struct error *error)
 {
     cleanup(text_clear) struct text script = TEXT_INIT, pairs = TEXT_INIT, folders = TEXT_INIT;
-    print_script(detach, folder, &script);
+    if (!print_script(detach, folder, &script, error))
+        return false;
     results_append(detach->engine, &pairs, &folders);
     return write_text(folder, RESULTS_NAME, &pairs, 0600, error) &&
            write_text(folder, RESULTS_NAME ".folders", &folders, 0600, error) &&
