@@ -111,6 +111,7 @@ struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)
     attempt->scheduler_ended = ended;
     attempt->scheduler = scheduler;
     attempt->started_ms = clock_wall_ms();
+    attempt->started_monotonic_ms = clock_monotonic_ms();
     const struct stage *stage = walk_stage_of(engine, task, &attempt->stage, &attempt->member);
     attempt_name(attempt, stage);
     struct attempt_limits limits = attempt_limits(engine, task, attempt->stage);

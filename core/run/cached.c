@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/members.h"
 #include "base/path.h"
 #include "base/table.h"
 #include "cache/file_digest.h"
@@ -52,6 +53,8 @@ struct cached {
     struct task_heap waiting; /* for a turn at being examined */
     unsigned examined;
     struct table *told; /* digests whose text is in the journal */
+    struct table *keys; /* of a run that is gone on with: task by name → what its key was; made when first needed */
+    struct arena *keys_texts;
     int64_t slice_until_ms;
     bool stuck; /* it cannot be written, and that was said */
 };
@@ -431,7 +434,16 @@ static void tell_key(const struct look *look, const char *refused)
         keep_like(cached, &look->identity, sequence);
 }
 
-/* It is going to run; the arena with what decides its results is kept until it has. */
+/* What decides its results, until it has run. */
+static void keep_identity(struct look *look)
+{
+    struct cached_task *kept = memory_allocate(sizeof *kept);
+    kept->arena = steal(&look->arena);
+    kept->identity = look->identity;
+    look->engine->cached->tasks[look->task] = kept;
+}
+
+/* It is going to run. */
 static enum cached_answer run_it(struct look *look, const char *refused)
 {
     struct engine *engine = look->engine;
@@ -440,10 +452,7 @@ static enum cached_answer run_it(struct look *look, const char *refused)
     for (size_t i = 0; i < look->identity.count; i++)
         tell_text(engine, &look->identity.fields[i]);
     tell_key(look, refused);
-    struct cached_task *kept = memory_allocate(sizeof *kept);
-    kept->arena = steal(&look->arena);
-    kept->identity = look->identity;
-    engine->cached->tasks[look->task] = kept;
+    keep_identity(look);
     return CACHED_RUN;
 }
 
@@ -557,6 +566,61 @@ enum cached_answer cached_look(struct engine *engine, uint32_t task)
     enum cached_answer answer = look_at(&look);
     look_clear(&look);
     return answer;
+}
+
+/* Attempts of engines before this one. */
+
+static void read_keys(struct engine *engine)
+{
+    struct cached *cached = engine->cached;
+    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(engine->folder.path, NULL);
+    cleanup(arena_free) struct arena *passing = arena_new();
+    struct journal_record record;
+    struct members members;
+    cached->keys = table_new();
+    cached->keys_texts = arena_new();
+    for (; reader != NULL && journal_reader_next(reader, &record); arena_reset(passing)) {
+        if (strcmp(record.kind, "key") != 0 || !members_find(&members, passing, record.line, record.length))
+            continue;
+        const char *stage = members_text(&members, "stage"), *member = members_text(&members, "member");
+        const char *key = members_text(&members, "key");
+        if (stage == NULL || key == NULL || !digest_is_text(key))
+            continue;
+        cleanup(memory_free) char *name = memory_format("%s/%s", stage, member != NULL ? member : "");
+        table_put(cached->keys, name, arena_copy(cached->keys_texts, key, DIGEST_TEXT - 1));
+    }
+}
+
+static const char *key_before(struct engine *engine, uint32_t task)
+{
+    uint32_t number, member;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    cleanup(text_clear) struct text name = TEXT_INIT;
+    if (engine->cached->keys == NULL)
+        read_keys(engine);
+    text_format(&name, "%s/", pipeline_text(engine->pipeline, stage->name));
+    if (member != NONE)
+        stage_member_name(engine->pipeline, stage, member, &name);
+    return table_get(engine->cached->keys, text_bytes(&name));
+}
+
+/* What decides it is what it was when it began: then its results may be remembered. */
+void cached_adopt(struct engine *engine, uint32_t task)
+{
+    struct cached *cached = engine->cached;
+    if (cached == NULL || cached->tasks[task] != NULL ||
+        !identity_knows_image(engine->plan, plan_task_stage(engine->plan, task)))
+        return;
+    const char *before = key_before(engine, task);
+    struct look look = {.engine = engine, .task = task, .arena = arena_new()};
+    const struct task_files files = files_of(engine, look.arena);
+    bool known = before != NULL && identity_find(&look.identity, engine->plan, task, &files, cached->store, NULL) &&
+                 look.identity.unknown == NULL;
+    if (known)
+        identity_make_key(&look.identity, cached->digest);
+    if (known && text_equal(look.identity.key, before))
+        keep_identity(&look);
+    look_clear(&look);
 }
 
 /* Remembering. */

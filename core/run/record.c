@@ -210,13 +210,23 @@ void record_started(struct attempt *attempt, const char *native, const char *hos
     journal_end(attempt->engine->journal);
 }
 
+/* Of what ran here from its start to its end, the time that passed counts, not what the clock was set to. */
+static int64_t finished_at(const struct attempt *attempt)
+{
+    if (attempt->finished_ms != 0)
+        return attempt->finished_ms;
+    if (attempt->resumed || attempt->remote != NULL)
+        return clock_wall_ms();
+    return attempt->started_ms + (clock_monotonic_ms() - attempt->started_monotonic_ms);
+}
+
 void record_ended(struct attempt *attempt)
 {
     struct text *text = journal_begin(attempt->engine->journal, "ended");
     member_unsigned(text, "job", attempt->job);
     evidence_append(text, attempt->endings, attempt->endings_count);
     member_signed(text, "started_at", attempt->started_ms);
-    member_signed(text, "finished_at", attempt->finished_ms != 0 ? attempt->finished_ms : clock_wall_ms());
+    member_signed(text, "finished_at", finished_at(attempt));
     journal_end(attempt->engine->journal);
 }
 

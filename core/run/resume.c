@@ -403,6 +403,7 @@ bool resume_take_past(struct attempt *attempt)
     if (past->started_at_ms != 0)
         attempt->started_ms = past->started_at_ms;
     files_adopt(attempt);
+    cached_adopt(engine, attempt->task);
     if (attempt->folder != NULL)
         folder_remove_temporaries(attempt->folder);
     record_adopted(attempt);

@@ -153,7 +153,7 @@ struct attempt {
     const char *stage_name, *member_name;
     const char *token;
     const char *name; /* STAGE[.MEMBER].ATTEMPT */
-    int64_t started_ms;
+    int64_t started_ms, started_monotonic_ms; /* a clock that is set meanwhile does not change how long it took */
     uint64_t memory;       /* what it asks for now */
     int64_t time_limit_ms; /* 0: none */
     void (*scheduler_ended)(void *scheduler, uint64_t job);
@@ -476,6 +476,7 @@ void cached_slice(struct engine *engine);         /* looks of this round begin *
 bool cached_slice_is_over(struct engine *engine); /* enough for one round; another one comes at once */
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
 void cached_keep(struct attempt *attempt);                                /* it has succeeded */
+void cached_adopt(struct engine *engine, uint32_t task); /* its attempt goes on, which an engine before this one began */
 void cached_flush(struct engine *engine);
 void cached_end(struct engine *engine); /* the run has succeeded: what it looked at, for the next one */
 /* For keep.c: a file that need not be there, and what it was; the last result of a task. */

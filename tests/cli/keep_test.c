@@ -204,6 +204,7 @@ START_TEST(members_go_one_by_one_while_the_run_goes_on)
     close(open(gate, O_WRONLY | O_CLOEXEC)); /* when somebody reads */
     ck_assert_int_eq(program_wait(run), 0);
     expect_files(kept, false);
+    expect("run p.yaml", 0, "run succeeded: 4 cached\n"); /* what was adopted is remembered as well */
     ck_assert(is_there("out/whole/r.txt") && is_there("out/whole/g.txt") && !is_there("out/part"));
     program_wait_for_orphans();
 }
