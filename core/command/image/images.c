@@ -33,7 +33,8 @@ static const struct argument_option options[] = {
     {.name = "prune",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct images_values, prune),
-     .help = "remove images from this machine instead; which, the next three say"},
+     .help = "remove images from this machine instead; which, the next three say; what was used within the last hour "
+             "stays"},
     {.name = "older-than",
      .kind = ARGUMENT_TEXT,
      .offset = offsetof(struct images_values, older_than),
