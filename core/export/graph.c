@@ -165,6 +165,7 @@ static bool add_job(struct graph *graph, uint32_t number, uint32_t member)
                                  .resources = resources,
                                  .form = make_form(graph, number, task),
                                  .after = edges_of(graph, stage, member),
+                                 .retries = plan_retries(graph->arena, stage),
                                  .settings = (const struct descpipe_settings *)planned->scheduler_settings};
     if (stage->members > 0) {
         cleanup(text_clear) struct text text = TEXT_INIT;
@@ -184,8 +185,9 @@ static bool check_stage(struct graph *graph, const struct stage *stage)
     if (stage->inputs.count + stage->outputs.count + stage->configs.count > 0)
         return refuse(graph, stage, "takes or makes files, which an exported graph cannot move yet",
                       "run it, with the scheduler kubernetes for example");
-    if (extras != NULL && extras->retries.limit > 0)
-        return refuse(graph, stage, "has retries, which an exported graph cannot say yet",
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(graph->plan->backends[0].scheduler);
+    if (extras != NULL && extras->retries.limit > 0 && (scheduler->capabilities & DESCPIPE_SCHEDULER_RETRIES) == 0)
+        return refuse(graph, stage, "has retries, which its scheduler cannot be told of",
                       "remove 'retries' for the export");
     if (extras != NULL && extras->limit != 0)
         return refuse(graph, stage, "is under a limit, which an exported graph cannot keep yet",

@@ -382,3 +382,27 @@ const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const st
     };
     return stage;
 }
+
+/* The words of the interface are those of the pipeline, bit by bit. */
+_Static_assert((int)DESCPIPE_RETRY_NODE_FAILED == (int)RETRY_NODE_FAIL &&
+                   (int)DESCPIPE_RETRY_PREEMPTED == (int)RETRY_PREEMPTED &&
+                   (int)DESCPIPE_RETRY_TIMED_OUT == (int)RETRY_TIMEOUT &&
+                   (int)DESCPIPE_RETRY_OUT_OF_MEMORY == (int)RETRY_OOM && (int)DESCPIPE_RETRY_LOST == (int)RETRY_LOST &&
+                   (int)DESCPIPE_RETRY_IMAGE == (int)RETRY_IMAGE && (int)DESCPIPE_RETRY_FAILED == (int)RETRY_FAIL &&
+                   (int)DESCPIPE_RETRY_EXIT_CODES == (int)RETRY_EXIT_CODES,
+               "retry reasons");
+
+const struct descpipe_retries *plan_retries(struct arena *arena, const struct stage *stage)
+{
+    const struct retries *own = stage->extras != NULL ? &stage->extras->retries : NULL;
+    if (own == NULL || own->limit == 0)
+        return NULL;
+    struct descpipe_retries *retries = arena_allocate(arena, sizeof *retries);
+    *retries = (struct descpipe_retries){.size = sizeof *retries,
+                                         .limit = own->limit,
+                                         .reasons = own->reasons,
+                                         .exit_codes = own->exit_codes,
+                                         .exit_codes_count = (uint32_t)own->exit_codes_count,
+                                         .backoff_ms = own->backoff_ms};
+    return retries;
+}

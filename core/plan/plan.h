@@ -130,6 +130,8 @@ struct plan_launch {
 };
 /* What a stage asks for, defaults filled in. */
 void plan_resources(const struct plan *plan, uint32_t stage_number, struct descpipe_resources *resources);
+/* For schedulers that try again by themselves; NULL: never. */
+const struct descpipe_retries *plan_retries(struct arena *arena, const struct stage *stage);
 
 const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const struct plan_launch *launch);
 

@@ -62,30 +62,6 @@ static bool may_go(struct engine *engine, uint32_t task)
     return true;
 }
 
-/* The words of the interface are those of the pipeline, bit by bit. */
-_Static_assert((int)DESCPIPE_RETRY_NODE_FAILED == (int)RETRY_NODE_FAIL &&
-                   (int)DESCPIPE_RETRY_PREEMPTED == (int)RETRY_PREEMPTED &&
-                   (int)DESCPIPE_RETRY_TIMED_OUT == (int)RETRY_TIMEOUT &&
-                   (int)DESCPIPE_RETRY_OUT_OF_MEMORY == (int)RETRY_OOM && (int)DESCPIPE_RETRY_LOST == (int)RETRY_LOST &&
-                   (int)DESCPIPE_RETRY_IMAGE == (int)RETRY_IMAGE && (int)DESCPIPE_RETRY_FAILED == (int)RETRY_FAIL &&
-                   (int)DESCPIPE_RETRY_EXIT_CODES == (int)RETRY_EXIT_CODES,
-               "retry reasons");
-
-static const struct descpipe_retries *retries_of(struct arena *arena, const struct stage *stage)
-{
-    const struct retries *own = stage->extras != NULL ? &stage->extras->retries : NULL;
-    if (own == NULL || own->limit == 0)
-        return NULL;
-    struct descpipe_retries *retries = arena_allocate(arena, sizeof *retries);
-    *retries = (struct descpipe_retries){.size = sizeof *retries,
-                                         .limit = own->limit,
-                                         .reasons = own->reasons,
-                                         .exit_codes = own->exit_codes,
-                                         .exit_codes_count = (uint32_t)own->exit_codes_count,
-                                         .backoff_ms = own->backoff_ms};
-    return retries;
-}
-
 struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena, uint32_t task)
 {
     uint32_t number, member;
@@ -111,7 +87,7 @@ struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena,
     if (engine->graph != NULL)
         job->after = graph_edges(engine->graph, task);
     if (engine->backends[engine->plan->stages[number].backend].repeats)
-        job->retries = retries_of(arena, stage);
+        job->retries = plan_retries(arena, stage);
     if (member != NONE) {
         cleanup(text_clear) struct text text = TEXT_INIT;
         stage_member_name(engine->pipeline, stage, member, &text);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034,SC2119,SC2120 # here and program come from whoever sources it, image goes to it
 # What tests with a real Kubernetes and Argo's objects begin with: sourced, with $here and $program set. Gives $folder, $image,
 # $port, KUBECONFIG, a controller that runs, and kube, failed, cannot.
 #
@@ -19,16 +19,17 @@ failed() {
     exit 1
 }
 
-[ -n "${ARGO_CRDS:-}" ] && [ -f "$ARGO_CRDS/crd-workflows.yaml" ] || {
+if [ ! -f "${ARGO_CRDS:-}/crd-workflows.yaml" ]; then
     echo "$(basename "$0"): ARGO_CRDS names no folder with Argo's resource definitions" >&2
     exit 77
-}
+fi
 for tool in docker-registry skopeo busybox python3 curl kubectl; do
     command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh cluster)"
 done
 folder=$(mktemp -d "${TMPDIR:-/tmp}/dpa-XXXXXX")
 chmod 755 "$folder"
-registry= controller=
+registry=
+controller=
 finish() {
     [ -z "$controller" ] || kill "$controller" 2> /dev/null || true
     [ -z "$registry" ] || kill "$registry" 2> /dev/null || true

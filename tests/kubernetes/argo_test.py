@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 SCHEMA = os.environ.get("ARGO_JSON_SCHEMA")
@@ -182,8 +183,48 @@ class Export(unittest.TestCase):
 
     def test_what_it_cannot_say_yet_is_refused_with_its_line(self):
         self.refused(self.pipeline({"s": "command: [x], outputs: {a: txt}"}), "pipeline.yaml:4:")
-        self.refused(self.pipeline({"s": "command: [x], retries: 2"}), "has retries")
         self.refused(self.pipeline({"s": "command: [x], nodes: 2, ppn: 1"}), "nodes")
+
+    def test_attempts_are_argos_own_by_their_reasons(self):
+        workflow = self.workflow(self.pipeline({
+            "s": "command: [x], retries: {limit: 2, on: [fail], backoff: 90s}",
+            "t": "command: [x], retries: {limit: 1, on: [oom, timeout]}", "u": "command: [x]"}))
+        template = named(workflow["spec"]["templates"], "s")
+        self.assertEqual(template["retryStrategy"], {
+            "limit": "2", "retryPolicy": "Always", "backoff": {"duration": "90s", "factor": "2", "cap": "1h"},
+            "expression": "(asInt(lastRetry.exitCode) > 0 && !(lastRetry.message contains 'OOMKilled'))"})
+        self.assertEqual(named(workflow["spec"]["templates"], "t")["retryStrategy"]["expression"],
+                         "lastRetry.message contains 'OOMKilled' || lastRetry.message contains 'deadline'")
+        self.assertNotIn("retryStrategy", named(workflow["spec"]["templates"], "u"))
+
+    def test_more_of_a_site_hook_priority_affinity(self):
+        workflow = self.workflow(self.pipeline({"s": "command: [x], on: {argo: {affinity: ['disk=ssd,nvme']}}"},
+                                               ", on-exit: tidy/up, priority: 7, affinity: ['zone=a'], grace: 20s"))
+        self.assertEqual(workflow["spec"]["hooks"], {"exit": {"templateRef": {"name": "tidy", "template": "up"}}})
+        self.assertEqual(workflow["spec"]["priority"], 7)
+        self.assertEqual(json.loads(workflow["spec"]["podSpecPatch"]), {"enableServiceLinks": False, "terminationGracePeriodSeconds": 20})
+        terms = lambda affinity: affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        self.assertEqual(terms(workflow["spec"]["affinity"]), [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}])
+        self.assertEqual(terms(named(workflow["spec"]["templates"], "s")["affinity"]),
+                         [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd", "nvme"]}]}])
+        self.refused(self.pipeline({"s": "command: [x]"}, ", on-exit: tidy"), "is not NAME/TEMPLATE")
+        self.refused(self.pipeline({"s": "command: [x]"}, ", affinity: ['zone']"), "is not KEY=VALUE")
+
+    def test_the_names_of_one_facility_are_defaults(self):
+        names = {"WORKFLOW_SA": "account", "REGISTRY_PULL_SECRET": "login", "WORKFLOW_NODE_SELECTOR_KEY": "pool",
+                 "WORKFLOW_NODE_SELECTOR_VALUE": "small", "WORKFLOW_NODE_TOLERATION_KEY": "dedicated",
+                 "WORKFLOW_NODE_TOLERATION_VALUE": "work"}
+        with unittest.mock.patch.dict(os.environ, names):
+            spec = self.workflow(self.pipeline({"s": "command: [x]"}))["spec"]
+            own = self.workflow(self.pipeline({"s": "command: [x]"}, ", service-account: mine, pull-secrets: [other]"))["spec"]
+        self.assert_holds(spec, {"serviceAccountName": "account", "imagePullSecrets": [{"name": "login"}], "nodeSelector": {"pool": "small"},
+                                 "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "work", "effect": "NoSchedule"}]})
+        self.assert_holds(own, {"serviceAccountName": "mine", "imagePullSecrets": [{"name": "other"}]})
+
+    def test_a_schedule_makes_a_cron_workflow(self):
+        cron = self.workflow(self.pipeline({"s": "command: [x]"}, ", schedule: '0 3 * * *', timezone: Europe/Paris"))
+        self.assert_holds(cron, {"kind": "CronWorkflow", "metadata": {"name": "my-run-1"}, "spec": {
+            "schedules": ["0 3 * * *"], "timezone": "Europe/Paris", "concurrencyPolicy": "Forbid", "workflowSpec": {"entrypoint": "my-run-1"}}})
 
     def test_a_workflow_that_is_too_large_is_refused_with_its_size(self):
         self.refused(self.pipeline({"s": "command: [x], foreach: {n: [%s]}" % ", ".join(map(str, range(3000)))}),
@@ -197,8 +238,12 @@ class Export(unittest.TestCase):
             schema = json.load(file)
         schema = {"$ref": "#/definitions/io.argoproj.workflow.v1alpha1.Workflow", "definitions": schema["definitions"]}
         for text in (HERA, COULER, self.pipeline({"s": "command: [x], cpus: 4, memory: 1GiB, gpus: 1, minutes: 3, scratch: 1GiB, mounts: ['/cvmfs:/cvmfs:ro']"},
-                                                 ", deadline: 2h, ttl: 1d, pod-gc: OnPodCompletion, user: image")):
+                                                 ", deadline: 2h, ttl: 1d, pod-gc: OnPodCompletion, user: image"),
+                     self.pipeline({"s": "command: [x], retries: {limit: 2, on: [fail], backoff: 90s}"},
+                                   ", on-exit: tidy/up, priority: 7, affinity: ['zone=a']")):
             jsonschema.validate(self.workflow(text), schema)
+        schema["$ref"] = "#/definitions/io.argoproj.workflow.v1alpha1.CronWorkflow"
+        jsonschema.validate(self.workflow(self.pipeline({"s": "command: [x]"}, ", schedule: '0 3 * * *'")), schema)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ struct flow {
     json_t *by_name;    /* task's name in Argo → position */
     json_t *nodes;      /* as last heard; NULL: they are not told */
     bool over, stopping, is_read, again;
-    bool is_taken; /* a controller has looked at it */
+    uint32_t logging; /* tasks that are over but for their logs */
+    bool held;        /* others wait for those */
+    bool is_taken;    /* a controller has looked at it */
     struct descpipe_timer *patience;
     char words[POD_WORDS]; /* its own message */
     struct descpipe_timer *timer;

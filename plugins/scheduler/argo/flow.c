@@ -213,6 +213,7 @@ static void end_attempt(struct task *task, const struct pod_view *view)
 {
     task->view = *view;
     task->step = TASK_LOGS;
+    task->flow->logging++;
     stop_patience(task);
     pod_log_finish(&task->log);
 }
@@ -229,8 +230,15 @@ static void soon(struct flow *flow)
 static void log_is_whole(void *context)
 {
     struct task *task = context;
+    struct flow *flow = task->flow;
+    flow->logging--;
     task->step = TASK_JUDGED;
     look_at_task(task);
+    if (flow->held && flow->logging == 0) {
+        flow->held = false;
+        flow->again = true;
+        soon(flow);
+    }
 }
 
 /* Argo has decided what comes after an attempt: another one, or nothing. */
@@ -347,6 +355,15 @@ static void runs(struct task *task, const struct pod_view *view)
     pod_log_follow(&task->log);
 }
 
+/* What never begins is told after those whose failure is the reason. */
+static bool is_held(struct task *task, const struct pod_view *view)
+{
+    struct flow *flow = task->flow;
+    bool never = view == NULL ? !task->ran : (view->flags & DESCPIPE_ENDED_NOT_STARTED) != 0;
+    flow->held = flow->held || (never && flow->logging > 0);
+    return never && flow->logging > 0;
+}
+
 static void look_at_living(struct task *task)
 {
     const struct flow *flow = task->flow;
@@ -354,12 +371,15 @@ static void look_at_living(struct task *task)
     if (flow->nodes == NULL && task->is_seen) { /* the pods alone tell */
         view = task->seen;
     } else if (task->now == NULL) {
-        if (flow->over) {
+        if (flow->over && !is_held(task, NULL)) {
             end_without_node(task);
         }
         return;
     } else {
         node_look(task->now, &view);
+    }
+    if (view.phase == POD_ENDED && is_held(task, &view)) {
+        return;
     }
     if (view.phase == POD_ENDED) {
         end_by_node(task, &view);

@@ -476,7 +476,10 @@ json_t *workflow_make(const struct workflow_wishes *wishes, const struct descpip
     json_t *workflow = making.names != NULL && making.by_name != NULL && making.by_job != NULL ? make(&making) : NULL;
     size_t size = workflow != NULL ? json_dumpb(workflow, NULL, 0, JSON_COMPACT) : 0;
     if (size > WORKFLOW_BYTES) {
-        say(&making, "the Workflow has %zu bytes; Kubernetes takes %d", size, WORKFLOW_BYTES);
+        say(&making,
+            "the Workflow has %zu bytes; Kubernetes takes %d (run fewer stages at a time, or use the scheduler "
+            "'kubernetes', which sends each by itself)",
+            size, WORKFLOW_BYTES);
         json_decref(workflow);
         workflow = NULL;
     }
