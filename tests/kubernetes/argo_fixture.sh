@@ -87,5 +87,5 @@ engine --output "$folder/busybox.tar" 'http://localhost/images/descpipe/busybox:
 skopeo copy --quiet --dest-tls-verify=false "docker-archive:$folder/busybox.tar" "docker://127.0.0.1:$port/descpipe/busybox:1"
 image=127.0.0.1:$port/descpipe/busybox:1
 mkdir "$folder/run" "$folder/home"
-cd "$folder/run"
+cd "$folder/run" || failed "there is no $folder/run"
 export XDG_CACHE_HOME="$folder/cache" XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config" HOME="$folder/home"
