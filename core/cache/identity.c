@@ -120,6 +120,15 @@ static void add_command(struct identity *identity, const char *const *command)
     add_field(identity, "command", arena_copy(identity->arena, text_bytes(&words), words.length));
 }
 
+const char *identity_always_runs(const struct stage *stage)
+{
+    if (stage->extras != NULL && stage->extras->never_cached)
+        return "the pipeline says that it always runs";
+    if (stage->outputs.count == 0 && (stage->extras == NULL || !stage->extras->remembered))
+        return "it declares no outputs, so it runs for what else it does ('cache: true' has it run once)";
+    return NULL;
+}
+
 char *identity_find_program(const char *name)
 {
     const char *path = secure_getenv("PATH");

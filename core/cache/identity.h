@@ -51,6 +51,10 @@ bool identity_still_holds(const struct identity *identity);
  * whoever wrote one there. False: it is none, too long or no text. */
 bool identity_field_text(const struct identity_field *field, struct text *out);
 
+/* Why a stage runs whatever is known of it, or NULL. One without outputs runs for what else it does (it sends, cleans,
+ * checks), which nobody can look at later: only `cache: true` says that once is enough. */
+const char *identity_always_runs(const struct stage *stage);
+
 /* Where a program is found on this machine, by PATH; owned, or NULL. */
 char *identity_find_program(const char *name);
 

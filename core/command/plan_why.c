@@ -90,8 +90,10 @@ static const struct stage *runs_before(const struct looking *looking, const stru
 static const char *always_runs(const struct looking *looking, const struct stage *stage)
 {
     const struct pipeline *pipeline = looking->plan->pipeline;
-    if (pipeline->cache == CACHE_OFF || (stage->extras != NULL && stage->extras->never_cached))
+    if (pipeline->cache == CACHE_OFF)
         return "the pipeline says that it always runs";
+    if (identity_always_runs(stage) != NULL)
+        return identity_always_runs(stage);
     for (uint32_t i = 0; i < stage->inputs.count; i++) {
         const struct run_input *given = pipeline_input(pipeline, pipeline->files.items[stage->inputs.at + i].tag);
         if (given != NULL && given->url != 0)

@@ -89,7 +89,7 @@ struct stage_extras {
     symbol limit, workdir, backend, github, checkout, pull; /* 0: not said */
     struct spot image_at, limit_at, backend_at;             /* of their values */
     int network;                                            /* -1 not said, 0, 1 */
-    bool never_cached;                                      /* `cache: false` */
+    bool never_cached, remembered;                          /* `cache: false`, `cache: true` */
     bool python_module;                                     /* mount ours into an image that lacks it */
     bool numbered; /* member names end with the member's number, for their values alone would not be unique or legal */
 };

@@ -221,8 +221,10 @@ static void read_python_module(struct stage_draft *draft, const struct node *nod
 static void read_cache(struct stage_draft *draft, const struct node *node)
 {
     bool wanted;
-    if (node_to_boolean(draft->document, node, "'cache'", &wanted, draft->reader->problems))
-        stage_draft_extras(draft)->never_cached = !wanted;
+    if (!node_to_boolean(draft->document, node, "'cache'", &wanted, draft->reader->problems))
+        return;
+    stage_draft_extras(draft)->never_cached = !wanted;
+    stage_draft_extras(draft)->remembered = wanted;
 }
 
 static void note_old_key(struct stage_draft *draft, enum stage_key key, struct place place)

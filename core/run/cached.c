@@ -78,11 +78,15 @@ struct look {
     struct text reason;
 };
 
-static bool is_never_cached(const struct engine *engine, uint32_t task)
+/* Why nothing that is known of the task counts, or NULL. */
+static const char *always_runs(const struct engine *engine, uint32_t task)
 {
     uint32_t number = plan_task_stage(engine->plan, task);
-    const struct stage *stage = &engine->pipeline->stages.items[number];
-    return apart_is_stage(engine, number) || (stage->extras != NULL && stage->extras->never_cached);
+    if (engine->request->no_cache)
+        return "--no-cache was said";
+    if (apart_is_stage(engine, number))
+        return "what it made is not seen from here";
+    return identity_always_runs(&engine->pipeline->stages.items[number]);
 }
 
 /* What says what an image is without anybody being asked: nothing, a name alone, a file, or the lock beside the
@@ -184,15 +188,6 @@ static void know_output(struct engine *engine, const struct staging_output *outp
     size_t data = strlen(engine->folder.working) + strlen("/data/");
     cleanup(memory_free) char *result = path_join(engine->pipeline->output, output->published + data);
     up_to_date_made(engine->up_to_date, result, made, is_folder);
-}
-
-/* Without outputs it has run for what else it does. */
-static void know_task(struct engine *engine, const struct identity *identity, size_t outputs)
-{
-    if (outputs == 0)
-        up_to_date_give_up(engine->up_to_date);
-    else
-        know_identity(engine->up_to_date, identity);
 }
 
 void cached_flush(struct engine *engine)
@@ -362,7 +357,7 @@ static void take_result(struct look *look)
     record_cached(engine, look->task, &look->result);
     if (engine->up_to_date != NULL && !up_to_date_is_given_up(engine->up_to_date)) {
         list_outputs(look); /* once more: putting back has shortened it */
-        know_task(engine, &look->identity, look->out.outputs_count);
+        know_identity(engine->up_to_date, &look->identity);
         for (size_t i = 0; i < look->out.outputs_count; i++)
             know_output(engine, &look->out.outputs[i], find_output(&look->result, look->out.outputs[i].name));
     }
@@ -542,9 +537,9 @@ static enum cached_answer look_at(struct look *look)
     if (look->identity.unknown != NULL)
         return read_files(look);
     identity_make_key(&look->identity, cached->digest);
-    if (engine->request->no_cache || is_never_cached(engine, look->task))
-        return run_it(look,
-                      engine->request->no_cache ? "--no-cache was said" : "the pipeline says that it always runs");
+    const char *refused = always_runs(engine, look->task);
+    if (refused != NULL)
+        return run_it(look, refused);
     if (!cache_store_result(cached->store, look->identity.key, look->arena, &look->result))
         return run_it(look, NULL);
     list_outputs(look);
@@ -660,7 +655,7 @@ static void keep_result(struct attempt *attempt, const struct cached_task *kept)
             know_output(engine, output, &outputs[i]);
     }
     if (engine->up_to_date != NULL)
-        know_task(engine, &kept->identity, attempt->out.outputs_count);
+        know_identity(engine->up_to_date, &kept->identity);
     struct cache_result result = {
         .run = engine->folder.id,
         .stage = attempt->stage_name,
@@ -677,7 +672,7 @@ void cached_keep(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     const struct cached_task *kept = engine->cached != NULL ? engine->cached->tasks[attempt->task] : NULL;
-    if (engine->up_to_date != NULL && (kept == NULL || is_never_cached(engine, attempt->task)))
+    if (engine->up_to_date != NULL && (kept == NULL || always_runs(engine, attempt->task) != NULL))
         up_to_date_give_up(engine->up_to_date);
     if (kept == NULL)
         return;

@@ -18,7 +18,7 @@
  *     sum HEX                            SHA-256 of all before
  * It is believed as far as file times are (cache/store.h): a run some of whose files were changed within the last two
  * seconds leaves none. Nor does one with something that a look at files does not tell: images by a tag, `runtime: auto`,
- * inputs from URLs or that are folders, stages that always run. Then the next run plans, looks at all of it and says the
+ * inputs from URLs or that are folders, stages that always run (those without outputs, too). Then the next run plans, looks at all of it and says the
  * same, in more time.
  */
 /* clang-format on */

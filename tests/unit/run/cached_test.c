@@ -16,7 +16,7 @@
 #define THIRD                                                                                                          \
     STAGE("third", "mkdir $DESC_OUTPUT/c; cp $DESC_INPUT/b.txt $DESC_OUTPUT/c/x'], inputs: {b: txt}, "                 \
                    "outputs: {c: /}}\n")
-#define APART(command) STAGE("apart", command "'], inputs: {other: txt}, config: {conf: conf.txt}}\n")
+#define APART(command) STAGE("apart", command "'], inputs: {other: txt}, config: {conf: conf.txt}, cache: true}\n")
 #define NAMES "first, second, third, apart"
 #define USUAL FIRST SECOND("") THIRD APART("true")
 
@@ -270,7 +270,7 @@ END_TEST
 
 START_TEST(a_failure_is_not_remembered)
 {
-    write_pipeline("a", "a: {command: [sh, -c, 'echo a >> ${BASE}/runs.txt; test -e ${BASE}/good']}\n");
+    write_pipeline("a", "a: {command: [sh, -c, 'echo a >> ${BASE}/runs.txt; test -e ${BASE}/good'], cache: true}\n");
     ck_assert_int_eq(run_all(&on_local, NULL), 5);
     put("good", "");
     expect_runs(&on_local, "a\n");
@@ -304,6 +304,16 @@ START_TEST(a_file_that_changes_while_its_stage_runs_is_not_trusted)
                         "cp $DESC_INPUT/raw.txt $DESC_OUTPUT/o.txt'], inputs: {raw: txt}, outputs: {o: txt}}\n");
     expect_runs(&on_local, "a\n");
     expect_runs(&on_local, "a\n");
+}
+END_TEST
+
+START_TEST(a_stage_without_outputs_runs_each_time_unless_once_is_said_to_be_enough)
+{
+    write_pipeline_with("", "send, note",
+                        "send: {command: [sh, -c, 'echo send >> ${BASE}/runs.txt']}\n"
+                        "note: {command: [sh, -c, 'echo note >> ${BASE}/runs.txt'], cache: true}\n");
+    expect_runs(&on_local, "note\nsend\n");
+    expect_runs(&on_local, "send\n");
 }
 END_TEST
 
@@ -342,6 +352,7 @@ int main(void)
     tcase_add_test(cases, a_failure_is_not_remembered);
     tcase_add_test(cases, members_are_remembered_one_by_one);
     tcase_add_test(cases, a_file_that_changes_while_its_stage_runs_is_not_trusted);
+    tcase_add_test(cases, a_stage_without_outputs_runs_each_time_unless_once_is_said_to_be_enough);
     tcase_add_test(cases, a_journal_says_what_decided_and_no_secret);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
