@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "program.h"
@@ -40,6 +41,16 @@ static bool does_nothing(const char *options)
     return strstr(said, "nothing to do: 3 stages are up to date (run 2") != NULL;
 }
 
+/* Runs that leave what they know: the first one, unless the plugins were linked a moment ago. */
+static void run_until_known(void)
+{
+    int64_t until_ms = clock_monotonic_ms() + 60000;
+    cleanup(memory_free) char *first = run("-q");
+    ck_assert_ptr_nonnull(strstr(first, "run succeeded: "));
+    while (!does_nothing("-q"))
+        ck_assert_msg(clock_monotonic_ms() < until_ms, "no run leaves what it knows");
+}
+
 static void set_up(void)
 {
     static const char *const old[] = {
@@ -67,16 +78,15 @@ static void remove_file(const char *name)
 
 START_TEST(a_run_that_has_nothing_to_do_says_so_and_begins_none)
 {
-    cleanup(memory_free) char *first = run("-q");
+    run_until_known();
+    cleanup(result_clear) struct result before = program_run("runs --json");
     ck_assert(does_nothing(""));
     ck_assert(does_nothing("-q"));
     cleanup(memory_free) char *event = run("--json");
     ck_assert_ptr_nonnull(strstr(event, "{\"event\":\"run-up-to-date\",\"at\":\""));
     ck_assert_ptr_nonnull(strstr(event, "\"stages\":3,\"tasks\":3}\n"));
     cleanup(result_clear) struct result runs = program_run("runs --json");
-    ck_assert_ptr_nonnull(strstr(text_bytes(&runs.out), "\"run\":"));
-    const char *one = strstr(text_bytes(&runs.out), "\"run\":");
-    ck_assert_ptr_null(strstr(one + 1, "\"run\":"));
+    ck_assert_str_eq(text_bytes(&runs.out), text_bytes(&before.out));
     cleanup(result_clear) struct result status = program_run("status");
     ck_assert_ptr_nonnull(strstr(text_bytes(&status.out), "succeeded"));
 }
@@ -184,8 +194,7 @@ static const struct {
 
 START_TEST(whatever_differs_makes_a_run_look_closer)
 {
-    cleanup(memory_free) char *first = run("-q");
-    ck_assert_msg(does_nothing("-q"), "%s: it was not up to date before", changes[_i].what);
+    run_until_known();
     if (changes[_i].change != NULL)
         changes[_i].change();
     cleanup(memory_free) char *said = run(changes[_i].options);
@@ -204,7 +213,9 @@ START_TEST(what_was_changed_a_moment_ago_is_looked_at_once_more)
     program_file_time("raw.txt", LONG_AGO);
     cleanup(memory_free) char *said = run("-q");
     ck_assert_ptr_nonnull(strstr(said, "run succeeded: 3 cached\n"));
-    ck_assert(does_nothing(""));
+    int64_t until_ms = clock_monotonic_ms() + 60000;
+    while (!does_nothing("-q"))
+        ck_assert_msg(clock_monotonic_ms() < until_ms, "it never settles");
 }
 END_TEST
 
