@@ -191,6 +191,20 @@ void command_write_name(const struct submitting *submitting, const struct reques
     }
 }
 
+/* Nothing of the user's environment but what finds programs. NONE would mean the same, but with it each node runs a
+ * login shell of the user before each job, one after the other and for about a second. A token for the controller is
+ * sbatch's own matter: with one in its environment it is NONE all the same. */
+static void command_add_environment(const struct slurm *self, struct arguments *arguments)
+{
+    bool login = self->host->config->boolean(self->settings, "login-environment") != 0;
+    const char *token = secure_getenv("SLURM_JWT");
+    if (login || (token != NULL && token[0] != '\0')) {
+        arguments_add(arguments, "--export=NONE");
+        return;
+    }
+    arguments_add(arguments, "--export=ALL"); /* which is what tool.c gives to sbatch */
+}
+
 bool command_add(const struct submitting *submitting, const struct request_group *group, struct arguments *arguments)
 {
     const struct descpipe_submission *submission = submitting->submission;
@@ -198,7 +212,7 @@ bool command_add(const struct submitting *submitting, const struct request_group
     command_write_name(submitting, group, &name);
     arguments_add(arguments, "sbatch");
     arguments_add(arguments, "--parsable");
-    arguments_add(arguments, "--export=NONE");
+    command_add_environment(submitting->slurm, arguments);
     arguments_format(arguments, "--job-name=%s", buffer_text(&name));
     buffer_clear(&name);
     arguments_format(arguments, "--chdir=%s", submission->folder);

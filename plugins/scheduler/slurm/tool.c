@@ -49,12 +49,12 @@ static void add_variable(struct arguments *environment, const char *name, const 
     }
 }
 
-/* Whom we are, which SLURM it is, how it lets us in. None of the SBATCH_, SQUEUE_, SACCT_ and SLURM_JOB_ variables. */
+/* Whom we are, which SLURM it is, how it lets us in. None of the SBATCH_, SQUEUE_, SACCT_ and SLURM_JOB_ variables;
+ * nothing that is about a place on this machine, for jobs begin with it (command.c). */
 bool tools_open(struct tools *tools, const struct descpipe_host *host, struct broker *broker, const char *folder)
 {
-    static const char *const kept[] = {
-        "HOME",       "USER",       "LOGNAME",           "SHELL",     "TMPDIR",     "TZ", "XDG_RUNTIME_DIR",
-        "KRB5CCNAME", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SACK_SOCKET"};
+    static const char *const kept[] = {"HOME",       "USER",       "LOGNAME",           "SHELL",     "TZ",
+                                       "KRB5CCNAME", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SACK_SOCKET"};
     *tools = (struct tools){.host = host, .broker = broker, .folder = folder};
     add_variable(&tools->environment, "PATH", "/usr/local/bin:/usr/bin:/bin");
     for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
