@@ -322,6 +322,42 @@ void identity_copy(struct identity *copy, const struct identity *identity, struc
     }
 }
 
+static const char *put_text(char **place, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *put = memcpy(*place, text, bytes);
+    *place += bytes;
+    return put;
+}
+
+struct identity *identity_keep_files(const struct identity *identity)
+{
+    size_t files = 0, bytes = 0;
+    for (size_t i = 0; i < identity->count; i++) {
+        const struct identity_field *field = &identity->fields[i];
+        if (field->path == NULL)
+            continue;
+        files++;
+        bytes += strlen(field->name) + strlen(field->path) + 2;
+    }
+    struct kept {
+        struct identity identity;
+        struct identity_field fields[];
+    } *kept = memory_allocate(sizeof *kept + files * sizeof *kept->fields + bytes);
+    kept->identity = (struct identity){.fields = kept->fields, .capacity = files};
+    memcpy(kept->identity.key, identity->key, DIGEST_TEXT);
+    char *place = (char *)&kept->fields[files];
+    for (size_t i = 0; i < identity->count; i++) {
+        const struct identity_field *field = &identity->fields[i];
+        if (field->path != NULL)
+            kept->fields[kept->identity.count++] = (struct identity_field){.name = put_text(&place, field->name),
+                                                                           .path = put_text(&place, field->path),
+                                                                           .stamp = field->stamp,
+                                                                           .is_folder = field->is_folder};
+    }
+    return &kept->identity;
+}
+
 bool identity_still_holds(const struct identity *identity)
 {
     for (size_t i = 0; i < identity->count; i++) {

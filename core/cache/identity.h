@@ -44,6 +44,9 @@ bool identity_field_equal(const struct identity_field *one, const struct identit
 size_t identity_difference(const struct identity *one, const struct identity *other);
 /* What is said of it, without the files' stamps and the texts, for as long as `arena` lives. */
 void identity_copy(struct identity *copy, const struct identity *identity, struct arena *arena);
+/* What is asked of it once its task has run: the key, and the fields that are files, without their values. One piece of
+ * memory as small as can be, for as many tasks may wait for their turn as there are; memory_free is enough. */
+struct identity *identity_keep_files(const struct identity *identity);
 /* False: one of its files is not the one it was. */
 bool identity_still_holds(const struct identity *identity);
 

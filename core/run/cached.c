@@ -27,11 +27,6 @@
 #define EXAMINED_LIMIT 64 /* tasks whose outputs are looked at on helper threads: each has an arena of its own */
 #define LOOKS_LIMIT 100   /* of a task whose files change again and again */
 
-struct cached_task { /* of a task that is going to run */
-    struct arena *arena;
-    struct identity identity;
-};
-
 /* Tasks of one stage, and often those of many, are decided by nearly the same: what a few of them were decided by
  * stands in the journal as a whole, and of the others what differs. */
 enum { LIKES = 4 };
@@ -46,8 +41,8 @@ struct cached {
     unsigned next_like; /* the one to be given up next */
     struct cache_store *store;
     struct digest *digest;
-    struct arena *spare;        /* for the next look, or NULL */
-    struct cached_task **tasks; /* NULL: not looked at, or over */
+    struct arena *spare;     /* for the next look, or NULL */
+    struct identity **tasks; /* of what is going to run: identity_keep_files; NULL: not looked at, or over */
     uint8_t *looks;
     struct table *readings;   /* by path: files that a helper thread reads */
     struct task_heap waiting; /* for a turn at being examined */
@@ -432,10 +427,7 @@ static void tell_key(const struct look *look, const char *refused)
 /* What decides its results, until it has run. */
 static void keep_identity(struct look *look)
 {
-    struct cached_task *kept = memory_allocate(sizeof *kept);
-    kept->arena = steal(&look->arena);
-    kept->identity = look->identity;
-    look->engine->cached->tasks[look->task] = kept;
+    look->engine->cached->tasks[look->task] = identity_keep_files(&look->identity);
 }
 
 /* It is going to run. */
@@ -636,16 +628,14 @@ bool cached_digest_outputs(struct attempt *attempt, struct error *error)
 
 static void forget(struct engine *engine, uint32_t task)
 {
-    struct cached_task *kept = steal(&engine->cached->tasks[task]);
-    if (kept != NULL)
-        arena_free(kept->arena);
-    memory_free(kept);
+    memory_free(steal(&engine->cached->tasks[task]));
 }
 
-static void keep_result(struct attempt *attempt, const struct cached_task *kept)
+static void keep_result(struct attempt *attempt, const struct identity *kept)
 {
     struct engine *engine = attempt->engine;
-    struct cache_output *outputs = arena_allocate(kept->arena, (attempt->out.outputs_count + 1) * sizeof *outputs);
+    cleanup(memory_free) struct cache_output *outputs =
+        memory_allocate((attempt->out.outputs_count + 1) * sizeof *outputs);
     for (size_t i = 0; i < attempt->out.outputs_count; i++) {
         const struct staging_output *output = &attempt->out.outputs[i];
         outputs[i] =
@@ -655,7 +645,7 @@ static void keep_result(struct attempt *attempt, const struct cached_task *kept)
             know_output(engine, output, &outputs[i]);
     }
     if (engine->up_to_date != NULL)
-        know_identity(engine->up_to_date, &kept->identity);
+        know_identity(engine->up_to_date, kept);
     struct cache_result result = {
         .run = engine->folder.id,
         .stage = attempt->stage_name,
@@ -664,19 +654,19 @@ static void keep_result(struct attempt *attempt, const struct cached_task *kept)
         .folder = attempt->out.outputs_count > 0 ? attempt->attempt_folder + strlen(engine->folder.descpipe) + 1 : NULL,
         .outputs = outputs,
         .outputs_count = attempt->out.outputs_count};
-    memcpy(result.key, kept->identity.key, DIGEST_TEXT);
+    memcpy(result.key, kept->key, DIGEST_TEXT);
     cache_store_keep_result(engine->cached->store, &result);
 }
 
 void cached_keep(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    const struct cached_task *kept = engine->cached != NULL ? engine->cached->tasks[attempt->task] : NULL;
+    const struct identity *kept = engine->cached != NULL ? engine->cached->tasks[attempt->task] : NULL;
     if (engine->up_to_date != NULL && (kept == NULL || always_runs(engine, attempt->task) != NULL))
         up_to_date_give_up(engine->up_to_date);
     if (kept == NULL)
         return;
-    if (!identity_still_holds(&kept->identity)) {
+    if (!identity_still_holds(kept)) {
         log_warning("a file that '%s' read was changed while it ran: its results are not remembered", attempt->name);
         if (engine->up_to_date != NULL)
             up_to_date_give_up(engine->up_to_date);
