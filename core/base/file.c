@@ -169,7 +169,19 @@ struct content {
     const void *bytes;
     size_t length;
     bool synced;
+    struct file_pieces pieces; /* `next` not NULL: they follow */
 };
+
+static bool write_pieces(int descriptor, struct file_pieces pieces, struct error *error)
+{
+    cleanup(text_clear) struct text piece = TEXT_INIT;
+    while (pieces.next(pieces.context, &piece)) {
+        if (!descriptor_write(descriptor, text_bytes(&piece), piece.length, error))
+            return false;
+        text_reset(&piece);
+    }
+    return true;
+}
 
 static bool write_temporary(int folder, const char *name, struct content content, mode_t mode, struct error *error)
 {
@@ -177,7 +189,8 @@ static bool write_temporary(int folder, const char *name, struct content content
         openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (descriptor < 0)
         return error_system(error, "cannot make a temporary file");
-    if (!descriptor_write(descriptor, content.bytes, content.length, error))
+    if (!descriptor_write(descriptor, content.bytes, content.length, error) ||
+        (content.pieces.next != NULL && !write_pieces(descriptor, content.pieces, error)))
         return false;
     return !content.synced || sync_descriptor(descriptor) || error_system(error, "cannot sync");
 }
@@ -201,12 +214,17 @@ static bool write_in_place(const char *path, struct content content, mode_t mode
 
 bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error)
 {
-    return write_in_place(path, (struct content){bytes, length, true}, mode, error);
+    return write_in_place(path, (struct content){.bytes = bytes, .length = length, .synced = true}, mode, error);
 }
 
 bool file_write_unsynced(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error)
 {
-    return write_in_place(path, (struct content){bytes, length, false}, mode, error);
+    return write_in_place(path, (struct content){.bytes = bytes, .length = length}, mode, error);
+}
+
+bool file_write_pieces(const char *path, struct file_pieces pieces, mode_t mode, struct error *error)
+{
+    return write_in_place(path, (struct content){.synced = true, .pieces = pieces}, mode, error);
 }
 
 bool file_exists(const char *path)

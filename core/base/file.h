@@ -24,6 +24,13 @@ bool file_read(const char *path, uint64_t limit, struct text *into, struct error
 bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error);
 /* The same without waiting for the disk: for what is made again when power was lost. */
 bool file_write_unsynced(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error);
+/* As file_write, for what is too much to be in memory at once: `next` appends the next piece, and is false when there is none
+ * any more. */
+struct file_pieces {
+    bool (*next)(void *context, struct text *piece);
+    void *context;
+};
+bool file_write_pieces(const char *path, struct file_pieces pieces, mode_t mode, struct error *error);
 bool file_exists(const char *path); /* follows links */
 /* mkdir -p; existing folders are fine. */
 bool folder_make(const char *path, mode_t mode, struct error *error);

@@ -32,12 +32,22 @@ struct looking {
     uint32_t cached, running;
 };
 
-static void looking_clear(struct looking *looking)
+enum { RUNS_OPEN = 64 }; /* each has its journal open */
+
+static void forget_before(struct looking *looking)
 {
     const char *run;
     void *decided;
-    for (size_t i = 0; looking->before != NULL && table_next(looking->before, &i, &run, &decided);)
+    for (size_t i = 0; table_next(looking->before, &i, &run, &decided);)
         decided_free(decided);
+    table_free(looking->before);
+    looking->before = table_new();
+}
+
+static void looking_clear(struct looking *looking)
+{
+    if (looking->before != NULL)
+        forget_before(looking);
     table_free(looking->before);
     cache_store_free(looking->store);
     digest_free(looking->digest);
@@ -165,6 +175,8 @@ static struct decided *decided_before(struct looking *looking, const char *run)
     struct decided *decided = table_get(looking->before, run);
     if (decided != NULL || !path_is_component(run))
         return decided;
+    if (table_count(looking->before) == RUNS_OPEN)
+        forget_before(looking);
     cleanup(memory_free) char *folder = memory_format("%s/runs/%s", looking->descpipe, run);
     decided = decided_read(folder, NULL);
     if (decided != NULL)
@@ -177,12 +189,14 @@ static void compare(struct looking *looking, const struct identity *identity, co
 {
     struct decided_fields then, now;
     struct decided *decided = decided_before(looking, before->run);
-    const struct decided_task *task = decided != NULL ? decided_task(decided, before->stage, before->member) : NULL;
+    struct decided_task task;
     why->run = before->run;
     why->attempt = before->attempt;
     why->answer = WHY_BEFORE_LOST;
-    if (task == NULL || !decided_fields(decided, task, why->arena, &then))
+    if (decided == NULL || !decided_task(decided, before->stage, before->member, why->arena, &task) ||
+        !decided_fields(decided, &task, why->arena, &then))
         return;
+    decided_texts(decided, why->arena, &then);
     decided_of_identity(identity, &now);
     why_compare(why, &then, &now);
     why->answer = WHY_CHANGED;

@@ -2,96 +2,94 @@
 /*
  * Reads what decided the tasks of a run.
  *
- * How it works: a record names what differs from an earlier one, which is whole; both are kept as they stand, and only
- * looked into when a task is asked for.
+ * How it works: a record names what differs from an earlier one, which is whole. Only where they lie in the journal is
+ * kept, some fifty bytes a task; who asks for a task makes them be read again. So a run of 100,000 stages can be
+ * written about by a process that has no room for its journal.
  */
 #include "report/decided.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/members.h"
+#include "base/list.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "report/number_index.h"
 #include "run/journal/journal.h"
 
 struct decided {
-    struct arena *arena, *passing;
-    struct table *tasks;       /* "STAGE" or "STAGE/MEMBER" → struct decided_task */
-    struct table *texts;       /* digest → text */
-    struct number_index whole; /* sequence of a record that others may be like → its place in `records` */
-    LIST(struct decided_record) records;
+    struct journal_reader *own;
+    const struct journal_reader *reader;
+    struct arena *passing;
+    struct symbols *names;
+    struct number_index tasks; /* stage and member → the place of the last record that decides */
+    struct number_index whole; /* sequence of a record that others may be like → its place */
+    struct number_index texts; /* the first bytes of a digest → the place of its text */
+    LIST(struct journal_place) places;
 };
 
-static char *task_name(struct arena *arena, const char *stage, const char *member)
+static void keep_place(struct decided *decided, struct number_index *index, uint64_t key,
+                       const struct journal_record *record)
 {
-    cleanup(text_clear) struct text name = TEXT_INIT;
-    text_append(&name, stage);
-    if (member != NULL) {
-        text_append_character(&name, '/');
-        text_append(&name, member);
-    }
-    return arena_copy(arena, text_bytes(&name), name.length);
+    number_index_put(index, key, (uint32_t)decided->places.count);
+    list_add(&decided->places, record->place);
 }
 
-static const char *kept_text(struct decided *decided, const struct members *record, const char *name)
+/* The record there, or false. */
+static bool read_again(const struct decided *decided, const struct number_index *index, uint64_t key,
+                       struct arena *arena, struct members *record)
 {
-    const char *text = members_text(record, name);
-    return text != NULL ? arena_copy(decided->arena, text, strlen(text)) : NULL;
+    uint32_t number = number_index_get(index, key);
+    if (number == UINT32_MAX)
+        return false;
+    struct journal_place place = decided->places.items[number];
+    const char *line = journal_reader_again(decided->reader, place, arena);
+    return line != NULL && members_find(record, arena, line, place.length);
 }
 
-static struct decided_task *named_task(struct decided *decided, const struct members *record)
+static uint64_t task_key(symbol stage, symbol member)
 {
-    const char *stage = members_text(record, "stage");
-    if (stage == NULL)
-        return NULL;
-    const char *name = task_name(decided->arena, stage, members_text(record, "member"));
-    struct decided_task *task = table_get(decided->tasks, name);
-    if (task == NULL) {
-        task = arena_allocate(decided->arena, sizeof *task);
-        table_put(decided->tasks, name, task);
-    }
-    return task;
+    return (uint64_t)stage << 32 | member;
+}
+
+static void keep_task(struct decided *decided, const struct members *record, const struct journal_record *journal)
+{
+    const char *stage = members_text(record, "stage"), *member = members_text(record, "member");
+    if (stage == NULL || stage[0] == '\0')
+        return;
+    symbol stage_name = symbol_intern(decided->names, stage, strlen(stage));
+    symbol member_name = member != NULL ? symbol_intern(decided->names, member, strlen(member)) : 0;
+    keep_place(decided, &decided->tasks, task_key(stage_name, member_name), journal);
 }
 
 static void apply_key(struct decided *decided, const struct members *record, const struct journal_record *journal)
 {
-    struct decided_task *task = named_task(decided, record);
-    if (task == NULL)
-        return;
-    task->key = kept_text(decided, record, "key");
-    task->refused = kept_text(decided, record, "refused");
-    task->made_by = NULL;
-    task->record = (struct decided_record){.line = arena_copy(decided->arena, journal->line, journal->length),
-                                           .length = journal->length};
-    if (members_number(record, "like") > 0)
-        return;
-    number_index_put(&decided->whole, journal->sequence, (uint32_t)decided->records.count);
-    list_add(&decided->records, task->record);
+    keep_task(decided, record, journal);
+    if (members_number(record, "like") <= 0)
+        keep_place(decided, &decided->whole, journal->sequence, journal);
 }
 
 static void apply_state(struct decided *decided, const struct members *record, const struct journal_record *journal)
 {
-    (void)journal;
-    if (!text_equal(members_text(record, "state"), "cached"))
-        return;
-    struct decided_task *task = named_task(decided, record);
-    if (task == NULL)
-        return;
-    task->key = kept_text(decided, record, "key");
-    task->made_by = kept_text(decided, record, "made_by");
-    int64_t made_in = members_number(record, "made_in");
-    task->made_in = made_in > 0 ? (uint64_t)made_in : 0;
-    task->record = (struct decided_record){.line = NULL};
+    if (text_equal(members_text(record, "state"), "cached"))
+        keep_task(decided, record, journal);
+}
+
+/* Two digests with the same beginning do not happen; who reads the text compares all of it. */
+static uint64_t digest_beginning(const char *sha256)
+{
+    enum { DIGITS = 16 };
+    char beginning[DIGITS + 1];
+    memcpy(beginning, sha256, DIGITS);
+    beginning[DIGITS] = '\0';
+    return strtoull(beginning, NULL, DIGITS);
 }
 
 static void apply_text(struct decided *decided, const struct members *record, const struct journal_record *journal)
 {
-    (void)journal;
     const char *sha256 = members_text(record, "sha256");
-    const char *content = kept_text(decided, record, "content");
-    if (sha256 != NULL && content != NULL)
-        table_put(decided->texts, sha256, (void *)(uintptr_t)content);
+    if (sha256 != NULL && digest_is_text(sha256) && digest_beginning(sha256) != 0)
+        keep_place(decided, &decided->texts, digest_beginning(sha256), journal);
 }
 
 static const struct {
@@ -99,11 +97,10 @@ static const struct {
     void (*apply)(struct decided *decided, const struct members *record, const struct journal_record *journal);
 } kinds[] = {{"key", apply_key}, {"state", apply_state}, {"text", apply_text}};
 
-struct decided *decided_new(void)
+struct decided *decided_new(const struct journal_reader *reader)
 {
     struct decided *decided = memory_allocate(sizeof *decided);
-    *decided =
-        (struct decided){.arena = arena_new(), .passing = arena_new(), .tasks = table_new(), .texts = table_new()};
+    *decided = (struct decided){.reader = reader, .passing = arena_new(), .names = symbols_new()};
     return decided;
 }
 
@@ -120,11 +117,12 @@ void decided_apply(struct decided *decided, const struct journal_record *record)
 
 struct decided *decided_read(const char *run_folder, struct error *error)
 {
-    cleanup(journal_reader_close) struct journal_reader *reader = journal_reader_open(run_folder, error);
+    struct journal_reader *reader = journal_reader_open(run_folder, error);
     if (reader == NULL)
         return NULL;
-    struct decided *decided = decided_new();
+    struct decided *decided = decided_new(reader);
     struct journal_record record;
+    decided->own = reader;
     while (journal_reader_next(reader, &record))
         decided_apply(decided, &record);
     return decided;
@@ -134,28 +132,36 @@ void decided_free(struct decided *decided)
 {
     if (decided == NULL)
         return;
-    table_free(decided->tasks);
-    table_free(decided->texts);
+    journal_reader_close(decided->own);
+    symbols_free(decided->names);
+    number_index_clear(&decided->tasks);
     number_index_clear(&decided->whole);
-    list_clear(&decided->records);
+    number_index_clear(&decided->texts);
+    list_clear(&decided->places);
     arena_free(decided->passing);
-    arena_free(decided->arena);
     memory_free(decided);
 }
 
-const struct decided_task *decided_task(const struct decided *decided, const char *stage, const char *member)
+bool decided_task(const struct decided *decided, const char *stage, const char *member, struct arena *arena,
+                  struct decided_task *task)
 {
-    return table_get(decided->tasks, task_name(decided->arena, stage, member));
+    *task = (struct decided_task){.key = NULL};
+    symbol stage_name = symbol_find(decided->names, stage, strlen(stage));
+    symbol member_name = member != NULL ? symbol_find(decided->names, member, strlen(member)) : 0;
+    if (stage_name == 0 || (member != NULL && member_name == 0) ||
+        !read_again(decided, &decided->tasks, task_key(stage_name, member_name), arena, &task->record))
+        return false;
+    task->key = members_text(&task->record, "key");
+    task->refused = members_text(&task->record, "refused");
+    task->made_by = members_text(&task->record, "made_by");
+    int64_t made_in = members_number(&task->record, "made_in");
+    task->made_in = made_in > 0 ? (uint64_t)made_in : 0;
+    return true;
 }
 
 static int compare_fields(const void *left, const void *right)
 {
     return strcmp(((const struct decided_field *)left)->name, ((const struct decided_field *)right)->name);
-}
-
-static const char *text_into(struct arena *arena, const char *text)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
 }
 
 /* Some fifty fields, each looked for among as many: what has thousands has them in its own record. */
@@ -168,7 +174,7 @@ static struct decided_field *find_field(struct decided_fields *fields, const cha
 }
 
 /* The record's fields: of those that are there already (it is like another) the new value counts. */
-static void take_fields(const struct decided *decided, const struct members *record, struct decided_fields *fields)
+static void take_fields(const struct members *record, struct decided_fields *fields)
 {
     struct members item;
     struct arena *arena = record->arena;
@@ -177,10 +183,7 @@ static void take_fields(const struct decided *decided, const struct members *rec
         const char *name = members_text(&item, "name"), *value = members_text(&item, "value");
         if (name == NULL || value == NULL)
             continue;
-        const struct decided_field field = {.name = name,
-                                            .value = value,
-                                            .path = members_text(&item, "path"),
-                                            .text = table_get(decided->texts, value)};
+        const struct decided_field field = {.name = name, .value = value, .path = members_text(&item, "path")};
         struct decided_field *same = before > 0 ? find_field(fields, name) : NULL;
         if (same != NULL) {
             *same = field;
@@ -212,23 +215,33 @@ static void leave_out(const struct members *record, struct decided_fields *field
 bool decided_fields(const struct decided *decided, const struct decided_task *task, struct arena *arena,
                     struct decided_fields *fields)
 {
-    struct members record, like;
+    struct members like;
     *fields = (struct decided_fields){.count = 0};
-    if (task->record.line == NULL || !members_find(&record, arena, task->record.line, task->record.length))
+    if (members_text(&task->record, "state") != NULL)
         return false;
-    int64_t sequence = members_number(&record, "like");
+    int64_t sequence = members_number(&task->record, "like");
     if (sequence > 0) {
-        uint32_t place = number_index_get(&decided->whole, (uint64_t)sequence);
-        if (place == UINT32_MAX ||
-            !members_find(&like, arena, decided->records.items[place].line, decided->records.items[place].length))
+        if (!read_again(decided, &decided->whole, (uint64_t)sequence, arena, &like))
             return false; /* damaged: what `verify` is for */
-        take_fields(decided, &like, fields);
-        leave_out(&record, fields);
+        take_fields(&like, fields);
+        leave_out(&task->record, fields);
     }
-    take_fields(decided, &record, fields);
+    take_fields(&task->record, fields);
     if (fields->count > 0)
         qsort(fields->items, fields->count, sizeof *fields->items, compare_fields);
     return true;
+}
+
+void decided_texts(const struct decided *decided, struct arena *arena, struct decided_fields *fields)
+{
+    struct members record;
+    for (size_t i = 0; i < fields->count; i++) {
+        struct decided_field *field = &fields->items[i];
+        if (digest_is_text(field->value) &&
+            read_again(decided, &decided->texts, digest_beginning(field->value), arena, &record) &&
+            text_equal(members_text(&record, "sha256"), field->value))
+            field->text = members_text(&record, "content");
+    }
 }
 
 void decided_of_identity(const struct identity *identity, struct decided_fields *fields)
@@ -239,10 +252,10 @@ void decided_of_identity(const struct identity *identity, struct decided_fields 
         const struct identity_field *field = &identity->fields[i];
         cleanup(text_clear) struct text text = TEXT_INIT;
         bool has_text = identity_field_text(field, &text);
-        fields->items[i] =
-            (struct decided_field){.name = field->name,
-                                   .value = field->value,
-                                   .path = field->path,
-                                   .text = has_text ? text_into(identity->arena, text_bytes(&text)) : NULL};
+        fields->items[i] = (struct decided_field){
+            .name = field->name,
+            .value = field->value,
+            .path = field->path,
+            .text = has_text ? arena_copy(identity->arena, text_bytes(&text), text.length) : NULL};
     }
 }

@@ -10,16 +10,18 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/members.h"
-#include "base/table.h"
 #include "report/decided.h"
+#include "report/number_index.h"
 #include "report/run_records.h"
 #include "run/journal/journal.h"
 
 struct provenance { /* parts of the journal, as JSON */
+    const struct journal_reader *reader;
     struct arena *arena, *passing;
-    struct table *published; /* job → its files */
-    struct arena *fields;    /* of the task that is written */
+    struct number_index published; /* job → the place of the record with its files */
+    LIST(struct journal_place) places;
     char *plugins, *options;
     struct text images;
     struct text sources;
@@ -53,9 +55,10 @@ static char *raw_copy(struct arena *arena, const struct members *record, const c
     return members_raw(record, name, &bytes, &length) ? arena_copy(arena, bytes, length) : NULL;
 }
 
-static void take_image(struct provenance *sources, const struct members *record)
+static void take_image(struct provenance *sources, const struct members *record, struct journal_place place)
 {
     static const char *const names[] = {"reference", "config_digest", "manifest_digest", "handle"};
+    (void)place;
     if (members_text(record, "failure") != NULL || members_text(record, "image") == NULL)
         return;
     text_append(&sources->images, sources->images.length > 0 ? ",\n" : "");
@@ -66,8 +69,9 @@ static void take_image(struct provenance *sources, const struct members *record)
     text_append(&sources->images, "}");
 }
 
-static void take_source(struct provenance *sources, const struct members *record)
+static void take_source(struct provenance *sources, const struct members *record, struct journal_place place)
 {
+    (void)place;
     text_append(&sources->sources, sources->sources.length > 0 ? ",\n" : "");
     text_append(&sources->sources, "{\"folder\":");
     text_append_json(&sources->sources, members_text(record, "folder") != NULL ? members_text(record, "folder") : "");
@@ -75,30 +79,31 @@ static void take_source(struct provenance *sources, const struct members *record
     text_append(&sources->sources, members_true(record, "dirty") ? ",\"dirty\":true}" : ",\"dirty\":false}");
 }
 
-static void take_run(struct provenance *sources, const struct members *record)
+static void take_run(struct provenance *sources, const struct members *record, struct journal_place place)
 {
+    (void)place;
     sources->plugins = raw_copy(sources->arena, record, "plugins");
     sources->options = raw_copy(sources->arena, record, "options");
 }
 
-static void take_publish(struct provenance *sources, const struct members *record)
+static void take_publish(struct provenance *sources, const struct members *record, struct journal_place place)
 {
-    char *files = raw_copy(sources->arena, record, "files");
-    const char *job = raw_copy(sources->passing, record, "job");
-    if (files != NULL && job != NULL)
-        table_put(sources->published, job, files);
+    int64_t job = members_number(record, "job");
+    if (job <= 0)
+        return;
+    number_index_put(&sources->published, (uint64_t)job, (uint32_t)sources->places.count);
+    list_add(&sources->places, place);
 }
 
 static const struct {
     const char *kind;
-    void (*take)(struct provenance *sources, const struct members *record);
+    void (*take)(struct provenance *sources, const struct members *record, struct journal_place place);
 } kinds[] = {{"publish", take_publish}, {"run", take_run}, {"image", take_image}, {"source", take_source}};
 
-struct provenance *provenance_new(void)
+struct provenance *provenance_new(const struct journal_reader *reader)
 {
     struct provenance *sources = memory_allocate(sizeof *sources);
-    *sources = (struct provenance){
-        .arena = arena_new(), .passing = arena_new(), .published = table_new(), .fields = arena_new()};
+    *sources = (struct provenance){.reader = reader, .arena = arena_new(), .passing = arena_new()};
     return sources;
 }
 
@@ -110,7 +115,7 @@ void provenance_apply(struct provenance *sources, const struct journal_record *r
             continue;
         arena_reset(sources->passing);
         if (members_find(&members, sources->passing, record->line, record->length))
-            kinds[i].take(sources, &members);
+            kinds[i].take(sources, &members, record->place);
     }
 }
 
@@ -120,8 +125,8 @@ void provenance_free(struct provenance *sources)
         return;
     arena_free(sources->arena);
     arena_free(sources->passing);
-    arena_free(sources->fields);
-    table_free(sources->published);
+    number_index_clear(&sources->published);
+    list_clear(&sources->places);
     text_clear(&sources->images);
     text_clear(&sources->sources);
     memory_free(sources);
@@ -175,7 +180,6 @@ static void append_decided(const struct decided *decided, const struct decided_t
                            struct text *out)
 {
     struct decided_fields fields;
-    arena_reset(arena);
     member(out, "key", task->key);
     member(out, "made_by", task->made_by);
     if (!decided_fields(decided, task, arena, &fields))
@@ -188,15 +192,31 @@ static void append_decided(const struct decided *decided, const struct decided_t
     append_files(&fields, "program ", "programs", out);
 }
 
-static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided,
-                        const struct provenance *sources, struct text *out)
+/* What its attempt published: nothing, where the record cannot be read again. */
+static void append_outputs(const struct provenance *sources, uint64_t job, struct arena *arena, struct text *out)
 {
+    uint32_t number = number_index_get(&sources->published, job);
+    struct members record;
+    const char *files = NULL, *line = NULL;
+    size_t length = 0;
+    if (number != UINT32_MAX)
+        line = journal_reader_again(sources->reader, sources->places.items[number], arena);
+    text_append(out, ",\"outputs\":");
+    if (line != NULL && members_find(&record, arena, line, sources->places.items[number].length) &&
+        members_raw(&record, "files", &files, &length))
+        text_append_bytes(out, files, length);
+    else
+        text_append(out, "[]");
+}
+
+static void append_task(const struct run_records *records, uint32_t number, struct text *out)
+{
+    const struct run_view *view = records->view;
     const struct task_view *task = &view->tasks.items[number];
     const char *stage = run_view_text(view, task->stage);
     const char *member_name = task->member != 0 ? run_view_text(view, task->member) : NULL;
-    cleanup(memory_free) char *job = memory_format("%llu", (unsigned long long)task->job);
-    const char *files = table_get(sources->published, job);
-    const struct decided_task *why = decided_task(decided, stage, member_name);
+    struct decided_task why;
+    arena_reset(records->passing);
     text_append(out, "{\"stage\":");
     text_append_json(out, stage);
     member(out, "member", member_name);
@@ -206,16 +226,16 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     member(out, "host", run_view_text(view, task->host));
     member_time(out, "started", task->started_at_ms);
     member_time(out, "finished", task->finished_at_ms);
-    if (why != NULL)
-        append_decided(decided, why, sources->fields, out);
-    text_append(out, ",\"outputs\":");
-    text_append(out, files != NULL ? files : "[]");
+    if (decided_task(records->decided, stage, member_name, records->passing, &why))
+        append_decided(records->decided, &why, records->passing, out);
+    append_outputs(records->sources, task->job, records->passing, out);
     text_append(out, "}");
 }
 
-void provenance_append(const struct provenance *sources, const struct run_view *view, const struct decided *decided,
-                       const char *version, struct text *out)
+static void append_run(const struct run_records *records, const char *version, struct text *out)
 {
+    const struct run_view *view = records->view;
+    const struct provenance *sources = records->sources;
     text_append(out, "{\"descpipe\":");
     text_append_json(out, version);
     member(out, "run", view->run);
@@ -232,9 +252,22 @@ void provenance_append(const struct provenance *sources, const struct run_view *
     text_format(out, ",\n\"sources\":[%s]", text_bytes(&sources->sources));
     text_format(out, ",\n\"images\":[%s]", text_bytes(&sources->images));
     text_append(out, ",\n\"tasks\":[");
-    for (uint32_t i = 0; i < view->tasks.count; i++) {
-        text_append(out, i > 0 ? ",\n" : "\n");
-        append_task(view, i, decided, sources, out);
+}
+
+bool provenance_next(void *context, struct text *piece)
+{
+    struct records_writing *writing = context;
+    uint32_t tasks = (uint32_t)writing->records->view->tasks.count;
+    if (!writing->begun)
+        append_run(writing->records, writing->version, piece);
+    writing->begun = true;
+    for (; writing->task < tasks && piece->length < RECORDS_PIECE; writing->task++) {
+        text_append(piece, writing->task > 0 ? ",\n" : "\n");
+        append_task(writing->records, writing->task, piece);
     }
-    text_append(out, "\n]}\n");
+    if (writing->task == tasks && !writing->ended) {
+        text_append(piece, "\n]}\n");
+        writing->ended = true;
+    }
+    return piece->length > 0;
 }

@@ -126,7 +126,8 @@ static void append_cpu(const struct task_view *task, int64_t wall_ms, struct tex
         text_append_character(out, '-');
 }
 
-static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided, struct text *out)
+static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided,
+                        struct arena *passing, struct text *out)
 {
     const struct task_view *task = &view->tasks.items[number];
     const char *stage = run_view_text(view, task->stage);
@@ -135,11 +136,14 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     int64_t submitted = task->submitted_at_ms > 0 ? task->submitted_at_ms : task->started_at_ms;
     bool whole = submitted > 0 && task->finished_at_ms >= submitted;
     cleanup(text_clear) struct text name = TEXT_INIT;
+    struct decided_task decides;
+    arena_reset(passing);
+    bool known = decided_task(decided, stage, member, passing, &decides);
     text_append(&name, stage);
     if (member != NULL)
         text_format(&name, " (%s)", member);
     text_append_unsigned(out, number + 1);
-    append_hash(decided_task(decided, stage, member), out);
+    append_hash(known ? &decides : NULL, out);
     append_text(run_view_text(view, task->native), out);
     append_text(text_bytes(&name), out);
     append_text(status_word((enum task_state)task->state), out);
@@ -159,9 +163,14 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     text_append_character(out, '\n');
 }
 
-void trace_append(const struct run_view *view, const struct decided *decided, struct text *out)
+bool trace_next(void *context, struct text *piece)
 {
-    text_append(out, columns);
-    for (uint32_t i = 0; i < view->tasks.count; i++)
-        append_task(view, i, decided, out);
+    struct records_writing *writing = context;
+    const struct run_records *records = writing->records;
+    if (!writing->begun)
+        text_append(piece, columns);
+    writing->begun = true;
+    for (; writing->task < records->view->tasks.count && piece->length < RECORDS_PIECE; writing->task++)
+        append_task(records->view, writing->task, records->decided, records->passing, piece);
+    return piece->length > 0;
 }

@@ -2,7 +2,9 @@
 /* Compares a run folder, and the files it speaks of, with its journal. */
 #include "report/verify.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/members.h"
@@ -12,8 +14,6 @@
 #include "report/run_records.h"
 #include "run/journal/journal.h"
 #include "run/journal/run_folder.h"
-
-enum { PROVENANCE_LIMIT = 1 << 30, SHOWN = 1000 };
 
 struct checking {
     const struct run_view *view;
@@ -187,34 +187,64 @@ static bool check_inputs(struct checking *checking)
         const struct task_view *task = &view->tasks.items[i];
         cleanup(arena_free) struct arena *arena = arena_new();
         struct decided_fields fields;
-        const struct decided_task *decides = decided_task(decided, run_view_text(view, task->stage),
-                                                          task->member != 0 ? run_view_text(view, task->member) : NULL);
+        struct decided_task decides;
+        const char *member = task->member != 0 ? run_view_text(view, task->member) : NULL;
         checking->verified->cached += task->state == TASK_CACHED;
-        if (task->state == TASK_SUCCEEDED && decides != NULL && decided_fields(decided, decides, arena, &fields) &&
-            !check_fields(checking, &fields))
+        if (task->state == TASK_SUCCEEDED &&
+            decided_task(decided, run_view_text(view, task->stage), member, arena, &decides) &&
+            decided_fields(decided, &decides, arena, &fields) && !check_fields(checking, &fields))
             return false;
     }
     return true;
+}
+
+/* As much as there is of it. */
+static size_t read_up_to(int file, char *bytes, size_t length)
+{
+    size_t done = 0;
+    while (done < length) {
+        ssize_t got = read(file, bytes + done, length - done);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            break;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return done;
+}
+
+/* Where the file is another than what its pieces make; 0: it is the same. */
+static size_t differing_line(int file, struct records_writing *writing)
+{
+    cleanup(text_clear) struct text wanted = TEXT_INIT, found = TEXT_INIT;
+    size_t line = 1;
+    char more;
+    for (; provenance_next(writing, &wanted); text_reset(&wanted)) {
+        text_reserve(&found, wanted.length);
+        size_t got = read_up_to(file, found.bytes, wanted.length);
+        for (size_t at = 0; at < wanted.length; at++) {
+            if (at == got || found.bytes[at] != wanted.bytes[at])
+                return line;
+            line += wanted.bytes[at] == '\n';
+        }
+    }
+    return read_up_to(file, &more, 1) == 0 ? 0 : line;
 }
 
 /* Only where this program would write the same: another version may say it in other words. */
 static bool check_provenance(struct checking *checking, const char *version)
 {
     cleanup(memory_free) char *path = path_join(checking->view->folder, PROVENANCE_FILE);
-    cleanup(text_clear) struct text written = TEXT_INIT, wanted = TEXT_INIT;
     if (!text_equal(version, checking->view->version) || !file_exists(path))
         return true;
     cleanup(run_records_clear) struct run_records records = {.view = NULL};
-    if (!run_records_read(&records, checking->view->folder, checking->error) ||
-        !file_read(path, PROVENANCE_LIMIT, &written, checking->error))
+    if (!run_records_read(&records, checking->view->folder, checking->error))
         return false;
-    provenance_append(records.sources, checking->view, records.decided, version, &wanted);
-    if (written.length == wanted.length && memcmp(text_bytes(&written), text_bytes(&wanted), wanted.length) == 0)
-        return true;
-    size_t at = 0, line = 1;
-    for (; at < written.length && at < wanted.length && written.bytes[at] == wanted.bytes[at]; at++)
-        line += written.bytes[at] == '\n';
-    return error_set(checking->error, ERROR_DIFFERS, "'%s', line %zu is not what the journal says", path, line);
+    cleanup(descriptor_close) int file = file_open(path, NULL, checking->error);
+    if (file < 0)
+        return false;
+    struct records_writing writing = {.records = &records, .version = version};
+    size_t line = differing_line(file, &writing);
+    return line == 0 ||
+           error_set(checking->error, ERROR_DIFFERS, "'%s', line %zu is not what the journal says", path, line);
 }
 
 bool verify_run(const struct run_view *view, const char *version, struct verified *verified, struct error *error)

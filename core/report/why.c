@@ -39,14 +39,11 @@ bool why_earlier_fields(const char *descpipe_folder, const char *run, const char
         return false;
     cleanup(memory_free) char *folder = memory_format("%s/runs/%s", descpipe_folder, run);
     cleanup(decided_free) struct decided *decided = decided_read(folder, NULL);
-    const struct decided_task *task = decided != NULL ? decided_task(decided, stage, member) : NULL;
-    struct decided_fields passing;
-    if (task == NULL || !decided_fields(decided, task, arena, &passing))
+    struct decided_task task;
+    if (decided == NULL || !decided_task(decided, stage, member, arena, &task) ||
+        !decided_fields(decided, &task, arena, fields))
         return false;
-    for (size_t i = 0; i < passing.count; i++) /* their texts go with that run */
-        if (passing.items[i].text != NULL)
-            passing.items[i].text = arena_copy(arena, passing.items[i].text, strlen(passing.items[i].text));
-    *fields = passing;
+    decided_texts(decided, arena, fields);
     return true;
 }
 
@@ -73,32 +70,29 @@ bool why_find(struct why *why, const struct run_view *view, uint32_t number, str
         return false;
     cleanup(memory_free) char *runs = path_folder(view->folder);
     cleanup(memory_free) char *descpipe = path_folder(runs);
-    const struct decided_task *now = decided_task(decided, stage, member);
+    struct decided_task now;
     why->answer = WHY_NOT_STARTED;
-    if (now == NULL)
+    if (!decided_task(decided, stage, member, why->arena, &now))
         return true;
-    if (now->made_by != NULL) {
+    if (now.made_by != NULL) {
         why->answer = WHY_CACHED;
-        why->run = arena_copy(why->arena, now->made_by, strlen(now->made_by));
-        why->attempt = now->made_in;
+        why->run = now.made_by;
+        why->attempt = now.made_in;
         return true;
     }
     struct decided_fields fields;
     struct cache_result before;
     cleanup(cache_store_free) struct cache_store *store = cache_store_open(descpipe, false, NULL);
-    bool known = store != NULL && decided_fields(decided, now, why->arena, &fields) &&
+    bool known = store != NULL && decided_fields(decided, &now, why->arena, &fields) &&
                  cache_store_latest(store, stage, member, path_name(view->folder), why->arena, &before);
     why->answer = WHY_FIRST;
-    if (known)
+    if (known) {
+        decided_texts(decided, why->arena, &fields);
         compare_with(why, descpipe, &before, &fields);
-    if (now->refused != NULL) {
-        why->reason = arena_copy(why->arena, now->refused, strlen(now->refused));
-        why->answer = WHY_REFUSED;
     }
-    for (size_t i = 0; i < why->changes_count; i++) { /* texts of this run go with `decided` */
-        struct decided_field *after = (struct decided_field *)(uintptr_t)why->changes[i].after;
-        if (after != NULL && after->text != NULL)
-            after->text = arena_copy(why->arena, after->text, strlen(after->text));
+    if (now.refused != NULL) {
+        why->reason = now.refused;
+        why->answer = WHY_REFUSED;
     }
     return true;
 }

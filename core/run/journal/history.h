@@ -31,10 +31,8 @@ struct history_task {  /* texts live as long as the history */
     uint64_t job;      /* of the last attempt; 0: none */
     uint64_t serial;   /* of its submission */
     uint32_t position; /* in the submission */
-    uint32_t
-        attempt;     /* as its verdict says, 0: it does not; more than the job says when its scheduler began it again */
-    uint32_t writer; /* index: who meant to start it */
-    uint8_t step;    /* enum history_step */
+    uint32_t writer;   /* index: who meant to start it */
+    uint8_t step;      /* enum history_step */
     uint8_t out_of_memory, timed_out;
     pid_t session; /* 0: none known */
     uint64_t session_start;

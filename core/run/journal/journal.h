@@ -86,12 +86,17 @@ bool journal_unsynced(const struct journal *journal);    /* something was writte
  * continues the chain of the last good line, or of the line just before it: one damaged line costs itself and no more
  * than the one after it. Damage at the end is read again on the next call, because it may be on its way; damage before
  * a good line is skipped for good. */
+struct journal_place { /* of a line in the file */
+    uint64_t at;
+    uint32_t length;
+};
 struct journal_record {
     uint64_t sequence, epoch;
     int64_t at_ms;
     const char *kind;
     const char *line; /* the whole line, JSON, NUL-terminated; lives until the next call */
     size_t length;
+    struct journal_place place;
 };
 struct journal_reader;
 struct journal_reader *journal_reader_open(const char *run_folder, struct error *error);
@@ -99,6 +104,8 @@ void journal_reader_close(struct journal_reader *reader);
 DEFINE_CLEANUP(struct journal_reader *, journal_reader_close);
 /* The next good record, or false when there is none (yet): call again later. */
 bool journal_reader_next(struct journal_reader *reader, struct journal_record *record);
+/* A line that was given before, for who keeps places and no lines: NULL, with a warning, when the file cannot be read. */
+const char *journal_reader_again(const struct journal_reader *reader, struct journal_place place, struct arena *arena);
 size_t journal_reader_skipped(const struct journal_reader *reader); /* damaged lines so far */
 /* Recomputes the chain; names the first line that differs. */
 bool journal_verify(const char *run_folder, uint64_t *records, struct error *error);

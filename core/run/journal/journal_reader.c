@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/path.h"
 
 #define GENESIS "0000000000000000000000000000000000000000000000000000000000000000"
@@ -241,6 +242,8 @@ bool journal_reader_next(struct journal_reader *reader, struct journal_record *r
             reader->skipped += mark.bad_lines;
             found.line = reader->line.bytes;
             found.length = length;
+            found.place =
+                (struct journal_place){reader->window_at + (uint64_t)(line - reader->window.bytes), (uint32_t)length};
             *record = found;
             return true;
         }
@@ -253,6 +256,22 @@ bool journal_reader_next(struct journal_reader *reader, struct journal_record *r
     }
     go_back(reader, &mark);
     return false;
+}
+
+const char *journal_reader_again(const struct journal_reader *reader, struct journal_place place, struct arena *arena)
+{
+    char *line = arena_allocate(arena, (size_t)place.length + 1);
+    for (size_t done = 0; done < place.length;) {
+        ssize_t got = pread(reader->descriptor, line + done, place.length - done, (off_t)(place.at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            log_warning("'%s' cannot be read again: %s", reader->path, got < 0 ? strerror(errno) : "it is shorter now");
+            return NULL;
+        }
+        done += (size_t)got;
+    }
+    return line;
 }
 
 /* A break in the chain is honest only where a new writer took over and says from which line it goes on. */

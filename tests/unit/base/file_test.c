@@ -86,6 +86,40 @@ START_TEST(refuses_what_is_no_regular_file)
 }
 END_TEST
 
+static bool next_letter(void *context, struct text *piece)
+{
+    char *letter = context;
+    if (*letter > 'e')
+        return false;
+    for (unsigned i = 0; i < 3; i++)
+        text_append_character(piece, *letter);
+    ++*letter;
+    return true;
+}
+
+START_TEST(writes_pieces_one_after_the_other_and_all_or_none)
+{
+    cleanup(memory_free) char *path = temporary_path("file");
+    char letter = 'a', again = 'a';
+    ck_assert(file_write_pieces(path, (struct file_pieces){next_letter, &letter}, 0666, &error));
+    check_file(path, "aaabbbcccdddeee");
+    ck_assert(
+        file_write_pieces(path, (struct file_pieces){next_letter, &letter}, 0666, &error)); /* there are no more */
+    check_file(path, "");
+    struct rlimit kept, little = {.rlim_cur = 7};
+    getrlimit(RLIMIT_FSIZE, &kept);
+    little.rlim_max = kept.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &little);
+    bool written = file_write_pieces(path, (struct file_pieces){next_letter, &again}, 0666, &error);
+    setrlimit(RLIMIT_FSIZE, &kept);
+    ck_assert(!written);
+    check_error(ERROR_SYSTEM, "cannot write '%s': cannot write: File too large", path);
+    check_file(path, "");
+    ck_assert_uint_eq(count_entries(temporary_folder), 1);
+}
+END_TEST
+
 START_TEST(writes_whole_files_and_leaves_nothing_else)
 {
     cleanup(memory_free) char *path = temporary_path("file");
@@ -192,7 +226,8 @@ START_TEST(places_by_link_where_it_may)
     struct stat left, right;
     ck_assert(stat(from, &left) == 0 && stat(to, &right) == 0);
     ck_assert_uint_eq(left.st_ino, right.st_ino);
-    ck_assert(file_place(from, to, FILE_MAY_LINK, &how, &error)); /* onto itself: rename alone would leave the temporary name */
+    ck_assert(file_place(from, to, FILE_MAY_LINK, &how,
+                         &error)); /* onto itself: rename alone would leave the temporary name */
     ck_assert_uint_eq(count_entries(temporary_folder), 2);
     ck_assert(stat(from, &left) == 0);
     ck_assert_uint_eq(left.st_nlink, 2);
@@ -289,6 +324,7 @@ int main(void)
     tcase_add_test(tests, reads_up_to_its_limit);
     tcase_add_test(tests, reads_files_that_say_they_are_empty);
     tcase_add_test(tests, refuses_what_is_no_regular_file);
+    tcase_add_test(tests, writes_pieces_one_after_the_other_and_all_or_none);
     tcase_add_test(tests, writes_whole_files_and_leaves_nothing_else);
     tcase_add_test(tests, writes_over_a_link_and_not_through_it);
     tcase_add_test(tests, a_failed_write_leaves_the_old_file_and_nothing_else);

@@ -28,10 +28,10 @@ static char *fields_of(const char *member)
     struct text said = TEXT_INIT;
     cleanup(decided_free) struct decided *decided = decided_read(maker.folder, NULL);
     cleanup(arena_free) struct arena *arena = arena_new();
-    const struct decided_task *task = decided_task(decided, "fit", member);
+    struct decided_task task;
     struct decided_fields fields;
-    ck_assert_ptr_nonnull(task);
-    if (!decided_fields(decided, task, arena, &fields))
+    ck_assert(decided_task(decided, "fit", member, arena, &task));
+    if (!decided_fields(decided, &task, arena, &fields))
         return memory_copy_text("-");
     for (size_t i = 0; i < fields.count; i++)
         text_format(&said, "%s=%s(%s);", fields.items[i].name, fields.items[i].value,
@@ -89,10 +89,60 @@ START_TEST(the_last_attempt_s_record_counts)
 }
 END_TEST
 
+START_TEST(what_stands_behind_a_digest_is_told_where_it_is_known)
+{
+    char sha256[DIGEST_TEXT], other[DIGEST_TEXT];
+    memset(sha256, 'c', DIGEST_TEXT - 1);
+    sha256[DIGEST_TEXT - 1] = '\0';
+    memcpy(other, sha256, DIGEST_TEXT);
+    other[DIGEST_TEXT - 2] = 'd'; /* they begin alike */
+    cleanup(memory_free) char *text = memory_format(",\"sha256\":\"%s\",\"content\":\"rank: \\u00e9\\n\"", sha256);
+    cleanup(memory_free) char *key =
+        memory_format(",\"stage\":\"fit\",\"key\":\"k\",\"fields\":[{\"name\":\"config a\",\"value\":\"%s\"},"
+                      "{\"name\":\"config b\",\"value\":\"%s\"},{\"name\":\"image\",\"value\":\"none\"}]",
+                      sha256, other);
+    run_maker_record(&maker, "text", text);
+    run_maker_record(&maker, "key", key);
+    cleanup(decided_free) struct decided *decided = decided_read(maker.folder, NULL);
+    cleanup(arena_free) struct arena *arena = arena_new();
+    struct decided_task task;
+    struct decided_fields fields;
+    ck_assert(decided_task(decided, "fit", NULL, arena, &task));
+    ck_assert(decided_fields(decided, &task, arena, &fields));
+    ck_assert_ptr_null(fields.items[0].text); /* nobody has asked */
+    decided_texts(decided, arena, &fields);
+    ck_assert_str_eq(fields.items[0].text, "rank: \303\251\n");
+    ck_assert_ptr_null(fields.items[1].text);
+    ck_assert_ptr_null(fields.items[2].text);
+}
+END_TEST
+
+START_TEST(of_a_cached_task_the_run_that_made_it_is_known_and_no_fields)
+{
+    run_maker_record(&maker, "key", ",\"stage\":\"fit\"" WHOLE);
+    run_maker_record(&maker, "state",
+                     ",\"stage\":\"fit\",\"state\":\"cached\",\"key\":\"k2\",\"made_by\":\"r1\",\"made_in\":7");
+    cleanup(decided_free) struct decided *decided = decided_read(maker.folder, NULL);
+    cleanup(arena_free) struct arena *arena = arena_new();
+    struct decided_task task;
+    struct decided_fields fields;
+    ck_assert(decided_task(decided, "fit", NULL, arena, &task));
+    ck_assert_str_eq(task.key, "k2");
+    ck_assert_str_eq(task.made_by, "r1");
+    ck_assert_uint_eq(task.made_in, 7);
+    ck_assert(!decided_fields(decided, &task, arena, &fields));
+    ck_assert(!decided_task(decided, "fit", "0", arena, &task));
+    ck_assert(!decided_task(decided, "fat", NULL, arena, &task));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {what_a_record_leaves_out_is_that_of_the_one_it_is_like,
-                                  of_a_record_that_is_like_a_lost_one_nothing_is_said, the_last_attempt_s_record_counts,
+                                  of_a_record_that_is_like_a_lost_one_nothing_is_said,
+                                  the_last_attempt_s_record_counts,
+                                  what_stands_behind_a_digest_is_told_where_it_is_known,
+                                  of_a_cached_task_the_run_that_made_it_is_known_and_no_fields,
                                   NULL};
     return suite_run("decided", tests, set_up, tear_down);
 }

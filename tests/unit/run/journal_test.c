@@ -126,6 +126,10 @@ START_TEST(reads_what_was_written)
     ck_assert_ptr_nonnull(strstr(record.line, ",\"name\":\"a \\\"quoted\\\" name, \\n and more, \\\"hash\\\":\""));
     ck_assert_uint_eq(strlen(record.line), record.length);
     ck_assert(!journal_reader_next(reader, &record));
+    cleanup(arena_free) struct arena *arena = arena_new();
+    ck_assert_str_eq(journal_reader_again(reader, record.place, arena), record.line);
+    const struct journal_place behind = {record.place.at + record.place.length, 100};
+    ck_assert_ptr_null(journal_reader_again(reader, behind, arena));
     /* And on, while it is written. */
     add_number(journal, 7);
     ck_assert(!journal_reader_next(reader, &record));
