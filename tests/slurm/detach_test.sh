@@ -169,6 +169,33 @@ hand_over fails.yaml fails
 wait_for 'run["state"]' failed
 [ "$(ask 'stages["after"]["state"]')" = skipped ] || failed "$(ask "$verdicts")"
 
+# Resumed while its jobs still run: they are followed to their end, and only what they left undone is tried again.
+cat >meanwhile.yaml <<END
+pipeline: {name: meanwhile, stages: [slow, bad, last]}
+runtime: {working: meanwhile, output: meanwhileout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: host}}
+slow: {memory: 100MiB, outputs: {s: txt}, script: 'echo slow >>"$folder/meanwhile.done"; until [ -e "$folder/go" ]; do sleep 0.1; done; echo s >"\$DESC_OUTPUT/s.txt"'}
+bad: {memory: 100MiB, outputs: {b: txt}, script: 'echo bad >>"$folder/meanwhile.done"; [ -e "$folder/go" ] || exit 7; echo b >"\$DESC_OUTPUT/b.txt"'}
+last: {memory: 100MiB, inputs: {s: txt, b: txt}, outputs: {l: txt}, script: 'echo last >>"$folder/meanwhile.done"; cat "\$DESC_INPUT"/*.txt >"\$DESC_OUTPUT/l.txt"'}
+END
+hand_over meanwhile.yaml meanwhile --keep-going
+wait_for 'stages["bad"]["state"]' failed
+wait_for 'stages["slow"]["state"]' running
+"$program" resume --keep-going "$run" >log 2>&1 &
+front=$!
+deadline=$(($(date +%s) + 120))
+until grep -q 'goes on by itself' log; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "nothing says that its jobs are followed"
+    sleep 0.2
+done
+touch "$folder/go"
+status=0
+wait "$front" || status=$?
+[ "$status" = 0 ] || failed "resume while jobs ran ended with $status"
+[ "$(sort "$folder/meanwhile.done" | paste -sd' ')" = 'bad bad last slow' ] || failed "ran: $(cat "$folder/meanwhile.done")"
+[ "$(paste -sd' ' <meanwhileout/l.txt)" = 'b s' ] || failed "the result is $(cat meanwhileout/l.txt)"
+[ -z "$(find meanwhile meanwhileout -name '.descpipe-*')" ] || failed "a temporary name was left"
+
 # Cancelled from outside: by the run's own command, and by SLURM's.
 cat >cancels.yaml <<'END'
 pipeline: {name: cancels, stages: [quick, slow, late]}
