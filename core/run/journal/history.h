@@ -31,10 +31,7 @@ struct history_task {  /* texts live as long as the history */
     uint64_t job;      /* of the last attempt; 0: none */
     uint64_t serial;   /* of its submission */
     uint32_t position; /* in the submission */
-<<<<<<< Updated upstream
-=======
     uint32_t attempt;  /* as its verdict says, or 0; more than that of `job` when its scheduler began it again */
->>>>>>> Stashed changes
     uint32_t writer;   /* index: who meant to start it */
     uint8_t step;      /* enum history_step */
     uint8_t out_of_memory, timed_out;
