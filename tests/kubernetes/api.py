@@ -439,10 +439,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    cluster_class, handler_class = Cluster, Handler
 
     def __init__(self):
-        self.cluster = Cluster()
-        super().__init__(("127.0.0.1", 0), Handler)
+        self.cluster = self.cluster_class()
+        super().__init__(("127.0.0.1", 0), self.handler_class)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, address):

@@ -7,38 +7,20 @@ Each test runs the program as a person does and looks at its verdicts, its journ
 import base64
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import api  # noqa: E402
+import person  # noqa: E402
+from person import PATIENCE  # noqa: E402
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
-PATIENCE = 300
 
-
-class Run(unittest.TestCase):
+class Run(person.Person):
     def setUp(self):
-        self.server = api.Server()
-        self.cluster = self.server.cluster
-        self.folder = tempfile.mkdtemp(prefix="descpipe-kubernetes-")
+        self.serve(api.Server())
         self.kubeconfig("token: secret")
-
-    def tearDown(self):
-        self.server.close()
-        shutil.rmtree(self.folder)
-
-    def path(self, *names):
-        return os.path.join(self.folder, *names)
-
-    def write(self, name, text):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
 
     def kubeconfig(self, user):
         self.write("kubeconfig", """apiVersion: v1
@@ -50,57 +32,7 @@ current-context: x
 """ % (self.server.place, user))
 
     def pipeline(self, stages, options=""):
-        text = "pipeline: {stages: [%s]}\nruntime: {working: work, output: out}\n" % ", ".join(stages)
-        text += """backends:
-  default:
-    scheduler: {use: kubernetes, volume: {host-path: "%s"}%s}
-    runtime: docker
-    registry: {use: oci, plain-http: true}
-""" % (self.folder, options)
-        for name, lines in stages.items():
-            text += "%s: {image: %s/x:1, %s}\n" % (name, self.server.place, lines)
-        self.write("pipeline.yaml", text)
-
-    def environment(self):
-        home = {"HOME": self.folder, "KUBECONFIG": self.path("kubeconfig"), "XDG_STATE_HOME": self.path("state"),
-                "XDG_CACHE_HOME": self.path("cache"), "XDG_CONFIG_HOME": self.path("config")}
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("KUBE", "XDG_"))}
-        return {**kept, **home}
-
-    def start(self, *words):
-        return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def command(self, *words):
-        process = self.start(*words)
-        output, _ = process.communicate(timeout=PATIENCE)
-        return process.returncode, output
-
-    def status(self):
-        code, output = self.command("status", "--json")
-        self.assertIn(code, (0, 5, 7), output)
-        return {stage["name"]: stage for stage in json.loads(output)["stages"]}
-
-    def run_to_end(self, expected=0):
-        code, output = self.command("run", "pipeline.yaml")
-        self.assertEqual(code, expected, output)
-        return output
-
-    def verdict(self, stage="s"):
-        return self.status()[stage]["verdict"]
-
-    def log(self, stage="s"):
-        return self.command("logs", stage)[1]
-
-    def asked(self, method, part):
-        with self.cluster.lock:
-            return [line for line in self.cluster.requests if line.startswith(method + " ") and part in line]
-
-    def until(self, condition):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, "it never came true")
-            time.sleep(0.05)
+        self.pipeline_of('use: kubernetes, volume: {host-path: "%s"}%s' % (self.folder, options), stages)
 
     def kill(self, process):
         """The engine and its keeper, hard; the journal has their numbers."""

@@ -26,6 +26,9 @@ static void argo_close(void *context)
     if (self->connected) {
         cluster_close(&self->cluster);
     }
+    if (self->given_token != NULL) {
+        self->host->secret->release(self->given_token);
+    }
     free(self);
 }
 

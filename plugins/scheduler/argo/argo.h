@@ -8,6 +8,7 @@
  * A Workflow is called by the submission's token, so that a creation whose answer was lost is found to be done when it
  * is tried again. Argo's controller starts, repeats and ends the stages, and the Workflow's nodes are what counts; its
  * pods say sooner and better what a stage waits for and how it ended. A stage's end is told when its log is whole.
+ * server.c has the other way to all of this: Argo Server instead of the API server.
  */
 #ifndef DESCPIPE_ARGO_H
 #define DESCPIPE_ARGO_H
@@ -19,7 +20,8 @@
 #include "cluster/watch.h"
 #include "workflow.h"
 
-#define ARGO_API "/apis/argoproj.io/v1alpha1/namespaces/%s"
+#define ARGO_API_BEFORE "/apis/argoproj.io/v1alpha1/namespaces/"
+#define ARGO_API_AFTER "/workflows"
 #define ARGO_NODE_NAME "workflows.argoproj.io/node-name"
 
 struct argo;
@@ -67,6 +69,7 @@ struct flow {
     uint32_t logging; /* tasks that are over but for their logs */
     bool held;        /* others wait for those */
     bool is_taken;    /* a controller has looked at it */
+    bool by_node;     /* its pods are called like their nodes */
     struct descpipe_timer *patience;
     char words[POD_WORDS]; /* its own message */
     struct descpipe_timer *timer;
@@ -82,6 +85,7 @@ struct argo {
     /* From the environment, where nobody says otherwise: */
     const char *given_selector[3], *given_tolerations[2], *given_secrets[2];
     char given_toleration[512];
+    struct descpipe_secret *given_token;
     struct flow *flows;
     uint32_t following;
     struct descpipe_call *observing;
@@ -98,6 +102,18 @@ const char *argo_text(const struct argo *self, const char *key);  /* NULL when i
 bool argo_connect(struct argo *self, struct descpipe_call *call); /* false: the call has failed */
 int32_t argo_apart(void *self);
 void argo_wishes(struct argo *self, struct workflow_wishes *wishes);
+
+/* server.c: the API server, or Argo Server. */
+bool server_is_asked(const struct argo *self); /* Argo Server */
+bool server_connect(struct argo *self, struct descpipe_call *call);
+/* The path of all Workflows, or of the one that is named. */
+char *server_workflows(const struct argo *self, const char *name);
+json_t *server_creation(const struct argo *self, json_t *workflow); /* a new reference */
+/* Fills all but `done` and `context`. */
+struct cluster_exchange *server_stop(struct argo *self, const char *name, struct cluster_request *request);
+bool server_names_by_node(const json_t *workflow);
+/* The pod of a node; NULL: there is none yet, or its log cannot be asked for yet. */
+char *server_pod_name(const json_t *node, const char *workflow, bool by_node);
 
 /* node.c: what a node of a Workflow says, in a pod's words. */
 void node_look(const json_t *node, struct pod_view *view);

@@ -82,6 +82,7 @@ static void begin_attempt(struct task *task, uint32_t number)
     task->log = (struct pod_log){.cluster = &self->cluster,
                                  .following = &self->following,
                                  .output = task->log_path,
+                                 .workflow = server_is_asked(self) ? task->flow->name : NULL,
                                  .whole = log_is_whole,
                                  .context = task};
 }
@@ -194,8 +195,11 @@ static void tell_end(const struct task *task, uint32_t state)
 {
     const struct pod_view *view = &task->view;
     bool fine = view->flags == DESCPIPE_ENDED_EXITED && view->exit_code == 0;
+    /* Who ends a Workflow for the sake of one stage is not told that somebody cancelled that stage. */
+    uint32_t flags =
+        task->cause != 0 && !fine ? (view->flags & ~(uint32_t)DESCPIPE_ENDED_CANCELLED) | task->cause : view->flags;
     const struct descpipe_ending ending = {.size = sizeof(ending),
-                                           .flags = view->flags | (fine ? 0 : task->cause),
+                                           .flags = flags,
                                            .exit_code = view->exit_code,
                                            .started_at_ms = view->started_at_ms,
                                            .finished_at_ms = view->finished_at_ms,
@@ -311,7 +315,7 @@ static void patience_is_over(void *context)
         DESCPIPE_ENDED_NOT_STARTED | (task->trouble == POD_TROUBLE_IMAGE ? (uint32_t)DESCPIPE_ENDED_IMAGE : 0);
     snprintf(task->cause_words, sizeof(task->cause_words), "%.500s",
              task->said != NULL ? task->said : "it did not start");
-    if (task->pod == NULL) {
+    if (task->pod == NULL || server_is_asked(self)) { /* Argo Server ends no pods */
         flow_stop(task->flow);
         return;
     }
@@ -364,6 +368,15 @@ static bool is_held(struct task *task, const struct pod_view *view)
     return never && flow->logging > 0;
 }
 
+/* Where no pods are told, their names are known all the same. */
+static void name_pod(struct task *task)
+{
+    const struct flow *flow = task->flow;
+    if (task->pod == NULL && server_is_asked(flow->self)) {
+        task->log.pod = task->pod = server_pod_name(task->now, flow->name, flow->by_node);
+    }
+}
+
 static void look_at_living(struct task *task)
 {
     const struct flow *flow = task->flow;
@@ -377,6 +390,7 @@ static void look_at_living(struct task *task)
         return;
     } else {
         node_look(task->now, &view);
+        name_pod(task);
     }
     if (view.phase == POD_ENDED && is_held(task, &view)) {
         return;
@@ -501,6 +515,7 @@ static void workflow_changed(void *context, const json_t *workflow, bool gone)
     if (!flow->is_read && json_is_object(json_object_get(workflow, "spec"))) {
         read_templates(flow, workflow);
     }
+    flow->by_node = server_names_by_node(workflow);
     json_t *nodes = node_all(status);
     if (nodes != NULL) {
         json_decref(flow->nodes);
@@ -590,10 +605,15 @@ void flow_watch(struct argo *self, const char *run)
     self->workflows.changed = workflow_changed;
     self->workflows.blind = watch_blind;
     self->pods.changed = pod_changed;
-    self->workflows.path = cluster_path(&self->cluster, ARGO_API "/workflows", self->cluster.namespace);
+    self->workflows.path = server_workflows(self, NULL);
     self->pods.path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/pods", self->cluster.namespace);
     self->workflows.selector = cluster_path(&self->cluster, POD_LABEL_RUN "%%3D%s", run);
     self->pods.selector = cluster_path(&self->cluster, POD_LABEL_RUN "%%3D%s", run);
+    if (server_is_asked(self)) {
+        self->workflows.events = cluster_path(&self->cluster, "/api/v1/workflow-events/%s", self->cluster.namespace);
+        watch_begin(&self->workflows);
+        return;
+    }
     watch_begin(&self->workflows);
     watch_begin(&self->pods);
 }
@@ -621,23 +641,10 @@ static void stopped(void *context, const struct cluster_reply *reply)
 void flow_stop(struct flow *flow)
 {
     struct argo *self = flow->self;
-    const char *how = argo_text(self, "stop");
+    struct cluster_request request = {.done = stopped, .context = self};
     if (flow->over || flow->stopping) {
         return;
     }
     flow->stopping = true;
-    char *path = cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, flow->name);
-    json_t *body =
-        json_pack("{s:{s:s}}", "spec", "shutdown", how != NULL && strcmp(how, "terminate") == 0 ? "Terminate" : "Stop");
-    const struct cluster_request request = {.method = "PATCH",
-                                            .path = path,
-                                            .body = body,
-                                            .type = "application/merge-patch+json",
-                                            .done = stopped,
-                                            .context = self};
-    if (path != NULL) {
-        cluster_ask(&self->cluster, &request);
-    }
-    json_decref(body);
-    free(path);
+    server_stop(self, flow->name, &request);
 }

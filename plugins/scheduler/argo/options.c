@@ -10,6 +10,7 @@
 static const char *const pod_gcs[] = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess",
                                       NULL};
 static const char *const users[] = {"caller", "image", NULL};
+static const char *const modes[] = {"kubernetes", "server", NULL};
 static const char *const stops[] = {"stop", "terminate", NULL};
 
 #define OPTION(kind, name, text)                                                                                       \
@@ -17,10 +18,15 @@ static const char *const stops[] = {"stop", "terminate", NULL};
 #define PER_STAGE .flags = DESCPIPE_OPTION_PER_STAGE
 
 static const struct descpipe_option options[] = {
+    {OPTION(CHOICE, "mode", "Who is asked: the API server of Kubernetes, or Argo Server, which takes a token."),
+     .default_value = "kubernetes", .choices = modes},
+    {OPTION(TEXT, "server", "Of mode 'server': Argo Server, https://HOST; without it PIPELINE_HOST.")},
+    {OPTION(SECRET, "token", "Of mode 'server': who we are there; without it PIPELINE_TOKEN.")},
+    {OPTION(PATH, "certificate-authority", "Of mode 'server': whom its certificate is from, if not who all trust.")},
     {OPTION(PATH, "kubeconfig",
             "The kubeconfig; without it KUBECONFIG, ~/.kube/config, or the pod's service account.")},
     {OPTION(TEXT, "context", "The context of the kubeconfig; without it the current one.")},
-    {OPTION(TEXT, "namespace", "Where Workflows are made; without it WORKFLOW_NS, or the context's.")},
+    {OPTION(TEXT, "namespace", "Where Workflows are made; without it PIPELINE_NS or WORKFLOW_NS, or the context's.")},
     {OPTION(TEXT, "ui", "Where people look at Workflows: https://HOST; without it PIPELINE_HOST.")},
     {OPTION(MAP, "volume",
             "What holds the working folder: {claim: NAME} or {host-path: /FOLDER}, with mount: where it is on this "
@@ -69,10 +75,11 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const argo_options[] = {
-    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],  &options[7],
-    &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13], &options[14], &options[15],
-    &options[16], &options[17], &options[18], &options[19], &options[20], &options[21], &options[22], &options[23],
-    &options[24], &options[25], &options[26], &options[27], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
+    &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
+    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], &options[20],
+    &options[21], &options[22], &options[23], &options[24], &options[25], &options[26], &options[27],
+    &options[28], &options[29], &options[30], &options[31], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(argo_options) / sizeof(*argo_options), "all of them");
 
@@ -87,7 +94,11 @@ const char *argo_text(const struct argo *self, const char *key)
 {
     static const struct {
         const char *key, *variable;
-    } defaults[] = {{"namespace", "WORKFLOW_NS"}, {"service-account", "WORKFLOW_SA"}, {"ui", "PIPELINE_HOST"}};
+    } defaults[] = {{"namespace", "PIPELINE_NS"},
+                    {"namespace", "WORKFLOW_NS"},
+                    {"service-account", "WORKFLOW_SA"},
+                    {"ui", "PIPELINE_HOST"},
+                    {"server", "PIPELINE_HOST"}};
     const char *text = self->host->config->text(self->settings, key);
     for (size_t i = 0; (text == NULL || text[0] == '\0') && i < sizeof(defaults) / sizeof(*defaults); i++) {
         text = strcmp(key, defaults[i].key) == 0 ? environment(defaults[i].variable) : text;
@@ -123,6 +134,9 @@ bool argo_connect(struct argo *self, struct descpipe_call *call)
         self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words,
                                "volume: {claim: NAME, mount: /where/it/is/here} under the backend's scheduler");
         return false;
+    }
+    if (server_is_asked(self)) {
+        return server_connect(self, call);
     }
     self->connected = cluster_open(&self->cluster, self->host, argo_text(self, "kubeconfig"),
                                    argo_text(self, "context"), argo_text(self, "namespace"), words);

@@ -84,13 +84,14 @@ void argo_find(void *context, struct descpipe_call *call, const char *run)
     if (!argo_connect(self, call)) {
         return;
     }
-    char *value = cluster_escape(run);
-    char *path = value != NULL
-                     ? cluster_path(&self->cluster, ARGO_API "/workflows?labelSelector=" POD_LABEL_RUN "%%3D%s",
-                                    self->cluster.namespace, value)
+    char *value = cluster_escape(run), *all = server_workflows(self, NULL);
+    char *path = value != NULL && all != NULL
+                     ? cluster_path(&self->cluster, "%s?%slabelSelector=" POD_LABEL_RUN "%%3D%s", all,
+                                    server_is_asked(self) ? "listOptions." : "", value)
                      : NULL;
     question_ask(self, call, path, workflows_came);
     free(path);
+    free(all);
     free(value);
 }
 
@@ -189,7 +190,12 @@ static void resources_came(void *context, const struct cluster_reply *reply)
     struct question *question = context;
     const struct argo *self = question->self;
     question->exchange = NULL;
-    if (reply->status == 404) {
+    if (reply->status == 404 && server_is_asked(self)) {
+        char words[CLUSTER_WORDS];
+        snprintf(words, sizeof(words), "%.300s does not know Workflows: it is no Argo Server", self->cluster.server);
+        self->host->call->fail(question->call, DESCPIPE_FAILED_NOT_FOUND, words,
+                               "give its address as people see it: the option 'server', or PIPELINE_HOST");
+    } else if (reply->status == 404) {
         self->host->call->fail(question->call, DESCPIPE_FAILED_NOT_FOUND,
                                "the cluster does not know Workflows: Argo is not installed there",
                                "ask its administrators for Argo Workflows, or use the scheduler 'kubernetes'");
@@ -207,7 +213,14 @@ static void resources_came(void *context, const struct cluster_reply *reply)
 void argo_probe(void *context, struct descpipe_call *call)
 {
     struct argo *self = context;
-    if (argo_connect(self, call)) {
-        question_ask(self, call, "/apis/" WORKFLOW_API, resources_came);
+    if (!argo_connect(self, call)) {
+        return;
     }
+    if (!server_is_asked(self)) {
+        question_ask(self, call, "/apis/" WORKFLOW_API, resources_came);
+        return;
+    }
+    char *path = cluster_path(&self->cluster, "/api/v1/workflows/%s?listOptions.limit=1", self->cluster.namespace);
+    question_ask(self, call, path, resources_came);
+    free(path);
 }

@@ -61,7 +61,10 @@ static void fail_with(struct sending *sending, const char *what, const struct cl
     bool unknown = reply->status == 0 || reply->status >= 500;
     bool absent = reply->status == 404;
     fail(sending, unknown ? (uint32_t)DESCPIPE_FAILED_UNKNOWN : reply->failure, words,
-         absent ? "is Argo Workflows installed in this cluster, and does the namespace exist?" : reply->hint);
+         !absent ? reply->hint
+         : server_is_asked(sending->self)
+             ? "is it an Argo Server, and does the namespace exist?"
+             : "is Argo Workflows installed in this cluster, and does the namespace exist?");
 }
 
 static void ask(struct sending *sending, const char *method, const char *path, const json_t *body,
@@ -85,6 +88,7 @@ static void tell_link(const struct sending *sending)
     const struct argo *self = sending->self;
     const char *ui = argo_text(self, "ui");
     char line[1024];
+    ui = ui == NULL && server_is_asked(self) ? self->cluster.server : ui;
     if (ui == NULL) {
         return;
     }
@@ -176,8 +180,7 @@ static void workflow_posted(void *context, const struct cluster_reply *reply)
     if (reply->ok) {
         workflow_is_there(sending, reply->json);
     } else if (reply->status == 409) { /* ours, whose answer was lost */
-        char *path =
-            cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, sending->flow->name);
+        char *path = server_workflows(self, sending->flow->name);
         ask(sending, "GET", path, NULL, workflow_found);
         free(path);
     } else {
@@ -188,8 +191,10 @@ static void workflow_posted(void *context, const struct cluster_reply *reply)
 static void post_workflow(struct sending *sending)
 {
     const struct argo *self = sending->self;
-    char *path = cluster_path(&self->cluster, ARGO_API "/workflows", self->cluster.namespace);
-    ask(sending, "POST", path, sending->workflow, workflow_posted);
+    char *path = server_workflows(self, NULL);
+    json_t *body = server_creation(self, sending->workflow);
+    ask(sending, "POST", path, body, workflow_posted);
+    json_decref(body);
     free(path);
 }
 
@@ -266,7 +271,8 @@ static bool wants_login(const void *context, const struct descpipe_job *job)
 {
     const struct argo *self = context;
     (void)job;
-    return !self->host->config->given(self->settings, "pull-secrets") && self->given_secrets[0] == NULL;
+    return !server_is_asked(self) && !self->host->config->given(self->settings, "pull-secrets") &&
+           self->given_secrets[0] == NULL;
 }
 
 static void got_login(void *context, const struct pull_secret_answer *answer)
@@ -294,9 +300,8 @@ static void begin(struct sending *sending, const struct descpipe_submission *giv
 {
     struct argo *self = sending->self;
     if (adopts) {
-        char *path =
-            cluster_path(&self->cluster, ARGO_API "/workflows/%s", self->cluster.namespace, sending->flow->name);
-        self->logins = true; /* the one who submitted it may have made some */
+        char *path = server_workflows(self, sending->flow->name);
+        self->logins = !server_is_asked(self); /* the one who submitted it may have made some */
         ask(sending, "GET", path, NULL, adopted_found);
         free(path);
         return;
@@ -337,6 +342,14 @@ void argo_submit(void *context, struct descpipe_call *call, const struct descpip
     flow_watch(self, given->run);
     bool adopts = (given->flags & DESCPIPE_SUBMISSION_ADOPT) != 0;
     json_t *secret = adopts ? NULL : secret_of(given);
+    if (secret != NULL && server_is_asked(self)) {
+        self->host->call->fail(
+            call, DESCPIPE_FAILED_REFUSED,
+            "a stage has secrets in its environment, and Argo Server makes no Secret that holds them",
+            "use mode: kubernetes, by which the run makes one");
+        json_decref(secret);
+        return;
+    }
     argo_wishes(self, &wishes);
     wishes.secret = secret != NULL ? given->token : NULL;
     json_t *workflow = adopts ? json_null() : write_scripts(given, words) ? workflow_make(&wishes, given, words) : NULL;

@@ -233,7 +233,8 @@ static bool open_source(struct access *access, const char *path, const char *con
 bool access_open(struct access *access, const struct descpipe_host *host, const char *path, const char *context,
                  char words[ACCESS_WORDS])
 {
-    *access = (struct access){.host = host, .descriptors = {-1, -1, -1}};
+    *access = (struct access){
+        .host = host, .descriptors = {-1, -1, -1}, .remedy = "log in to the cluster again, or see: kubectl get pods"};
     if (open_source(access, path, context, words) && check_supported(access, words) && keep_files(access, words)) {
         return true;
     }
@@ -362,6 +363,33 @@ static bool take_credential(struct access *access, char *words)
     }
     json_decref(root);
     return done;
+}
+
+bool access_open_server(struct access *access, const struct descpipe_host *host, const struct access_server *server,
+                        char words[ACCESS_WORDS])
+{
+    *access = (struct access){.host = host, .descriptors = {-1, -1, -1}, .remedy = "get a new one: argo auth token"};
+    uint64_t length = 0;
+    const char *token = host->secret->reveal(server->token, &length), *bearer = "Bearer ";
+    access->origin = strdup(server->origin);
+    access->config.server = strdup(server->url);
+    access->config.certificate_authority =
+        server->certificate_authority != NULL ? strdup(server->certificate_authority) : NULL;
+    if (access->origin == NULL || access->config.server == NULL) {
+        access_close(access);
+        return say(words, "out of memory");
+    }
+    if (!check_supported(access, words) || !keep_files(access, words)) {
+        access_close(access);
+        return false;
+    }
+    /* As Argo's own command prints it. */
+    keep_token(access, strncmp(token, bearer, strlen(bearer)) == 0 ? token + strlen(bearer) : token, 0);
+    if (access->token == NULL) {
+        access_close(access);
+        return say(words, "out of memory");
+    }
+    return true;
 }
 
 static void command_ended(void *context, const struct descpipe_process_end *end)

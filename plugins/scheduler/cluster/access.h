@@ -19,6 +19,7 @@ enum { ACCESS_WORDS = KUBECONFIG_WORDS, ACCESS_FILES = 3 };
 struct access {
     const struct descpipe_host *host;
     struct kubeconfig config;
+    const char *remedy;               /* when the server does not know us: what to do */
     char *origin;                     /* "context 'x' of /home/me/.kube/config", for messages */
     char *files[ACCESS_FILES];        /* CA, certificate, key: paths, or NULL */
     int descriptors[ACCESS_FILES];    /* of files in memory, else -1 */
@@ -36,6 +37,15 @@ struct access {
  */
 bool access_open(struct access *access, const struct descpipe_host *host, const char *path, const char *context,
                  char words[ACCESS_WORDS]);
+/* Argo Server instead, which takes a token. */
+struct access_server {
+    const char *url;
+    const char *certificate_authority; /* a file, or NULL */
+    const struct descpipe_secret *token;
+    const char *origin; /* where the token is from, for messages */
+};
+bool access_open_server(struct access *access, const struct descpipe_host *host, const struct access_server *server,
+                        char words[ACCESS_WORDS]);
 void access_close(struct access *access);
 /* `ready` comes once, perhaps before this returns, when a request may be sent; with a line when no token can be had.
  * One at a time. */

@@ -93,13 +93,9 @@ void cluster_drop(struct cluster_exchange *exchange)
     }
 }
 
-bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, const char *kubeconfig,
-                  const char *context, const char *namespace, char words[CLUSTER_WORDS])
+/* Its access is there. */
+static bool name_server(struct cluster *cluster, const char *namespace, char *words)
 {
-    *cluster = (struct cluster){.host = host};
-    if (!access_open(&cluster->access, host, kubeconfig, context, words)) {
-        return false;
-    }
     const char *own = cluster->access.config.namespace;
     cluster->server = strdup(cluster->access.config.server);
     cluster->namespace = strdup(namespace != NULL ? namespace : own != NULL ? own : "default");
@@ -112,6 +108,20 @@ bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, con
         cluster->server[length - 1] = '\0';
     }
     return true;
+}
+
+bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, const char *kubeconfig,
+                  const char *context, const char *namespace, char words[CLUSTER_WORDS])
+{
+    *cluster = (struct cluster){.host = host};
+    return access_open(&cluster->access, host, kubeconfig, context, words) && name_server(cluster, namespace, words);
+}
+
+bool cluster_open_server(struct cluster *cluster, const struct descpipe_host *host, const struct access_server *server,
+                         const char *namespace, char words[CLUSTER_WORDS])
+{
+    *cluster = (struct cluster){.host = host};
+    return access_open_server(&cluster->access, host, server, words) && name_server(cluster, namespace, words);
 }
 
 void cluster_close(struct cluster *cluster)
@@ -206,7 +216,7 @@ static void fail_soon(void *context)
     const struct cluster_reply reply = {.failure = DESCPIPE_FAILED_NEEDS_LOGIN,
                                         .reason = "",
                                         .words = exchange->token_words,
-                                        .hint = "log in to the cluster again, or see: kubectl get pods"};
+                                        .hint = exchange->cluster->access.remedy};
     void (*done)(void *, const struct cluster_reply *) = exchange->request.done;
     void *for_whom = exchange->request.context;
     unlink_exchange(exchange);
@@ -318,7 +328,7 @@ static void word_status(const struct cluster_exchange *exchange, const char *mes
         reply->failure = DESCPIPE_FAILED_NEEDS_LOGIN;
         snprintf(words, CLUSTER_WORDS, "the API server %.200s does not know us (401); we came by %.250s",
                  exchange->cluster->server, access->origin);
-        reply->hint = "log in to the cluster again, or see: kubectl get pods";
+        reply->hint = access->remedy;
         break;
     case 403:
         /* A full quota is no refusal for good. */

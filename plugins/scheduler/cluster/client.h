@@ -58,6 +58,8 @@ struct cluster_request {
 /* `kubeconfig`, `context` and `namespace` may be NULL. */
 bool cluster_open(struct cluster *cluster, const struct descpipe_host *host, const char *kubeconfig,
                   const char *context, const char *namespace, char words[CLUSTER_WORDS]);
+bool cluster_open_server(struct cluster *cluster, const struct descpipe_host *host, const struct access_server *server,
+                         const char *namespace, char words[CLUSTER_WORDS]);
 void cluster_close(struct cluster *cluster); /* no `done` comes any more */
 /* NULL when memory is short; `done` does not come then. */
 struct cluster_exchange *cluster_ask(struct cluster *cluster, const struct cluster_request *request);

@@ -21,6 +21,7 @@ static void close_log(struct pod_log *log)
         close(log->descriptor);
     }
     log->descriptor = 0;
+    lines_free(&log->lines);
 }
 
 void pod_log_drop(struct pod_log *log)
@@ -72,9 +73,8 @@ static size_t already_there(struct pod_log *log, const char *bytes, size_t lengt
     return there;
 }
 
-static void log_data(void *context, const char *bytes, size_t length)
+static void add_bytes(struct pod_log *log, const char *bytes, size_t length)
 {
-    struct pod_log *log = context;
     size_t there = already_there(log, bytes, length);
     bytes += there;
     length -= there;
@@ -89,6 +89,36 @@ static void log_data(void *context, const char *bytes, size_t length)
         log->written += (uint64_t)written;
         bytes += written;
         length -= (size_t)written;
+    }
+}
+
+/* {"result": {"content": "...", "podName": "..."}} */
+static void add_entry(struct pod_log *log)
+{
+    json_t *said = json_loadb(log->lines.bytes, log->lines.length, JSON_ALLOW_NUL, NULL);
+    const json_t *content = json_object_get(json_object_get(said, "result"), "content");
+    if (json_is_string(content)) {
+        add_bytes(log, json_string_value(content), json_string_length(content));
+        add_bytes(log, "\n", 1);
+    }
+    json_decref(said);
+}
+
+static void log_data(void *context, const char *bytes, size_t length)
+{
+    struct pod_log *log = context;
+    if (log->workflow == NULL) {
+        add_bytes(log, bytes, length);
+        return;
+    }
+    enum lines_word word = LINES_MORE;
+    while (length > 0 && (word = lines_next(&log->lines, &bytes, &length)) != LINES_TOO_LONG) {
+        if (word == LINES_WHOLE && log->lines.length > 0) {
+            add_entry(log);
+        }
+    }
+    if (word == LINES_TOO_LONG) { /* none of Argo's; what follows its end is read on */
+        lines_begin(&log->lines);
     }
 }
 
@@ -132,6 +162,17 @@ static void log_done(void *context, const struct cluster_reply *reply)
     log->timer = log->cluster->host->timer->start(log->cluster->host, LOG_PAUSE_MS, log_again, log);
 }
 
+static char *path_of(const struct pod_log *log)
+{
+    const char *namespace = log->cluster->namespace;
+    return log->workflow != NULL
+               ? cluster_path(log->cluster,
+                              "/api/v1/workflows/%s/%s/log?podName=%s&logOptions.container=" POD_CONTAINER "%s",
+                              namespace, log->workflow, log->pod, log->followed ? "&logOptions.follow=true" : "")
+               : cluster_path(log->cluster, "/api/v1/namespaces/%s/pods/%s/log?container=" POD_CONTAINER "%s",
+                              namespace, log->pod, log->followed ? "&follow=true" : "");
+}
+
 static void ask_log(struct pod_log *log)
 {
     if (log->descriptor <= 0) {
@@ -142,8 +183,8 @@ static void ask_log(struct pod_log *log)
     log->final = log->over;
     log->followed = !log->final;
     log->skip = log->written - log->origin;
-    char *path = cluster_path(log->cluster, "/api/v1/namespaces/%s/pods/%s/log?container=" POD_CONTAINER "%s",
-                              log->cluster->namespace, log->pod, log->followed ? "&follow=true" : "");
+    lines_begin(&log->lines);
+    char *path = path_of(log);
     const struct cluster_request request = {.method = "GET",
                                             .path = path,
                                             .patience_ms = -1,

@@ -127,7 +127,7 @@ static void list_done(void *context, const struct cluster_reply *reply)
     const json_t *items = json_object_get(reply->json, "items"), *metadata = json_object_get(reply->json, "metadata");
     size_t i;
     json_t *item;
-    if (!json_is_array(items) || !json_is_object(metadata)) {
+    if ((!json_is_array(items) && !json_is_null(items)) || !json_is_object(metadata)) { /* null is how Go says none */
         fails(watch, "the API server's list is none");
         return;
     }
@@ -173,8 +173,10 @@ static void list_now(void *context)
         watch->round++;
     }
     char *page = watch->page != NULL ? cluster_escape(watch->page) : NULL;
-    char *path = cluster_path(watch->cluster, "%s?limit=%d&labelSelector=%s%s%s", watch->path, WATCH_PAGE,
-                              watch->selector, page != NULL ? "&continue=" : "", page != NULL ? page : "");
+    const char *before = watch->events != NULL ? "listOptions." : "";
+    char *path = cluster_path(watch->cluster, "%s?%slimit=%d&%slabelSelector=%s%s%s%s%s", watch->path, before,
+                              WATCH_PAGE, before, watch->selector, page != NULL ? "&" : "", page != NULL ? before : "",
+                              page != NULL ? "continue=" : "", page != NULL ? page : "");
     const struct cluster_request request = {
         .method = "GET", .path = path, .patience_ms = -1, .done = list_done, .context = watch};
     ask(watch, &request);
@@ -186,7 +188,8 @@ static void list_now(void *context)
 static void take_line(struct cluster_watch *watch, const char *line, size_t length)
 {
     json_error_t error;
-    json_t *event = json_loadb(line, length, 0, &error);
+    json_t *said = json_loadb(line, length, 0, &error);
+    const json_t *event = watch->events != NULL ? json_object_get(said, "result") : said;
     const char *type = json_string_value(json_object_get(event, "type"));
     const json_t *object = json_object_get(event, "object");
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
@@ -203,29 +206,7 @@ static void take_line(struct cluster_watch *watch, const char *line, size_t leng
     if (watch->opened && !watch->broken && version != NULL) {
         replace(&watch->version, version);
     }
-    json_decref(event);
-}
-
-static bool line_add(struct cluster_watch *watch, const char *bytes, size_t length)
-{
-    if (length == 0) {
-        return true;
-    }
-    if (watch->line_length + length > WATCH_LINE_BYTES) {
-        return false;
-    }
-    if (watch->line_length + length > watch->line_capacity) {
-        size_t capacity = (watch->line_length + length) * 2;
-        char *grown = realloc(watch->line, capacity);
-        if (grown == NULL) {
-            return false;
-        }
-        watch->line = grown;
-        watch->line_capacity = capacity;
-    }
-    memcpy(watch->line + watch->line_length, bytes, length);
-    watch->line_length += length;
-    return true;
+    json_decref(said);
 }
 
 void watch_take(struct cluster_watch *watch, const char *bytes, size_t length)
@@ -235,22 +216,12 @@ void watch_take(struct cluster_watch *watch, const char *bytes, size_t length)
         works(watch);
     }
     while (length > 0 && watch->opened && !watch->broken) {
-        const char *end = memchr(bytes, '\n', length);
-        size_t piece = end != NULL ? (size_t)(end - bytes) : length;
-        if (!line_add(watch, bytes, piece)) {
+        enum lines_word word = lines_next(&watch->lines, &bytes, &length);
+        if (word == LINES_TOO_LONG) {
             watch->broken = true;
-            return;
+        } else if (word == LINES_WHOLE && watch->lines.length > 0) {
+            take_line(watch, watch->lines.bytes, watch->lines.length);
         }
-        if (end == NULL) {
-            return;
-        }
-        if (watch->line_length > 0) {
-            size_t whole = watch->line_length;
-            watch->line_length = 0;
-            take_line(watch, watch->line, whole);
-        }
-        bytes = end + 1;
-        length -= piece + 1;
     }
 }
 
@@ -265,7 +236,8 @@ static void watch_done(void *context, const struct cluster_reply *reply)
     watch->exchange = NULL;
     if (!reply->ok && reply->status >= 400 && reply->status != 410) {
         fails(watch, reply->words);
-    } else if (reply->ok && !watch->broken && watch->line_length == 0 && watch->version != NULL && watch->watching) {
+    } else if (reply->ok && !watch->broken && lines_are_whole(&watch->lines) && watch->version != NULL &&
+               watch->watching) {
         wait_then(watch, 0, watch_now); /* its time was over */
     } else if (reply->ok || reply->status == 410) {
         wait_then(watch, WATCH_PAUSE_MS, list_now);
@@ -279,10 +251,17 @@ static void watch_now(void *context)
     struct cluster_watch *watch = context;
     watch->timer = NULL;
     watch->watching = watch->broken = false;
-    watch->line_length = 0;
-    char *path = cluster_path(
-        watch->cluster, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s&labelSelector=%s",
-        watch->path, WATCH_SECONDS, watch->version != NULL ? watch->version : "", watch->selector);
+    lines_begin(&watch->lines);
+    const char *version = watch->version != NULL ? watch->version : "";
+    char *path =
+        watch->events != NULL
+            ? cluster_path(
+                  watch->cluster,
+                  "%s?listOptions.labelSelector=%s&listOptions.resourceVersion=%s&listOptions.timeoutSeconds=%d",
+                  watch->events, watch->selector, version, WATCH_SECONDS)
+            : cluster_path(watch->cluster,
+                           "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s&labelSelector=%s",
+                           watch->path, WATCH_SECONDS, version, watch->selector);
     const struct cluster_request request = {.method = "GET",
                                             .path = path,
                                             .patience_ms = -1,
@@ -320,7 +299,7 @@ void watch_end(struct cluster_watch *watch)
     free(watch->selector);
     free(watch->version);
     free(watch->page);
-    free(watch->line);
-    watch->path = watch->selector = watch->version = watch->page = watch->line = NULL;
-    watch->line_capacity = watch->line_length = 0;
+    free(watch->events);
+    lines_free(&watch->lines);
+    watch->path = watch->selector = watch->version = watch->page = watch->events = NULL;
 }

@@ -12,13 +12,17 @@
 #define DESCPIPE_CLUSTER_WATCH_H
 
 #include "cluster/client.h"
+#include "cluster/lines.h"
 
-enum { WATCH_LINE_BYTES = 8 << 20, WATCH_PAGE = 500, WATCH_BLIND_AFTER_MS = 10000, WATCH_SECONDS = 300 };
+enum { WATCH_PAGE = 500, WATCH_BLIND_AFTER_MS = 10000, WATCH_SECONDS = 300 };
 
 struct cluster_watch {
     struct cluster *cluster;
     char *path;     /* "/api/v1/namespaces/x/pods" */
     char *selector; /* escaped; "" for all */
+    /* Where changes are told, when that is another path: Argo Server's, who wants "listOptions." before each of a
+     * query's names and says {"result": CHANGE}. */
+    char *events;
     /* An object as it is now; `gone`: as it was last, or only its metadata. Borrowed. */
     void (*changed)(void *context, const json_t *object, bool gone);
     void (*listed)(void *context);                     /* after each whole list; may be NULL */
@@ -31,13 +35,12 @@ struct cluster_watch {
     json_int_t round; /* of lists */
     char *version;    /* resourceVersion, opaque */
     char *page;       /* `continue` of the list */
-    char *line;
-    size_t line_length, line_capacity;
-    bool line_too_long, expired, broken, is_blind, watching, opened;
+    struct lines lines;
+    bool broken, is_blind, watching, opened;
     int64_t failing_since_ms, pause_ms;
 };
 
-/* All but the members that are set by the caller shall be zero; path and selector are taken over. */
+/* All but the members that are set by the caller shall be zero; path, selector and events are taken over. */
 void watch_begin(struct cluster_watch *watch);
 /* Some bytes of the stream of events; for tests and fuzzers, beside the watch itself. */
 void watch_take(struct cluster_watch *watch, const char *bytes, size_t length);
