@@ -300,6 +300,8 @@ static void restore_task(struct engine *engine, uint32_t number)
         take_limit(engine, number);
     } else if (is_between(past)) {
         task->attempts--;
+    } else if (past->attempt > task->attempts && past->attempt < ATTEMPTS_LIMIT) {
+        task->attempts = (uint16_t)past->attempt; /* the next has a number, and with it files, of its own */
     }
 }
 

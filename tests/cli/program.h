@@ -27,8 +27,8 @@ void program_set_up(void);
 void program_tear_down(void);
 void program_file(const char *name, const char *text); /* below program_folder */
 /* Its time of change, in seconds from now. A file of the future is never taken to be settled. */
-void program_variable(const char *assignment); /* "NAME=value", before those that every test has; forgotten at set-up */
 void program_file_time(const char *name, int64_t seconds);
+void program_variable(const char *assignment); /* "NAME=value", before those that every test has; forgotten at set-up */
 
 /* `line`: words parted by blanks; in a word '~' stands for a blank. --plugin-dir of the build is not added. */
 struct result program_run(const char *line);

@@ -132,4 +132,89 @@ python3 -c 'import json
 found = [one for one in json.load(open("log"))["site"] if one["state"] == "differs"]
 assert len(found) == 1 and "gives at most 30" in found[0]["message"], found' || failed "differs: the number is not told"
 [ -z "$(count_of accepted)" ] || failed "differs: a job was submitted"
+# Handed over, and resumed while its jobs still run: they are followed to their end, and only what they left undone is
+# tried again.
+# let_time_pass: the simulator's passes when somebody asks
+let_time_pass() {
+    while [ -d "$sim" ]; do
+        "$sim/bin/squeue" >/dev/null 2>&1 || return 0
+        sleep 0.2
+    done &
+    clock=$!
+}
+# in_order NAME FAILURES: a stage that goes well, what takes it, one that fails so often, and what takes both
+in_order() {
+    cat >"$1.yaml" <<END
+pipeline: {name: $1, stages: [good, next, bad, last]}
+runtime: {working: $1-work, output: $1-out}
+backends: {default: {scheduler: {use: slurm, commands: $sim/bin, poll: 100ms, poll-limit: 300ms}, runtime: host}}
+good: {outputs: {g: txt}, script: 'echo good >>"$folder/$1.done"; echo g >"\$DESC_OUTPUT/g.txt"'}
+next: {inputs: {g: txt}, outputs: {n: txt}, script: 'echo next >>"$folder/$1.done"; echo n >"\$DESC_OUTPUT/n.txt"'}
+bad: {outputs: {b: txt}, script: 'echo bad >>"$folder/$1.done"; [ "\$(grep -c bad "$folder/$1.done")" -gt $2 ] || exit 7; echo b >"\$DESC_OUTPUT/b.txt"'}
+last: {inputs: {n: txt, b: txt}, outputs: {l: txt}, script: 'echo last >>"$folder/$1.done"; cat "\$DESC_INPUT"/*.txt >"\$DESC_OUTPUT/l.txt"'}
+END
+}
+ran() {
+    sort "$1.done" | paste -sd' '
+}
+# until_said NAME WORDS: in its log
+until_said() {
+    deadline=$(($(date +%s) + 60))
+    until grep -q "$2" "$1"; do
+        [ "$(date +%s)" -lt "$deadline" ] || failed "'$2' is not said in $1"
+        sleep 0.1
+    done
+}
+# The second, `bad`, is begun again by its scheduler once, which is an attempt of its own; resumed it is the third.
+simulate followed queue-ms=2000 run-ms=200 fate.1=requeue
+in_order followed 2
+"$program" run --detach --keep-going followed.yaml >log 2>&1 || failed "followed: handing over ended with $?"
+let_time_pass
+timeout 120 "$program" resume --keep-going followed.yaml >log 2>&1 || failed "followed: resume ended with $?"
+kill "$clock"
+grep -q 'goes on by itself: its scheduler has 5 jobs of it' log || failed "followed: nothing says what is followed"
+[ "$(ran followed)" = 'bad bad bad good last next' ] || failed "followed: ran: $(ran followed)"
+"$program" status --json followed.yaml | python3 -c '
+import json, sys
+attempts = {stage["name"]: stage["attempt"] for stage in json.load(sys.stdin)["stages"]}
+assert attempts["good"] == 1 and attempts["bad"] == 3, attempts' || failed "followed: attempts are counted wrongly"
+[ "$(paste -sd' ' <followed-out/l.txt)" = 'b n' ] || failed "followed: the result is $(cat followed-out/l.txt)"
+[ "$(grep -c 'run succeeded' log)" = 1 ] && ! grep -q 'run failed' log || failed "followed: its end is not told once"
+
+# Nothing is left to do when all went well, and one who leaves before that leaves the jobs alone.
+simulate well queue-ms=600000
+in_order well 0
+"$program" run --detach well.yaml >log 2>&1 || failed "well: handing over ended with $?"
+"$program" resume well.yaml >log 2>&1 &
+front=$!
+until_said log 'goes on by itself'
+sleep 0.3
+kill -TERM "$front"
+status=0
+wait "$front" || status=$?
+[ "$status" = 7 ] || failed "well: who left was told $status"
+[ -z "$(count_of scancel)" ] && [ ! -e well.done ] || failed "well: something was done"
+simulate well2 queue-ms=500 run-ms=100
+in_order well2 0
+"$program" run --detach well2.yaml >log 2>&1 || failed "well2: handing over ended with $?"
+let_time_pass
+timeout 120 "$program" resume --json well2.yaml >log 2>/dev/null || failed "well2: resume ended with $?"
+kill "$clock"
+[ "$(ran well2)" = 'bad good last next' ] || failed "well2: ran: $(ran well2)"
+[ "$(count_of accepted-jobs)" = 5 ] || failed "well2: $(count_of accepted-jobs) jobs for 4 stages and the end"
+[ "$(grep -c run-ended log)" = 1 ] && ! grep -q run-resumed log || failed "well2: its end is not told once"
+
+# Jobs that somebody else ended write nothing: the scheduler says that none is left, and all is done then.
+simulate taken queue-ms=600000
+in_order taken 0
+"$program" run --detach taken.yaml >log 2>&1 || failed "taken: handing over ended with $?"
+timeout 120 "$program" resume taken.yaml >log 2>&1 &
+front=$!
+until_said log 'goes on by itself'
+"$python" "$simulator" set "$sim" queue-ms=0
+"$sim/bin/squeue" --noheader --format=%F | sort -u | xargs "$sim/bin/scancel"
+status=0
+wait "$front" || status=$?
+[ "$status" = 0 ] || failed "taken: resume ended with $status"
+[ "$(ran taken)" = 'bad good last next' ] || failed "taken: ran: $(ran taken)"
 echo "simulated_run_test: passed"

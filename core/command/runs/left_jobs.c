@@ -208,15 +208,25 @@ bool left_jobs_end(const struct invocation *invocation, const struct run_view *v
     return begin(&hunt, invocation) && (hunt.jobs.count == 0 || (cancel_all(&hunt) && wait_until_gone(&hunt)));
 }
 
-bool left_jobs_none(const struct invocation *invocation, const struct run_view *view, struct error *error)
+bool left_jobs_count(const struct invocation *invocation, const struct run_view *view, size_t *count,
+                     struct error *error)
 {
     cleanup(hunt_clear) struct hunt hunt = {.view = view, .error = error, .arena = arena_new()};
     if (!begin(&hunt, invocation))
         return false;
-    if (hunt.jobs.count == 0)
+    *count = hunt.jobs.count;
+    return true;
+}
+
+bool left_jobs_none(const struct invocation *invocation, const struct run_view *view, struct error *error)
+{
+    size_t count = 0;
+    if (!left_jobs_count(invocation, view, &count, error))
+        return false;
+    if (count == 0)
         return true;
-    error_set(error, ERROR_INPUT, "run %s goes on by itself: its scheduler has %zu job%s of it", view->run,
-              hunt.jobs.count, hunt.jobs.count == 1 ? "" : "s");
+    error_set(error, ERROR_INPUT, "run %s goes on by itself: its scheduler has %zu job%s of it", view->run, count,
+              count == 1 ? "" : "s");
     return error_hint(error, "'descpipe status %s' shows how far it is; it can be resumed when they are over",
                       view->run);
 }

@@ -11,7 +11,10 @@
 #define LEFT_JOBS_WAIT_MS 120000
 bool left_jobs_end(const struct invocation *invocation, const struct run_view *view, struct error *error);
 
-/* False with the error when the scheduler cannot be asked, or has jobs of the run that are not over. */
+/* How many jobs of the run its scheduler has that are not over. False with the error when it cannot be asked. */
+bool left_jobs_count(const struct invocation *invocation, const struct run_view *view, size_t *count,
+                     struct error *error);
+/* False with the error when the scheduler cannot be asked, or has such jobs. */
 bool left_jobs_none(const struct invocation *invocation, const struct run_view *view, struct error *error);
 
 /* Writes what the jobs of a run that is over have left into its journal, and the end of the run; both leases are free

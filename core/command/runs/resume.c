@@ -18,6 +18,7 @@
 #include "command/runs/chosen_run.h"
 #include "command/runs/left_jobs.h"
 #include "command/runs/run_show.h"
+#include "command/runs/watch.h"
 #include "report/events.h"
 #include "run/journal/lease.h"
 #include "run/journal/run_folder.h"
@@ -25,7 +26,7 @@
 #define PILOT_VARIABLE "DESCPIPE_PILOT"         /* set by the job: the run that its allocation is for, */
 #define PILOT_END_VARIABLE "DESCPIPE_PILOT_END" /* … and its end, in seconds since the epoch */
 
-enum { REQUEST_LIMIT = 4 * 1024 * 1024 };
+enum { REQUEST_LIMIT = 4 * 1024 * 1024, FIRST_ASK_MS = 5000, LONGEST_ASK_MS = 240000 };
 
 struct resume_values {
     bool keep_going, take_over, json;
@@ -140,10 +141,40 @@ static int resume(struct invocation *invocation, struct run_view *view, bool gon
     return run_show(invocation, &request, before);
 }
 
-/* Of a run that was handed over, and is over: what its jobs have left is known from then on as of any other. */
-static bool bring_back(const struct invocation *invocation, struct run_view *view, struct error *error)
+/* Of a run that was handed over: its jobs place what they make and try nothing again, so it is taken up when they are
+ * over. What they write tells of that; the scheduler is asked less and less often, for jobs that somebody else ended
+ * write nothing. False: `status` is the exit status. */
+static bool follow_jobs(struct invocation *invocation, struct run_view *view, size_t count, int *status)
 {
-    return (view->end_state != NULL || left_jobs_none(invocation, view, error)) && left_jobs_settle(view, NULL, error);
+    log_notice("run %s goes on by itself: its scheduler has %zu job%s of it; what they leave undone is gone on with "
+               "when they are over",
+               view->run, count, count == 1 ? "" : "s");
+    for (int64_t wait_ms = FIRST_ASK_MS; count > 0 && view->end_state == NULL; wait_ms *= 2) {
+        cleanup(error_clear) struct error error = ERROR_INIT;
+        if (!run_watch_for(invocation, view, wait_ms < LONGEST_ASK_MS ? wait_ms : LONGEST_ASK_MS, status))
+            return false;
+        if (view->end_state == NULL && !left_jobs_count(invocation, view, &count, &error))
+            log_warning("%s; it is asked again", error.message);
+    }
+    return true;
+}
+
+/* Of a run that was handed over, and is over: what its jobs have left is known from then on as of any other. */
+static bool bring_back(struct invocation *invocation, struct run_view *view, int *status)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    size_t count = 0;
+    if (view->end_state == NULL && !left_jobs_count(invocation, view, &count, &error)) {
+        *status = run_refuse(invocation, &error);
+        return false;
+    }
+    if (count > 0 && !follow_jobs(invocation, view, count, status))
+        return false;
+    if (view->detached && !left_jobs_settle(view, NULL, &error)) {
+        *status = run_refuse(invocation, &error);
+        return false;
+    }
+    return true;
 }
 
 static int run_resume(struct invocation *invocation)
@@ -158,12 +189,13 @@ static int run_resume(struct invocation *invocation)
         return 0;
     }
     bool inside = is_inside_pilot(view), gone = false;
+    int status = 0;
     if (view->pilot && !inside) { /* whoever had it there went with its job */
         if (view->end_state == NULL && !left_jobs_none(invocation, view, &error))
             return run_refuse(invocation, &error);
         gone = true;
-    } else if (view->detached && !inside && !bring_back(invocation, view, &error)) {
-        return run_refuse(invocation, &error);
+    } else if (view->detached && !inside && !bring_back(invocation, view, &status)) {
+        return status;
     }
     if (!gone && !is_free(view, name, &error))
         return run_refuse(invocation, &error);
@@ -175,7 +207,10 @@ const struct command command_resume = {
     .summary = "go on with a run that was interrupted",
     .description =
         "What is done stays done, what still runs is followed, what failed or was not begun runs. The pipeline has to "
-        "be the one\nthat the run began with; how much a stage asks for may differ.",
+        "be the one\nthat the run began with; how much a stage asks for may differ. A detached run whose jobs still "
+        "run "
+        "is shown until they\nare over, and then gone on with if anything is left; Ctrl-C before that (7) leaves them "
+        "alone.",
     .notes = event_documentation,
     .examples = "  descpipe resume\n"
                 "  descpipe resume 20261121-06\n"

@@ -185,6 +185,8 @@ static void take_verdict(struct history *history, const json_t *record)
     task = begin(history, task, number(record, "job"));
     const json_t *retry = json_object_get(record, "retry");
     task->step = strcmp(verdict, "OK") == 0 ? HISTORY_OK : retry != NULL ? HISTORY_RETRY : HISTORY_OVER;
+    uint64_t attempt = number(record, "attempt");
+    task->attempt = attempt <= UINT32_MAX ? (uint32_t)attempt : 0;
     task->retry_at_ms = (int64_t)number(retry, "at");
     if (retry != NULL && strcmp(verdict, "OOM") == 0)
         task->out_of_memory++;

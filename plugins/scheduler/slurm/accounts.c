@@ -2,19 +2,13 @@
 /* Looking for how jobs ended; accounts.h. */
 #include "accounts.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "parts/answer.h"
-#include "parts/ending.h"
-#include "parts/log.h"
-#include "parts/script.h"
+#include "search.h"
 #include "slurm.h"
 
 enum {
@@ -22,15 +16,8 @@ enum {
     MEMBERS_AT_A_TIME = 20, /* of one array: above that the whole array is asked for */
     ASKED_LIMIT = 2000,     /* jobs of one question */
     QUESTION_LIMIT_MS = 60000,
-    FIRST_DELAY_MS = 500,
-    LONGEST_DELAY_MS = 30000,
     RELEASED_DELAY_MS = 300, /* before that accounting has not heard of the end */
     USAGE_POLLS = 2,         /* so many times the queue is asked before what jobs used is */
-    RELEASED_PATIENCE_MS = 15000,
-    RELEASED_GRID_MS = 1000,
-    USAGE_QUESTIONS = 2,
-    FAILED_LIMIT = 2, /* accounting that cannot be asked so often: the controller then, while it knows */
-    LOG_LIMIT = 256 << 10,
     DAY_MS = 86400000
 };
 
@@ -146,152 +133,6 @@ void accounts_search(struct slurm *self, struct watched *watched, const struct r
     plan_next(self);
 }
 
-/* What slurmstepd and our batch script wrote, as far as it is there yet. */
-struct log_file {
-    const struct batch *batch;
-    struct buffer text;
-};
-
-static void read_log(struct log_file *log, const struct batch *batch)
-{
-    char path[PATH_MAX], block[8192];
-    struct stat status;
-    if (log->batch == batch) {
-        return;
-    }
-    buffer_clear(&log->text);
-    log->batch = batch;
-    int length = snprintf(path, sizeof(path), "%s/" SCRIPT_LOG_NAME, batch->folder);
-    int descriptor = batch->folder[0] != '\0' && length > 0 && (size_t)length < sizeof(path)
-                         ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-                         : -1;
-    if (descriptor < 0) {
-        return;
-    }
-    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
-        off_t place = status.st_size > LOG_LIMIT ? status.st_size - LOG_LIMIT : 0;
-        ssize_t got;
-        while (log->text.length < LOG_LIMIT && (got = pread(descriptor, block, sizeof(block), place)) > 0) {
-            buffer_add(&log->text, block, (size_t)got);
-            place += got;
-        }
-    }
-    close(descriptor);
-}
-
-static void finish(struct slurm *self, struct watched *watched, const struct record *job, const char *witness,
-                   struct log_file *log)
-{
-    const struct search *search = watched->search;
-    char words[ENDING_REASON];
-    struct evidence evidence = {.job = job,
-                                .batch = search->batch.array != 0 ? &search->batch : NULL,
-                                .peak_memory = search->peak_memory,
-                                .memory_limit = watched->memory_limit,
-                                .log_words = words,
-                                .user = self->user};
-    struct verdict verdict;
-    if (job->state != STATE_COMPLETED) {
-        read_log(log, watched->batch);
-        evidence.log = log_read(buffer_text(&log->text), log->text.length, job->raw != 0 ? job->raw : search->last.raw,
-                                words, sizeof(words));
-    }
-    if (!ending_judge(&evidence, &verdict)) {
-        verdict = (struct verdict){.flags = DESCPIPE_ENDED_LOST};
-        int64_t looked_ms = search->since_ms != 0 ? slurm_now_ms() - search->since_ms : 0;
-        snprintf(verdict.reason, sizeof(verdict.reason),
-                 "SLURM has forgotten it: neither squeue nor accounting nor the controller knows how it ended "
-                 "(accounting was "
-                 "given %" PRId64 " s, see accounting-patience of slurm)",
-                 looked_ms / 1000);
-    }
-    if (search->restarts > watched->restarts) {
-        watched->restarts = search->restarts;
-    }
-    struct descpipe_ending ending = {.size = sizeof(ending),
-                                     .flags = verdict.flags,
-                                     .exit_code = verdict.exit_code,
-                                     .signal = verdict.signal,
-                                     .started_at_ms = job->started_s * 1000,
-                                     .finished_at_ms = job->ended_s * 1000,
-                                     .peak_memory = search->peak_memory,
-                                     .cpu_ms = search->cpu_ms,
-                                     .witness = witness,
-                                     .host = job->nodes[0] != '\0' ? job->nodes : NULL,
-                                     .reason = verdict.reason[0] != '\0' ? verdict.reason : NULL};
-    watch_ended(self, watched, &ending);
-}
-
-/* Does the record tell of the life that squeue saw last? A requeued job has several, and sacct lags. */
-static bool is_of_last_life(const struct watched *watched, const struct record *job)
-{
-    int64_t seen = watched->phase == PHASE_RUNNING ? watched->last_start_s : 0;
-    if (watched->search->last.state != STATE_OTHER && watched->search->last.started_s > seen) {
-        seen = watched->search->last.started_s;
-    }
-    return seen == 0 || job->started_s == 0 || job->started_s + 1 >= seen;
-}
-
-/* States that need no exit code, no memory and nobody's name to be understood. */
-static bool says_it_all(enum state state)
-{
-    return state == STATE_COMPLETED || state == STATE_TIMEOUT || state == STATE_NODE_FAIL || state == STATE_PREEMPTED ||
-           state == STATE_BOOT_FAIL || state == STATE_DEADLINE;
-}
-
-static void ask_again(struct slurm *self, struct watched *watched, unsigned times)
-{
-    struct accounts *accounts = &self->watch.accounts;
-    int64_t delay = FIRST_DELAY_MS, now = slurm_now_ms();
-    for (unsigned i = 1; i < times && delay < LONGEST_DELAY_MS; i++) {
-        delay *= 2;
-    }
-    watched->search->at_ms = now + (delay < LONGEST_DELAY_MS ? delay : LONGEST_DELAY_MS);
-    if (watched->batch->released) { /* all at the same moments */
-        watched->search->at_ms = (now / RELEASED_GRID_MS + 1) * RELEASED_GRID_MS;
-    }
-    accounts->usage_since_ms = accounts->usage_since_ms != 0 ? accounts->usage_since_ms : now;
-}
-
-/* After an answer that was one. */
-static void decide(struct slurm *self, struct watched *watched, struct log_file *log)
-{
-    struct accounts *accounts = &self->watch.accounts;
-    struct search *search = watched->search;
-    int64_t now = slurm_now_ms();
-    int64_t patience = watched->batch->released ? RELEASED_PATIENCE_MS
-                                                : self->host->config->integer(self->settings, "accounting-patience");
-    if (search->found && state_phase(search->job.state) == PHASE_ENDED && is_of_last_life(watched, &search->job)) {
-        finish(self, watched, &search->job, accounts->asks_controller ? "scontrol" : "sacct", log);
-        return;
-    }
-    /* Of a success only accounting knows what it used. */
-    bool wants_usage =
-        search->last.state == STATE_COMPLETED && accounts->state == ACCOUNTING_ON && search->asked < USAGE_QUESTIONS;
-    if (says_it_all(search->last.state) && !wants_usage && !watched->batch->released) {
-        finish(self, watched, &search->last, "squeue", log);
-        return;
-    }
-    if (accounts->asks_controller) {
-        search->controller_asked = true;
-        search->controller_turn = false;
-    } else {
-        search->asked++;
-        search->since_ms = search->since_ms != 0 ? search->since_ms : now;
-    }
-    bool accounting_had_its_time =
-        accounts->state == ACCOUNTING_OFF || (search->since_ms != 0 && now - search->since_ms >= patience);
-    if (!accounting_had_its_time) {
-        ask_again(self, watched, search->asked);
-    } else if (!search->controller_asked && !watched->batch->released) {
-        search->controller_turn = true;
-        search->at_ms = now;
-    } else {
-        finish(self, watched, &search->last, search->last.state != STATE_OTHER ? "squeue" : "squeue, sacct, scontrol",
-               log);
-    }
-}
-
 static void keep_row(struct slurm *self, const struct record *record)
 {
     struct watched *watched = jobs_find_id(&self->jobs, record->array, record->index, "");
@@ -357,7 +198,7 @@ static void for_each_asked(struct slurm *self, void (*act)(struct slurm *self, s
 
 static void act_decide(struct slurm *self, struct watched *watched, void *context)
 {
-    decide(self, watched, context);
+    search_decide(self, watched, context);
 }
 
 static void act_again_at_once(struct slurm *self, struct watched *watched, void *context)
@@ -366,21 +207,9 @@ static void act_again_at_once(struct slurm *self, struct watched *watched, void 
     watched->search->at_ms = slurm_now_ms();
 }
 
-/* Nobody answered. Ends that squeue tells by itself need not wait; and the controller may know what accounting cannot
- * say. */
 static void act_unanswered(struct slurm *self, struct watched *watched, void *context)
 {
-    struct search *search = watched->search;
-    search->failed++;
-    if (says_it_all(search->last.state)) {
-        finish(self, watched, &search->last, "squeue", context);
-        return;
-    }
-    if (!self->watch.accounts.asks_controller && search->failed >= FAILED_LIMIT && search->last.state != STATE_OTHER &&
-        !search->controller_asked) {
-        search->controller_turn = true;
-    }
-    ask_again(self, watched, search->failed + 1);
+    search_unanswered(self, watched, context);
 }
 
 /* A version without one of the columns says which; the rest is asked for again. */
@@ -604,7 +433,7 @@ static void pump(void *context)
         watch_ended(self, forgotten, &nothing); /* the others in the next turn */
     }
     if (accounts->tool == NULL && (count > 0 || controllers != NULL)) {
-        pump_after(self, LONGEST_DELAY_MS); /* no memory */
+        pump_after(self, SEARCH_LONGEST_DELAY_MS); /* no memory */
     } else if (accounts->tool == NULL) {
         plan_next(self);
     }

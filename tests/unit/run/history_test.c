@@ -46,12 +46,12 @@ START_TEST(each_task_stands_where_its_last_attempt_stood)
     append(journal, "started", ",\"job\":2,\"native\":\"n\"");
     append(journal, "ended",
            ",\"job\":2,\"exit\":0,\"evidence\":[{\"witness\":\"w\",\"exit\":0}],\"started_at\":4,\"finished_at\":5");
-    append(journal, "verdict", ",\"job\":3,\"verdict\":\"OOM\",\"retry\":{\"at\":99}");
+    append(journal, "verdict", ",\"job\":3,\"attempt\":1,\"verdict\":\"OOM\",\"retry\":{\"at\":99}");
     append(journal, "intent", ",\"submission\":4,\"jobs\":[{\"job\":8},{\"job\":4}]");
     append(journal, "verdict", ",\"job\":3,\"verdict\":\"OK\""); /* of the attempt before */
     append(journal, "publish", ",\"job\":4,\"files\":[{\"path\":\"p\",\"bytes\":1}]");
     append(journal, "verdict", ",\"job\":4,\"verdict\":\"OK\"");
-    append(journal, "verdict", ",\"job\":5,\"verdict\":\"IMAGE\""); /* which nobody announced */
+    append(journal, "verdict", ",\"job\":5,\"attempt\":3,\"verdict\":\"IMAGE\""); /* which nobody announced */
     append(journal, "verdict", ",\"job\":0,\"verdict\":\"OK\"");
     append(journal, "intent", ",\"submission\":1,\"first\":4000000000,\"jobs\":[{\"job\":11}]"); /* no such place */
     journal_close(journal);
@@ -74,6 +74,8 @@ START_TEST(each_task_stands_where_its_last_attempt_stood)
     ck_assert_uint_eq(tasks[3].step, HISTORY_OK);
     ck_assert_ptr_nonnull(tasks[3].files);
     ck_assert_uint_eq(tasks[4].step, HISTORY_OVER);
+    ck_assert_uint_eq(tasks[4].attempt, 3);
+    ck_assert_uint_eq(tasks[2].attempt, 0); /* that of the attempt before is not its own */
     history_free(history);
 }
 END_TEST
