@@ -7,18 +7,23 @@
 
 static const char hidden[] = "(not shown)";
 
+/* KEY as a word of its own or at the end: API_KEY, AWS_ACCESS_KEY_ID, but not KEYBOARD or MONKEY. */
+static bool is_key(const char *name, const char *place)
+{
+    bool starts = place == name || place[-1] == '_' || place[-1] == '-';
+    return starts && strncasecmp(place, "key", 3) == 0 && (place[3] == '\0' || place[3] == '_' || place[3] == '-');
+}
+
+/* One look over the name: it is asked for each member of each key that a run records. */
 bool name_sounds_secret(const char *name)
 {
-    static const char *const words[] = {"token", "password", "passwd", "passphrase", "secret", "credential", NULL};
-    size_t length = strlen(name);
-    for (size_t i = 0; words[i] != NULL; i++)
-        if (strcasestr(name, words[i]) != NULL)
-            return true;
-    /* KEY as a word of its own or at the end: API_KEY, AWS_ACCESS_KEY_ID, but not KEYBOARD or MONKEY */
-    for (const char *place = name; (place = strcasestr(place, "key")) != NULL; place += 3) {
-        bool starts = place == name || place[-1] == '_' || place[-1] == '-';
-        bool ends = place + 3 == name + length || place[3] == '_' || place[3] == '-';
-        if (starts && ends)
+    static const char *const words[] = {"token", "password", "passwd", "passphrase", "secret", "credential"};
+    for (const char *place = name; *place != '\0'; place++) {
+        char first = (char)(*place | 0x20); /* a letter's lower case */
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (first == words[i][0] && strncasecmp(place, words[i], strlen(words[i])) == 0)
+                return true;
+        if (first == 'k' && is_key(name, place))
             return true;
     }
     return false;
