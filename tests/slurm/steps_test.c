@@ -407,7 +407,10 @@ START_TEST(a_stage_of_one_rank_is_one_srun_with_its_share)
     stages.resources[1].gpus_per_node = 2;
     commands = "/opt/slurm/bin";
     gpu_type = "a100";
+    arguments_add(&slurm.tools.environment, "LC_ALL=C");
     submit();
+    arguments_clear(&slurm.tools.environment);
+    ck_assert_str_eq(started[1].environment, "LC_ALL=C"); /* nothing of ours but what is made for SLURM's commands */
     ck_assert_str_eq(started[0].words, "/opt/slurm/bin/srun --jobid=77 --exact --nodes=1 --ntasks=1 --cpus-per-task=2 "
                                        "--mem=101M --gres=none --time=2 --mpi=none --quiet --input=none "
                                        "/bin/sh /run/submissions/1/scheduler.sh 0");
