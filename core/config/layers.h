@@ -5,6 +5,7 @@
  *
  * Site files (*.yaml of the site folder, in the order of their names, later wins) and the user's file hold:
  *
+ *     site: nersc                             # what this place is called: in the journal and in provenance.json
  *     default-backend: nersc
  *     backends: {nersc: {scheduler: {use: slurm, account: m1727}, runtime: shifter}}     # as in a pipeline
  *     options: {scheduler: {slurm: {qos: regular}}, runtime: {docker: {host: "unix:///run/docker.sock"}}}
@@ -17,13 +18,13 @@
  *     lock: [scheduler.slurm.account, backend, runtime]     # site only: no later layer may say these
  *
  * A lock is kind.plugin.option (an option), backends.NAME, or one of the values below (backend, scheduler, runtime,
- * registry, working, output, jobs, runtime-order), or secrets, mirrors (the user may not define their own), on-exit
- * (nor may a pipeline).
+ * registry, working, output, jobs, site, runtime-order), or secrets, mirrors (the user may not define their own),
+ * on-exit (nor may a pipeline).
  *
  * The environment: DESCPIPE_BACKEND, DESCPIPE_SCHEDULER, DESCPIPE_RUNTIME, DESCPIPE_REGISTRY, DESCPIPE_WORKING,
- * DESCPIPE_OUTPUT, DESCPIPE_JOBS, and DESCPIPE_OPTION_<KIND>_<KEY>=value for an option of whichever plugin of that kind
- * is in use (DESCPIPE_OPTION_SCHEDULER_QOS is qos; '_' stands for '-'). An environment outlives one command, so a key
- * the plugin does not have is a note there.
+ * DESCPIPE_OUTPUT, DESCPIPE_JOBS, DESCPIPE_SITE, and DESCPIPE_OPTION_<KIND>_<KEY>=value for an option of whichever
+ * plugin of that kind is in use (DESCPIPE_OPTION_SCHEDULER_QOS is qos; '_' stands for '-'). An environment outlives one
+ * command, so a key the plugin does not have is a note there.
  *
  * The command line: -o kind.key=value for the plugin of that kind in use, -o kind/plugin.key=value for that plugin only
  * (a pipeline may use several). A key the plugin does not have is an error.
@@ -62,9 +63,9 @@ const struct backend *config_layers_backend(const struct config_layers *layers, 
 /* The names of all of them, NULL-terminated, for "did you mean"; borrowed. */
 const char *const *config_layers_backend_names(const struct config_layers *layers);
 
-/* "backend", "scheduler", "runtime", "registry", "working", "output" or "jobs": what the highest layer says, or NULL.
- * The pipeline's own word stands between: it wins unless *layer > LAYER_PIPELINE or config_layers_locked. place and
- * layer may be NULL. */
+/* "backend", "scheduler", "runtime", "registry", "working", "output", "jobs" or "site": what the highest layer says, or
+ * NULL. The pipeline's own word stands between: it wins unless *layer > LAYER_PIPELINE or config_layers_locked. place
+ * and layer may be NULL. */
 const char *config_layers_value(const struct config_layers *layers, const char *key, struct place *place,
                                 enum layer *layer);
 /* True when the site locked this value; `by` (may be NULL) is where. */

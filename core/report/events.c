@@ -98,7 +98,8 @@ static void json_run_ended(const struct run_view *view, struct text *out)
     json_text(out, "run", view->run);
     json_text(out, "state", view->end_state);
     json_text(out, "folder", view->folder);
-    json_number(out, "wall_ms", view->started_at_ms != 0, view->finished_at_ms - view->started_at_ms);
+    int64_t wall_ms = run_view_wall_ms(view, view->last_at_ms);
+    json_number(out, "wall_ms", wall_ms >= 0, wall_ms);
     text_append(out, ",\"counts\":{");
     for (unsigned state = 0; state < TASK_STATES; state++)
         text_format(out, "%s\"%s\":%u", state > 0 ? "," : "", task_state_name((enum task_state)state),

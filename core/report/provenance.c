@@ -22,7 +22,7 @@ struct provenance { /* parts of the journal, as JSON */
     struct arena *arena, *passing;
     struct number_index published; /* job → the place of the record with its files */
     LIST(struct journal_place) places;
-    char *plugins, *options;
+    char *plugins, *options, *site;
     struct text images;
     struct text sources;
 };
@@ -84,6 +84,7 @@ static void take_run(struct provenance *sources, const struct members *record, s
     (void)place;
     sources->plugins = raw_copy(sources->arena, record, "plugins");
     sources->options = raw_copy(sources->arena, record, "options");
+    sources->site = raw_copy(sources->arena, record, "site");
 }
 
 static void take_publish(struct provenance *sources, const struct members *record, struct journal_place place)
@@ -243,6 +244,7 @@ static void append_run(const struct run_records *records, const char *version, s
     member(out, "file", view->pipeline);
     member(out, "user", view->user);
     member(out, "host", view->host);
+    text_format(out, ",\"site\":%s", sources->site != NULL ? sources->site : "null");
     member(out, "backend", view->backend);
     member(out, "state", run_view_state(view));
     member_time(out, "started", view->started_at_ms);

@@ -230,6 +230,14 @@ void run_view_follow(struct run_view *view,
     reader->changed = NULL;
 }
 
+int64_t run_view_wall_ms(const struct run_view *view, int64_t now_ms)
+{
+    int64_t end = view->finished_at_ms != 0 ? view->finished_at_ms : now_ms;
+    if (view->started_at_ms == 0)
+        return -1;
+    return end > view->started_at_ms ? end - view->started_at_ms : 0;
+}
+
 int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms)
 {
     if (task->started_at_ms == 0)

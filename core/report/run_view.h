@@ -170,6 +170,8 @@ bool run_view_is_here(const struct run_view *view);
 /* "running", "cancelling", or the end record's word; "planned" before the first record; "stopped" for an abandoned one.
  */
 const char *run_view_state(const struct run_view *view);
+/* Of the run until its end, or else until now_ms; -1 before it began, and never negative else: clocks are set. */
+int64_t run_view_wall_ms(const struct run_view *view, int64_t now_ms);
 /* Wall time of the last attempt until its end, or until now_ms while it runs; -1 when not known. */
 int64_t task_view_wall_ms(const struct task_view *task, int64_t now_ms);
 

@@ -253,7 +253,7 @@ void status_print_headline(const struct run_view *view, const struct status_styl
                            : stopped                 ? view->last_at_ms
                                                      : style->now_ms;
         text_append(out, view->finished_at_ms != 0 ? ", took " : stopped ? " after " : " for ");
-        clock_append_length(out, until_ms - view->started_at_ms);
+        clock_append_length(out, run_view_wall_ms(view, until_ms));
         if (stopped && style->now_ms - until_ms >= JUST_NOW_MS) {
             text_append(out, ", ");
             clock_append_length(out, style->now_ms - until_ms);

@@ -64,6 +64,9 @@ void record_run(struct engine *engine)
     else
         member_unsigned(text, "user", getuid());
     member_text(text, "host", machine.host);
+    const char *site = config_layers_value(engine->layers, "site", NULL, NULL);
+    if (site != NULL)
+        member_text(text, "site", site);
     member_text(text, "working", engine->pipeline->working);
     member_text(text, "output", engine->pipeline->output);
     cleanup(text_clear) struct text where = TEXT_INIT;

@@ -166,6 +166,7 @@ static void make_work_tree(void)
 START_TEST(a_run_leaves_a_trace_and_its_provenance)
 {
     make_work_tree();
+    program_file("config/descpipe/config.yaml", "site: hill \"7\"\n");
     expect("run p.yaml -q", 0, "");
     cleanup(memory_free) char *trace_path = run_file("trace.tsv");
     cleanup(text_clear) struct text trace = TEXT_INIT;
@@ -178,6 +179,7 @@ START_TEST(a_run_leaves_a_trace_and_its_provenance)
     cleanup(memory_free) char *path = run_file("provenance.json");
     json_t *json = json_load_file(path, 0, NULL);
     ck_assert_ptr_nonnull(json);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "site")), "hill \"7\"");
     const json_t *task = json_array_get(json_object_get(json, "tasks"), 1);
     const json_t *output = json_array_get(json_object_get(task, "outputs"), 0);
     const json_t *input = json_array_get(json_object_get(task, "inputs"), 0);

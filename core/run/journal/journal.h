@@ -13,7 +13,7 @@
  * Kinds and their members (task = "STAGE" or "STAGE/MEMBER" as {"stage","member"}):
  *     writer     {previous, host, boot, pids, pid, version}
  *     keeper     {pid, start}                   who keeps what this writer starts; start time in clock ticks
- *     run        {run, pipeline, name, user, host, working, output?, results?, backend, options,
+ *     run        {run, pipeline, name, user, host, site?, working, output?, results?, backend, options,
  *                 plugins:[{kind,name,version,path,sha256}], tasks, keep_going}; results: where they will be, in words,
  *                when that is not the folder `output`
  *     image      {image, reference, config_digest?, manifest_digest?, handle?, failure?}

@@ -61,7 +61,8 @@ static const char site_text[] =
     "runtime-order: [native]\n"
     "lock: [scheduler.slurm.account, registry]\n"
     "secrets: {a: {env: A_TOKEN}, b: {file: b.txt}, c: {command: [tool, get]}}\n"
-    "working: /scratch\n";
+    "working: /scratch\n"
+    "site: hill\n";
 
 START_TEST(later_layers_win)
 {
@@ -93,6 +94,8 @@ START_TEST(later_layers_win)
     cleanup(memory_free) char *working = path_join(fixture.folder, "w"); /* counts from the user's file */
     ck_assert_str_eq(config_layers_value(layers, "working", NULL, NULL), working);
     ck_assert_str_eq(config_layers_value(layers, "jobs", NULL, NULL), "4");
+    ck_assert_str_eq(config_layers_value(layers, "site", NULL, &layer), "hill");
+    ck_assert_uint_eq(layer, LAYER_SITE);
     ck_assert_ptr_null(config_layers_value(layers, "registry", NULL, NULL));
     ck_assert(config_layers_locked(layers, "registry", NULL));
     ck_assert_str_eq(config_layers_backend(layers, "both")->runtime.use, "podman");
@@ -211,7 +214,7 @@ static const struct {
     {"lock: [slurm]", NULL, NULL, NULL,
      "@/etc/site.yaml:1:8: error: 'slurm' cannot be locked\n  hint: write KIND.PLUGIN.OPTION, backends.NAME, backend, "
      "scheduler, "
-     "runtime, registry, working, output, jobs, runtime-order, secrets, mirrors or on-exit\n"},
+     "runtime, registry, working, output, jobs, site, runtime-order, secrets, mirrors or on-exit\n"},
     {"lock: [backend]", "default-backend: x", NULL, NULL,
      "@/config.yaml:1:18: error: 'backend' is locked by @/etc/site.yaml:1:8\n  hint: remove it here, or ask who keeps "
      "that file\n"},

@@ -367,6 +367,19 @@ START_TEST(tells_what_each_record_changed)
 }
 END_TEST
 
+START_TEST(a_clock_that_was_set_back_makes_no_time_negative)
+{
+    static const struct {
+        int64_t started, finished, now, wall;
+    } cases[] = {
+        {0, 0, 900, -1}, {1000, 3000, 9000, 2000}, {1000, 400, 9000, 0}, {1000, 0, 1500, 500}, {1000, 0, 400, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct run_view run = {.started_at_ms = cases[i].started, .finished_at_ms = cases[i].finished};
+        ck_assert_int_eq(run_view_wall_ms(&run, cases[i].now), cases[i].wall);
+    }
+}
+END_TEST
+
 START_TEST(a_folder_that_is_not_there_is_an_error)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -396,6 +409,7 @@ int main(void)
     tcase_add_test(tests, an_unfinished_run_that_nobody_writes_is_stopped);
     tcase_add_test(tests, a_new_writer_reopens_an_ended_run);
     tcase_add_test(tests, tells_what_each_record_changed);
+    tcase_add_test(tests, a_clock_that_was_set_back_makes_no_time_negative);
     tcase_add_test(tests, a_folder_that_is_not_there_is_an_error);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
