@@ -132,6 +132,8 @@ struct file_type {
 
 enum cache_use { CACHE_FAST = 0, CACHE_FULL, CACHE_OFF }; /* how far results that are there already are trusted */
 
+#define LATE_OUTPUTS_MS 10000
+#define LATE_OUTPUTS_LIMIT_MS 3600000
 enum keep_use { KEEP_ALL = 0, KEEP_FINAL, KEEP_RUNS }; /* what of a run stays when nobody needs it any more */
 
 struct pipeline {
@@ -159,6 +161,7 @@ struct pipeline {
     enum cache_use cache;         /* runtime.cache */
     enum keep_use keep;           /* runtime.keep */
     uint32_t keep_runs;           /* KEEP_RUNS: so many */
+    int64_t late_outputs_ms;      /* runtime.late-outputs: how long those of stages elsewhere may take to be seen */
     struct on_exit on_exit;       /* runtime.on-exit */
     uint32_t jobs;                /* runtime.jobs, 0: not said */
     symbol default_backend;       /* runtime.backend, or 0 */

@@ -329,6 +329,7 @@ static struct pipeline *pipeline_new(const char *path, const struct pipeline_cha
     pipeline->base = path_absolute(here != NULL ? here : "/", changes->base != NULL ? changes->base : ".");
     pipeline->symbols = symbols_new();
     (void)list_grow(&pipeline->resources);
+    pipeline->late_outputs_ms = LATE_OUTPUTS_MS;
     return pipeline;
 }
 

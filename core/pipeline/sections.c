@@ -399,10 +399,24 @@ static void read_keep(const struct reading *reading, const struct node *node)
     pipeline->keep_runs = (uint32_t)runs;
 }
 
+static void read_late_outputs(const struct reading *reading, const struct node *node)
+{
+    int64_t ms;
+    if (!node_to_length(reading->document, node, "'late-outputs'", &ms, reading->reader->problems))
+        return;
+    if (ms > LATE_OUTPUTS_LIMIT_MS)
+        refuse(reading, node_place(reading->document, node),
+               "it is how long a shared file system may take to show what another node has written",
+               "'late-outputs' must be at most 1h");
+    else
+        reading->reader->pipeline->late_outputs_ms = ms;
+}
+
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
-    static const char *const known[] = {"backend",        "working",  "output", "inputs", "config",  "jobs",
-                                        "group-readable", "launcher", "cache",  "keep",   "on-exit", NULL};
+    static const char *const known[] = {"backend", "working",        "output",   "inputs", "config",
+                                        "jobs",    "group-readable", "launcher", "cache",  "keep",
+                                        "on-exit", "late-outputs",   NULL};
     struct pipeline *pipeline = reading->reader->pipeline;
     const char *key = node_key(child);
     uint64_t jobs;
@@ -425,6 +439,8 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
     else if (strcmp(key, "on-exit") == 0)
         on_exit_read(reading->document, child, node_key_place(reading->document, child), &pipeline->on_exit,
                      reading->reader->problems);
+    else if (strcmp(key, "late-outputs") == 0)
+        read_late_outputs(reading, child);
     else if (strcmp(key, "group-readable") == 0)
         node_to_boolean(reading->document, child, "'group-readable'", &pipeline->group_readable,
                         reading->reader->problems);

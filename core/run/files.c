@@ -16,11 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "run/walk.h"
 
+#define LATE_LOOK_MS 500
 #define LONG_AGO_SECONDS 1
 #define LONG_AGO                                                                                                       \
     (const struct timespec[2])                                                                                         \
@@ -298,10 +300,19 @@ static void publish_done(void *context)
     attempt_published(attempt);
 }
 
+/* To open a folder asks a file server; a mere look at what is in it may be answered from a cache. */
+static void ask_server(const char *path)
+{
+    descriptor_close(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
 static void look_work(void *context)
 {
     struct attempt *attempt = context;
     attempt->files_verdict = VERDICT_OK;
+    text_reset(&attempt->files_reason);
+    if (attempt->late_until_ms != 0)
+        ask_server(attempt->attempt_folder);
     cleanup(error_clear) struct error error = ERROR_INIT;
     if (!staging_look(&attempt->out, &attempt->files_verdict, &attempt->files_reason) ||
         cached_digest_outputs(attempt, &error))
@@ -310,9 +321,37 @@ static void look_work(void *context)
     text_append(&attempt->files_reason, error.message);
 }
 
+static void look_again(void *context)
+{
+    struct attempt *attempt = context;
+    attempt->again = NULL;
+    files_publish(attempt);
+}
+
+/* What another node wrote may be seen here some seconds later. */
+static bool waits_for_late(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    int64_t patience_ms = engine->pipeline->late_outputs_ms, now = clock_monotonic_ms();
+    if (!engine->backends[engine->plan->stages[attempt->stage].backend].elsewhere || patience_ms == 0)
+        return false;
+    if (attempt->late_until_ms == 0)
+        attempt->late_until_ms = now + patience_ms;
+    if (now < attempt->late_until_ms && engine->stop != STOP_CANCEL) {
+        attempt->again = loop_timer(engine->loop, LATE_LOOK_MS, look_again, attempt);
+        return true;
+    }
+    text_append(&attempt->files_reason, " (looked for it for ");
+    clock_append_length(&attempt->files_reason, patience_ms - (attempt->late_until_ms - now));
+    text_append(&attempt->files_reason, ")");
+    return false;
+}
+
 static void look_done(void *context)
 {
     struct attempt *attempt = context;
+    if (attempt->files_verdict != VERDICT_OK && waits_for_late(attempt))
+        return;
     if (attempt->files_verdict != VERDICT_OK) {
         outcome_spoil(&attempt->outcome, attempt->files_verdict, text_bytes(&attempt->files_reason));
         attempt_published(attempt);

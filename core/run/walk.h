@@ -216,6 +216,7 @@ struct attempt {
     enum verdict files_verdict;
     struct error files_error;
     struct text files_reason;
+    int64_t late_until_ms; /* its outputs are not all seen, and may still appear; 0: they have not been missed yet */
 };
 
 enum engine_stop {

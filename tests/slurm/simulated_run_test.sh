@@ -217,4 +217,37 @@ status=0
 wait "$front" || status=$?
 [ "$status" = 0 ] || failed "taken: resume ended with $status"
 [ "$(ran taken)" = 'bad good last next' ] || failed "taken: ran: $(ran taken)"
+# An output that is seen only after its job has ended, as through a shared file system, is waited for; not for ever.
+# late NAME PATIENCE: a stage that only says where its output would be
+late() {
+    cat >"$1.yaml" <<END
+pipeline: {name: $1, stages: [slow]}
+runtime: {working: $1-work, output: $1-out, late-outputs: $2}
+backends: {default: {scheduler: {use: slurm, commands: $sim/bin, poll: 100ms, poll-limit: 300ms}, runtime: host}}
+slow: {outputs: {s: txt}, script: 'echo "\$DESC_OUTPUT" >"$folder/$1.where"'}
+END
+}
+simulate late
+late late 10m
+timeout 120 "$program" run late.yaml >log 2>&1 &
+front=$!
+deadline=$(($(date +%s) + 60))
+until cat late-work/.descpipe/runs/*/journal.jsonl 2>/dev/null | grep -q '"kind":"ended"'; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "late: its job does not end"
+    sleep 0.1
+done
+echo late >"$(cat late.where)/s.txt"
+status=0
+wait "$front" || status=$?
+[ "$status" = 0 ] && [ "$(cat late-out/s.txt)" = late ] || failed "late: the run ended with $status"
+simulate later
+late later 700ms
+status=0
+timeout 120 "$program" run later.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] && grep -q "did not write its output 's.txt' (looked for it for " log || failed "later: the run ended with $status"
+simulate once
+late once 0s
+status=0
+timeout 120 "$program" run once.yaml >log 2>&1 || status=$?
+[ "$status" = 5 ] && grep -q "did not write its output 's.txt'" log && ! grep -q "looked for" log || failed "once: the run ended with $status"
 echo "simulated_run_test: passed"

@@ -196,6 +196,13 @@ const struct message_case message_cases[] = {
      "runtime: {group-readable: yes}\n"
      "a: {command: [x]}\n",
      "p.yaml:2:27: error: 'group-readable' must be true or false, not 'yes'\n", false},
+    {"bad_late_outputs",
+     "pipeline: {name: p, stages: [a]}\n"
+     "runtime: {late-outputs: 2h}\n"
+     "a: {command: [x]}\n",
+     "p.yaml:2:25: error: 'late-outputs' must be at most 1h\n"
+     "  hint: it is how long a shared file system may take to show what another node has written\n",
+     false},
     {"bad_jobs",
      "pipeline: {name: p, stages: [a]}\n"
      "runtime: {jobs: 0}\n"

@@ -11,8 +11,8 @@ static const char *const stage_keys[] = {"depends-on", "inputs",      "outputs",
                                          "openmp",     "nodes",       "ppn",     "minutes", "parallel", "size",
                                          "foreach",    "limit",       "retries", "on",      "mounts",   "scratch",
                                          "network",    "workdir",     "pull",    "backend", "github",   "checkout"};
-static const char *const runtime_keys[] = {"backend", "working", "output",         "inputs",
-                                           "config",  "jobs",    "group-readable", "launcher"};
+static const char *const runtime_keys[] = {"backend", "working",        "output",   "inputs",      "config",
+                                           "jobs",    "group-readable", "launcher", "late-outputs"};
 
 static void expect_keys(json_t *schema, const char *of, const char *const *keys, size_t count)
 {
