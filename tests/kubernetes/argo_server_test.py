@@ -108,6 +108,27 @@ class Run(person.Person):
         self.assertEqual(self.verdict(), "OK")
         self.assertEqual(len(self.workflows()), 1)
 
+    def test_cancel_stops_the_workflow_of_a_run_whose_engine_is_gone(self):
+        self.pipeline({"s": "command: [stay, x]", "t": "command: [say, y], depends-on: [s]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: ["x"] in list(self.cluster.logs.values()))
+        self.assertTrue(self.kill(process))
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(len(self.asked("PUT", "/stop")), 1)
+        self.assertEqual(self.verdict(), "CANCELLED", output)
+
+    def test_an_adopted_workflow_has_its_logs(self):
+        self.cluster.hold_pods = True
+        self.pipeline({"s": "command: [say, hello]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(self.workflows)
+        self.assertTrue(self.kill(process))
+        self.cluster.hold_pods = False
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.log(), "hello\n")
+
     def secret(self):
         """One of a person's own, of the name 'mine'."""
         os.makedirs(self.path("config", "descpipe"))

@@ -7,7 +7,6 @@ Each test runs the program as a person does and looks at its verdicts, its journ
 import base64
 import json
 import os
-import signal
 import sys
 import unittest
 
@@ -33,25 +32,6 @@ current-context: x
 
     def pipeline(self, stages, options=""):
         self.pipeline_of('use: kubernetes, volume: {host-path: "%s"}%s' % (self.folder, options), stages)
-
-    def kill(self, process):
-        """The engine and its keeper, hard; the journal has their numbers."""
-        numbers = {}
-        for folder, _, names in os.walk(self.path("work", ".descpipe", "runs")):
-            if "journal.jsonl" not in names:
-                continue
-            with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8") as file:
-                for line in file:
-                    record = json.loads(line) if line.endswith("\n") else {}
-                    if record.get("kind") in ("writer", "keeper"):
-                        numbers[record["kind"]] = record["pid"]
-        for kind in ("keeper", "writer"):
-            try:
-                os.kill(numbers[kind], signal.SIGKILL)
-            except (KeyError, ProcessLookupError):
-                pass
-        process.communicate(timeout=PATIENCE)
-        return "writer" in numbers
 
     def one(self, command, options="", expected=0, more=""):
         self.pipeline({"s": "command: %s%s" % (command, more)}, options)
@@ -284,6 +264,38 @@ current-context: x
                 self.assertIn(code, (0, 2), output)  # 2: it was over already
                 self.assertEqual({name: stage["verdict"] for name, stage in self.status().items()}, dict.fromkeys("abc", "OK"), output)
                 self.assertEqual(sorted(self.cluster.starts.values()), [1, 1, 1], self.cluster.requests)
+
+    def test_an_adopted_stage_has_its_log(self):
+        self.cluster.hold_pods = True
+        self.pipeline({"s": "command: [say, hello]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: [key for key in self.cluster.objects if key[0] == "jobs"])
+        self.kill(process)
+        self.cluster.hold_pods = False
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.log().count("hello"), 1, self.log())
+
+    def test_cancel_ends_the_jobs_of_a_run_whose_engine_is_gone(self):
+        self.pipeline({"s": "command: [stay, x], foreach: {n: [1, 2, 3]}", "t": "command: [say, x], depends-on: [s]"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: len([log for log in self.cluster.logs.values() if log]) == 3)
+        self.assertTrue(self.kill(process))
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertIn("was ended: s", output)
+        self.assertEqual([key for key in self.cluster.objects if key[0] in ("jobs", "pods")], [])
+        self.assertEqual(self.status()["s"]["state"], "cancelled")
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(code, 2, output)
+        self.assertIn("nothing of it is running", output)
+        process = self.start("resume", "pipeline.yaml")
+        self.until(lambda: len([log for log in self.cluster.logs.values() if log]) == 6)
+        for key, job in list(self.cluster.objects.items()):
+            if key[0] == "jobs":
+                self.cluster.end(job, 0, "Completed")
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0, output)
 
     def test_a_list_of_many_pages_is_read_to_its_end(self):
         count = 600

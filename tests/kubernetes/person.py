@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,3 +83,22 @@ class Person(unittest.TestCase):
         while not condition():
             self.assertLess(time.monotonic(), deadline, "it never came true")
             time.sleep(0.05)
+
+    def kill(self, process):
+        """The engine and its keeper, hard; the journal has their numbers."""
+        numbers = {}
+        for folder, _, names in os.walk(self.path("work", ".descpipe", "runs")):
+            if "journal.jsonl" not in names:
+                continue
+            with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8") as file:
+                for line in file:
+                    record = json.loads(line) if line.endswith("\n") else {}
+                    if record.get("kind") in ("writer", "keeper"):
+                        numbers[record["kind"]] = record["pid"]
+        for kind in ("keeper", "writer"):
+            try:
+                os.kill(numbers[kind], signal.SIGKILL)
+            except (KeyError, ProcessLookupError):
+                pass
+        process.communicate(timeout=PATIENCE)
+        return "writer" in numbers

@@ -98,33 +98,57 @@ static bool remove_rest(const struct run_view *view, const char *who, struct tex
     return record_all_removed(removals, view, who, ended, error);
 }
 
+static void say_ended(const char *name, const struct text *ended)
+{
+    if (ended->length > 0)
+        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(ended));
+}
+
+/* What it left running on its machine is out of reach; its scheduler is not. */
+static bool end_left_elsewhere(const struct invocation *invocation, struct run_view *view, const char *name,
+                               struct error *error)
+{
+    cleanup(text_clear) struct text ended = TEXT_INIT;
+    cleanup(memory_free) char *who = who_asks();
+    bool nothing = view->counts[TASK_RUNNING] == 0;
+    if (!left_jobs_take_back(invocation, view, who, &ended, error))
+        return false;
+    say_ended(name, &ended);
+    run_view_read(view, 0, NULL, NULL);
+    run_view_look_alive(view);
+    if (ended.length > 0 && view->counts[TASK_RUNNING] == 0)
+        return true;
+    if (nothing)
+        return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
+    error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
+              view->host != NULL ? view->host : "another machine");
+    return error_hint(error, "type the same on that machine");
+}
+
 /* Of a run that no engine follows any more: there is nobody to ask. */
 static bool end_left_over(const struct invocation *invocation, struct run_view *view, const char *name,
                           struct error *error)
 {
     if (view->host == NULL || run_view_is_here(view)) /* NULL: it was killed before it said so */
         folder_remove_temporaries(view->folder);
-    if (!run_view_is_here(view)) {
-        if (view->counts[TASK_RUNNING] == 0)
-            return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
-        error_set(error, ERROR_INPUT, "run %s is stopped; what it left running on '%s' cannot be ended from here", name,
-                  view->host != NULL ? view->host : "another machine");
-        return error_hint(error, "type the same on that machine");
-    }
+    if (!run_view_is_here(view))
+        return end_left_elsewhere(invocation, view, name, error);
     cleanup(text_clear) struct text ended = TEXT_INIT;
     cleanup(memory_free) char *who = who_asks();
+    cleanup(error_clear) struct error later = ERROR_INIT; /* the first is the one that is told */
     bool done = left_containers_end(invocation, view, who, &ended, error);
+    run_view_read(view, 0, NULL, NULL);
+    done = left_jobs_take_back(invocation, view, who, &ended, done ? error : &later) && done;
+    error_clear(&later);
     run_view_read(view, 0, NULL, NULL);
     run_view_look_alive(view);
     bool nothing = view->counts[TASK_RUNNING] == 0 && ended.length == 0;
-    cleanup(error_clear) struct error later = ERROR_INIT; /* the first is the one that is told */
     bool all = nothing || end_processes(view, name, &ended, done ? error : &later);
     error_clear(&later);
     all = remove_rest(view, who, &ended, done && all ? error : &later) && all;
     if (done && all && nothing && ended.length == 0)
         return error_set(error, ERROR_INPUT, "run %s is stopped already, and nothing of it is running", name);
-    if (ended.length > 0)
-        log_notice("run %s was stopped already; what it had left running was ended: %s", name, text_bytes(&ended));
+    say_ended(name, &ended);
     return done && all;
 }
 
@@ -183,7 +207,7 @@ const struct command command_cancel = {
     .summary = "ask a run to stop",
     .description =
         "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
-        "ends\nwhat goes on itself, processes, containers and the jobs of a detached run, and waits for that.",
+        "ends\nwhat goes on itself, processes, containers and the jobs that its scheduler has, and waits for that.",
     .examples = "  descpipe cancel 20261121-06",
     .positionals = positionals,
     .run = run_cancel,

@@ -3,8 +3,8 @@
  * The containers of a run that no engine follows.
  *
  * How it works: every runtime of the run that can `find` is opened and asked. All that run are told to stop at the same
- * time; then each in turn is inspected, recorded and released. A service goes on with what it was asked last when nobody
- * listens any more: right after the engine's end it is asked again, until it must have done that.
+ * time; then each in turn is inspected, recorded and released. A service goes on with what it was asked last when
+ * nobody listens any more: right after the engine's end it is asked again, until it must have done that.
  */
 #include "command/runs/left_containers.h"
 
@@ -251,13 +251,34 @@ static void open_runtime(struct sweep *sweep, const char *name, bool first)
     }
 }
 
+static bool takes_pods(const struct descpipe_scheduler *scheduler)
+{
+    for (const uint32_t *form = scheduler->forms; form != NULL && *form != 0; form++)
+        if (*form == DESCPIPE_FORM_POD)
+            return true;
+    return false;
+}
+
+/* The runtimes of this machine have nothing of a run all of whose schedulers make pods of its stages. */
+static bool is_all_in_pods(const struct sweep *sweep)
+{
+    size_t index = 0, count = 0;
+    for (const char *name; (name = run_plugins_next(&sweep->plugins, "scheduler", &index)) != NULL; count++) {
+        const struct descpipe_plugin *descriptor =
+            plugin_descriptor(sweep->plugins.installation.host, "scheduler", name, NULL);
+        if (descriptor == NULL || !takes_pods(descriptor->operations))
+            return false;
+    }
+    return count > 0;
+}
+
 bool left_containers_end(const struct invocation *invocation, const struct run_view *view, const char *by,
                          struct text *ended, struct error *error)
 {
     cleanup(sweep_clear) struct sweep sweep = {.view = view, .by = by, .ended = ended, .error = error};
     if (!run_plugins_open(&sweep.plugins, invocation, view->folder, error))
         return false;
-    if (sweep.plugins.run == NULL || view->run == NULL)
+    if (sweep.plugins.run == NULL || view->run == NULL || is_all_in_pods(&sweep))
         return true;
     size_t index = 0;
     bool first = true;

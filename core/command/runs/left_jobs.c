@@ -189,6 +189,12 @@ static bool wait_until_gone(struct hunt *hunt)
     return error_hint(hunt->error, "type the same again later");
 }
 
+static bool look(struct hunt *hunt, const char *name)
+{
+    hunt->scheduler = run_plugins_open_one(&hunt->plugins, "scheduler", name, true, hunt->error);
+    return hunt->scheduler != NULL && find(hunt);
+}
+
 static bool begin(struct hunt *hunt, const struct invocation *invocation)
 {
     size_t index = 0;
@@ -198,8 +204,7 @@ static bool begin(struct hunt *hunt, const struct invocation *invocation)
     if (name == NULL || hunt->view->run == NULL)
         return error_set(hunt->error, ERROR_INPUT, "the journal in '%s' does not say whose its jobs are",
                          hunt->view->folder);
-    hunt->scheduler = run_plugins_open_one(&hunt->plugins, "scheduler", name, true, hunt->error);
-    return hunt->scheduler != NULL && find(hunt);
+    return look(hunt, name);
 }
 
 bool left_jobs_end(const struct invocation *invocation, const struct run_view *view, struct error *error)
@@ -259,6 +264,69 @@ static bool settle_task(struct closing *closing, const struct run_view *view, ui
                                                .evidence = task->evidence,
                                                .finished_at_ms = task->finished_at_ms},
                          error);
+}
+
+/* True with no scheduler when the run's does not go on without an engine, or when there never was one. */
+static bool begin_outliving(struct hunt *hunt, const struct invocation *invocation)
+{
+    size_t index = 0;
+    if (!run_plugins_open(&hunt->plugins, invocation, hunt->view->folder, hunt->error))
+        return false;
+    const char *name = run_plugins_next(&hunt->plugins, "scheduler", &index);
+    if (name == NULL || hunt->view->run == NULL)
+        return true;
+    const struct descpipe_plugin *descriptor =
+        plugin_descriptor(hunt->plugins.installation.host, "scheduler", name, hunt->error);
+    if (descriptor == NULL)
+        return false;
+    const struct descpipe_scheduler *operations = descriptor->operations;
+    return (operations->capabilities & DESCPIPE_SCHEDULER_OUTLIVES) == 0 || look(hunt, name);
+}
+
+/* By the name of the job, or one that begins with it: a Workflow's pods. */
+static bool is_of(const struct hunt *hunt, const char *native)
+{
+    for (size_t i = 0; i < hunt->jobs.count; i++) {
+        const char *name = hunt->jobs.items[i].native;
+        size_t length = name != NULL ? strlen(name) : 0;
+        if (length > 0 && strncmp(native, name, length) == 0 && (native[length] == '\0' || native[length] == '-'))
+            return true;
+    }
+    return false;
+}
+
+static void note_held(const struct hunt *hunt, bool *held)
+{
+    const struct run_view *view = hunt->view;
+    for (uint32_t i = 0; i < view->tasks.count; i++) {
+        const struct task_view *task = &view->tasks.items[i];
+        held[i] =
+            !task_state_is_end(task->state) && task->native != 0 && is_of(hunt, run_view_text(view, task->native));
+    }
+}
+
+bool left_jobs_take_back(const struct invocation *invocation, const struct run_view *view, const char *by,
+                         struct text *ended, struct error *error)
+{
+    cleanup(hunt_clear) struct hunt hunt = {.view = view, .error = error, .arena = arena_new()};
+    if (!begin_outliving(&hunt, invocation))
+        return false;
+    if (hunt.jobs.count == 0)
+        return true;
+    bool *held = arena_allocate(hunt.arena, (view->tasks.count + 1) * sizeof *held);
+    note_held(&hunt, held);
+    if (!cancel_all(&hunt) || !wait_until_gone(&hunt))
+        return false;
+    cleanup(closing_close) struct closing *closing = closing_open(view->folder, DESCPIPE_VERSION, by, error);
+    bool done = closing != NULL;
+    for (uint32_t i = 0; done && i < view->tasks.count; i++) {
+        if (!held[i])
+            continue;
+        done = settle_task(closing, view, i, by, error);
+        text_append(ended, ended->length > 0 ? ", " : "");
+        run_view_append_task(view, i, ended);
+    }
+    return done;
 }
 
 /* The working folder's, which the run had as well. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ends the jobs of a run that was handed over to its scheduler. */
+/* Ends the jobs that the scheduler of a run has and nobody follows. */
 #ifndef DESCPIPE_COMMAND_RUNS_LEFT_JOBS_H
 #define DESCPIPE_COMMAND_RUNS_LEFT_JOBS_H
 
@@ -14,6 +14,12 @@ bool left_jobs_end(const struct invocation *invocation, const struct run_view *v
 /* How many jobs of the run its scheduler has that are not over. False with the error when it cannot be asked. */
 bool left_jobs_count(const struct invocation *invocation, const struct run_view *view, size_t *count,
                      struct error *error);
+/* Of a run that was not handed over and whose engine is gone: the same, if its scheduler goes on without an engine.
+ * What it had goes into the journal as cancelled by `by`, and the names of those tasks to `ended`. The view is as it
+ * was. */
+bool left_jobs_take_back(const struct invocation *invocation, const struct run_view *view, const char *by,
+                         struct text *ended, struct error *error);
+
 /* False with the error when the scheduler cannot be asked, or has such jobs. */
 bool left_jobs_none(const struct invocation *invocation, const struct run_view *view, struct error *error);
 

@@ -62,6 +62,8 @@ void remote_accounted(struct engine *engine, uint64_t job, const struct descpipe
 void remote_choose_scratch(struct attempt *attempt);
 /* Writes the attempt's script and fills attempt->job_made. */
 bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, struct error *error);
+/* Where its output goes. */
+void remote_name_logs(struct attempt *attempt, struct descpipe_job *job);
 /* The same job for another submission, which it goes with alone. */
 const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remote *remote);
 

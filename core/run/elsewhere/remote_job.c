@@ -192,7 +192,8 @@ static const struct descpipe_form *with_own_folders(const struct attempt *attemp
     struct arena *arena = attempt->remote->arena;
     const struct descpipe_mount *const *mounts = form->mounts;
     bool has_input = attempt->in.inputs.count + attempt->later_inputs.count > 0;
-    bool has_config = attempt->in.configs.count > 0 || (attempt->in.script != NULL && (attempt->engine->whole == NULL || attempt->has_outputs));
+    bool has_config = attempt->in.configs.count > 0 ||
+                      (attempt->in.script != NULL && (attempt->engine->whole == NULL || attempt->has_outputs));
     size_t count = 0;
     while (mounts != NULL && mounts[count] != NULL)
         count++;
@@ -212,20 +213,26 @@ static const struct descpipe_form *with_own_folders(const struct attempt *attemp
     return form;
 }
 
+void remote_name_logs(struct attempt *attempt, struct descpipe_job *job)
+{
+    struct arena *arena = attempt->remote->arena;
+    cleanup(memory_free) char *log = log_path(attempt);
+    cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
+    job->output_path = arena_copy(arena, output, strlen(output));
+    job->error_path = arena_copy(arena, error, strlen(error));
+}
+
 static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
 {
     struct remote *remote = attempt->remote;
     struct arena *arena = remote->arena;
     cleanup(memory_free) char *script = job_path(remote, "job", attempt->position, ".sh");
-    cleanup(memory_free) char *log = log_path(attempt);
-    cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
     struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
     struct descpipe_form *copy = copy_form(arena, form);
     job->form = form->form == DESCPIPE_FORM_POD ? with_own_folders(attempt, copy) : copy;
     if (form->form == DESCPIPE_FORM_COMMAND)
         job->script = arena_copy(arena, script, strlen(script));
-    job->output_path = arena_copy(arena, output, strlen(output));
-    job->error_path = arena_copy(arena, error, strlen(error));
+    remote_name_logs(attempt, job);
     job->late_environment = walk_copy_words(arena, late);
     if (apart_jobs_bring(remote->engine, attempt->stage))
         add_apart(attempt, arena, job);

@@ -125,6 +125,7 @@ static void fill(struct remote *remote, const struct call_result *result)
         native = found != NULL ? found : native;
         if (native != NULL)
             job->native_id = arena_copy(remote->arena, native, strlen(native));
+        remote_name_logs(attempt, job);
         attempt->job_made = jobs[i] = job;
     }
     remote->submission = (struct descpipe_submission){.size = sizeof remote->submission,

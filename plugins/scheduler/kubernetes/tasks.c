@@ -52,7 +52,8 @@ struct task *task_new(struct kubernetes *self, const struct descpipe_submission 
     *task = (struct task){.self = self, .job = job->job, .attempt = job->attempt, .index = index};
     task->token = strdup(submission->token);
     task->output = job->output_path != NULL ? strdup(job->output_path) : NULL;
-    bool named = asprintf(&task->name, "%s-%u", submission->token, index) >= 0;
+    bool named = job->native_id != NULL ? (task->name = strdup(job->native_id)) != NULL
+                                        : asprintf(&task->name, "%s-%u", submission->token, index) >= 0;
     if (!named || task->token == NULL || (job->output_path != NULL && task->output == NULL) ||
         json_object_set_new(self->by_name, task->name, json_integer((json_int_t)(uintptr_t)task)) != 0) {
         task->name = named ? task->name : NULL;
