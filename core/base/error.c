@@ -56,6 +56,11 @@ bool error_system(struct error *error, const char *format, ...)
     return error_set(error, ERROR_SYSTEM, "%s: %s", what, strerror_r(reason, buffer, sizeof buffer));
 }
 
+bool error_is_no_room(int failure)
+{
+    return failure == ENOSPC || failure == EDQUOT;
+}
+
 bool error_hint(struct error *error, const char *format, ...)
 {
     if (error == NULL)

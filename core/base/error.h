@@ -42,6 +42,8 @@ static inline void error_clear_at(struct error *place) { error_clear(place); } /
 bool error_set(struct error *error, enum error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* "...: strerror(errno)", kind ERROR_SYSTEM. Call right after the failure. */
 bool error_system(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The disk is full, or somebody's share of it: more room would help. `failure` is what errno was. */
+bool error_is_no_room(int failure);
 bool error_hint(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool error_place(struct error *error, const char *file, uint32_t line, uint32_t column);
 /* Puts "context: " in front of the message. */

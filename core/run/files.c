@@ -87,7 +87,7 @@ static bool make_output_folder(struct attempt *attempt)
     if (!made && attempt->files_error.message == NULL)
         error_system(&attempt->files_error, "cannot make '%s'", attempt->attempt_folder);
     if (!made)
-        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+        attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
     return made;
 }
 
@@ -95,12 +95,12 @@ static bool make_empty(struct attempt *attempt, const char *path, mode_t mode)
 {
     cleanup(memory_free) char *parent = path_folder(path);
     if (!folder_make(parent, 0777, &attempt->files_error)) {
-        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+        attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
         return false;
     }
     if ((mkdir(path, mode) == 0 || errno == EEXIST) && utimensat(AT_FDCWD, path, LONG_AGO, 0) == 0)
         return true;
-    attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+    attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
     return error_system(&attempt->files_error, "cannot make the folder '%s'", path);
 }
 

@@ -183,9 +183,9 @@ static bool write_notes(struct notes *notes)
             open_log(notes) ? write(notes->log, text->bytes + notes->written, text->length - notes->written) : -1;
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0 && (errno == ENOSPC || errno == EDQUOT) && take_reserve(notes->table))
+        if (got < 0 && error_is_no_room(errno) && take_reserve(notes->table))
             continue;
-        if (got < 0 && (errno == ENOSPC || errno == EDQUOT) && text->length < NOTES_LIMIT)
+        if (got < 0 && error_is_no_room(errno) && text->length < NOTES_LIMIT)
             return false;
         notes->written = got < 0 ? text->length : notes->written + (size_t)got; /* nowhere to write: let it go */
     }

@@ -25,7 +25,7 @@ void reserve_take(struct engine *engine)
     cleanup(memory_free) char *path = path_join(engine->folder.path, RUN_RESERVE_FILE);
     cleanup(descriptor_close) int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int failure = file < 0 ? errno : posix_fallocate(file, 0, RESERVE_BYTES);
-    bool full = failure == ENOSPC || failure == EDQUOT || failure == EROFS;
+    bool full = error_is_no_room(failure) || failure == EROFS;
     if (full && file >= 0)
         (void)!ftruncate(file, 0);
     engine->has_reserve = !full; /* a file system that cannot allocate is no reason to wait */

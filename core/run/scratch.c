@@ -82,7 +82,7 @@ bool scratch_make(struct attempt *attempt)
                       (unsigned long long)process_start_time(keeper), (unsigned long long)attempt->job);
     cleanup(memory_free) char *path = path_join(parent, name);
     if (mkdir(path, 0700) != 0) { /* one that is there already is somebody's trick */
-        attempt->files_verdict = errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : VERDICT_STAGE_IN;
+        attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
         return error_system(&attempt->files_error, "cannot make the scratch folder '%s'", path);
     }
     attempt->scratch = arena_copy(attempt->arena, path, strlen(path));

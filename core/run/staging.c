@@ -15,7 +15,7 @@
 /* What stands in errno after a failed file operation tells a full disk from the rest. */
 static enum verdict verdict_of_errno(enum verdict otherwise)
 {
-    return errno == ENOSPC || errno == EDQUOT ? VERDICT_DISK : otherwise;
+    return error_is_no_room(errno) ? VERDICT_DISK : otherwise;
 }
 
 static bool make_anew(const char *folder, struct error *error)

@@ -68,3 +68,13 @@ wait "$run" || status=$?
 [ "$(grep -c '"verdict":"OK"' "$journal")" = 301 ] || fail "there are not 301 verdicts"
 [ "$(grep -o '"seq":[0-9]*' "$journal" | cut -d: -f2 | awk '$1 != NR' | wc -l)" = 0 ] || fail "a record is missing"
 [ ! -e "$(dirname "$journal")/reserve" ] || fail "the reserve is left"
+
+# A file system that became read-only: nothing is begun, in words, and what happened can still be looked at.
+mount -o remount,ro "$disk" 2>"$folder/messages" || fail "it cannot be made read-only: $(cat "$folder/messages")"
+status=0
+"$descpipe" --plugin-dir "$plugins" run --no-cache pipeline.yaml > "$folder/log" 2>&1 || status=$?
+[ "$status" = 2 ] && grep -q "'work.*Read-only file system" "$folder/log" || fail "read-only: exit status $status"
+for question in "status work" "verify work" "logs last" runs; do
+    # shellcheck disable=SC2086
+    "$descpipe" --plugin-dir "$plugins" $question > "$folder/log" 2>&1 || fail "read-only: '$question' fails"
+done

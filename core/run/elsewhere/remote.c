@@ -120,7 +120,8 @@ void remote_submit(struct engine *engine, uint32_t backend, const uint32_t *task
         if (made)
             attempt_begin(remote->jobs[i].attempt);
         else
-            attempt_not_started(remote->jobs[i].attempt, errno == ENOSPC ? DESCPIPE_ENDED_DISK : 0, error.message);
+            attempt_not_started(remote->jobs[i].attempt, error_is_no_room(errno) ? DESCPIPE_ENDED_DISK : 0,
+                                error.message);
     }
 }
 
@@ -135,7 +136,7 @@ static void launched(void *context, const struct call_result *result)
         return;
     }
     if (!remote_make_job(attempt, result->form, &error) || !attempt_open_logs(attempt, &error)) {
-        attempt_not_started(attempt, errno == ENOSPC ? DESCPIPE_ENDED_DISK : 0, error.message);
+        attempt_not_started(attempt, error_is_no_room(errno) ? DESCPIPE_ENDED_DISK : 0, error.message);
         return;
     }
     attempt_close_logs(attempt);

@@ -17,6 +17,15 @@ START_TEST(every_kind_has_its_exit_status)
 }
 END_TEST
 
+START_TEST(a_full_disk_and_a_used_up_quota_are_one)
+{
+    ck_assert(error_is_no_room(ENOSPC));
+    ck_assert(error_is_no_room(EDQUOT));
+    ck_assert(!error_is_no_room(EROFS)); /* no room that comes back */
+    ck_assert(!error_is_no_room(0));
+}
+END_TEST
+
 START_TEST(set_replaces_and_keeps_one_line)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -83,6 +92,7 @@ int main(void)
 {
     TCase *tests = tcase_create("error");
     tcase_add_test(tests, every_kind_has_its_exit_status);
+    tcase_add_test(tests, a_full_disk_and_a_used_up_quota_are_one);
     tcase_add_test(tests, set_replaces_and_keeps_one_line);
     tcase_add_test(tests, system_says_the_reason);
     tcase_add_test(tests, wrap_goes_in_front);
