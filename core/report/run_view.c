@@ -162,6 +162,13 @@ uint32_t run_view_task(const struct run_view *view, const char *stage, const cha
     return number_index_get(&reader->tasks, run_reader_task_key(stage_name, member_name));
 }
 
+uint32_t run_view_task_of_job(const struct run_view *view, uint64_t job)
+{
+    const struct run_reader *reader = (const struct run_reader *)view;
+    uint32_t task = number_index_get(&reader->jobs, job);
+    return task != UINT32_MAX && view->tasks.items[task].job == job ? task : TASK_NONE;
+}
+
 enum task_state stage_view_state(const struct stage_view *stage)
 {
     /* What goes on, then the worst end; `planned` also while some members have ended and the rest wait. */

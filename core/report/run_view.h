@@ -156,6 +156,7 @@ const char *run_view_reason(const struct run_view *view, const struct task_view 
 /* NULL: no such stage; TASK_NONE: no such task. */
 const struct stage_view *run_view_stage(const struct run_view *view, const char *name);
 uint32_t run_view_task(const struct run_view *view, const char *stage, const char *member /* or NULL */);
+uint32_t run_view_task_of_job(const struct run_view *view, uint64_t job); /* whose last attempt it is, or TASK_NONE */
 /* One word for all tasks of a stage: what still goes on wins, then what is worst. */
 enum task_state stage_view_state(const struct stage_view *stage);
 uint32_t run_view_ended(const struct run_view *view);

@@ -83,10 +83,8 @@ static bool check_output(struct checking *checking, const struct task_view *task
 
 static uint32_t task_of_job(const struct run_view *view, uint64_t job)
 {
-    for (uint32_t i = 0; i < view->tasks.count; i++)
-        if (view->tasks.items[i].job == job && view->tasks.items[i].state == TASK_SUCCEEDED)
-            return i;
-    return TASK_NONE;
+    uint32_t task = run_view_task_of_job(view, job);
+    return task != TASK_NONE && view->tasks.items[task].state == TASK_SUCCEEDED ? task : TASK_NONE;
 }
 
 static bool check_plugin(struct checking *checking, const struct members *plugin)

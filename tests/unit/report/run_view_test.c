@@ -367,6 +367,23 @@ START_TEST(tells_what_each_record_changed)
 }
 END_TEST
 
+START_TEST(a_job_is_its_task_s_as_long_as_no_other_attempt_follows)
+{
+    run_maker_play(&maker);
+    run_view_read(view, 0, NULL, NULL);
+    uint32_t task = run_view_task(view, "counts", "g");
+    ck_assert_uint_eq(run_view_task_of_job(view, 2), task);
+    ck_assert_uint_eq(run_view_task_of_job(view, 9), TASK_NONE);
+    ck_assert_uint_eq(run_view_task_of_job(view, 0), TASK_NONE);
+    run_maker_record(
+        &maker, "intent",
+        ",\"submission\":\"s3\",\"jobs\":[{\"job\":9,\"stage\":\"counts\",\"member\":\"g\",\"attempt\":2}]");
+    run_view_read(view, 0, NULL, NULL);
+    ck_assert_uint_eq(run_view_task_of_job(view, 2), TASK_NONE);
+    ck_assert_uint_eq(run_view_task_of_job(view, 9), task);
+}
+END_TEST
+
 START_TEST(a_clock_that_was_set_back_makes_no_time_negative)
 {
     static const struct {
@@ -409,6 +426,7 @@ int main(void)
     tcase_add_test(tests, an_unfinished_run_that_nobody_writes_is_stopped);
     tcase_add_test(tests, a_new_writer_reopens_an_ended_run);
     tcase_add_test(tests, tells_what_each_record_changed);
+    tcase_add_test(tests, a_job_is_its_task_s_as_long_as_no_other_attempt_follows);
     tcase_add_test(tests, a_clock_that_was_set_back_makes_no_time_negative);
     tcase_add_test(tests, a_folder_that_is_not_there_is_an_error);
     suite_add_tcase(suite, tests);
