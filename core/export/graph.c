@@ -184,7 +184,7 @@ static bool check_stage(struct graph *graph, const struct stage *stage)
     const struct stage_extras *extras = stage->extras;
     if (stage->inputs.count + stage->outputs.count + stage->configs.count > 0)
         return refuse(graph, stage, "takes or makes files, which an exported graph cannot move yet",
-                      "run it, with the scheduler kubernetes for example");
+                      "run it: 'descpipe run' makes a Workflow that moves its files");
     const struct descpipe_scheduler *scheduler = plugin_scheduler(graph->plan->backends[0].scheduler);
     if (extras != NULL && extras->retries.limit > 0 && (scheduler->capabilities & DESCPIPE_SCHEDULER_RETRIES) == 0)
         return refuse(graph, stage, "has retries, which its scheduler cannot be told of",
@@ -218,12 +218,32 @@ static bool add_jobs(struct graph *graph)
     return true;
 }
 
+/* A scheduler's words begin with the stage that they are about: "stage 'x': ...". NULL when they are about all. */
+static const struct stage *stage_of(const struct graph *graph, const char *message)
+{
+    static const char before[] = "stage '", after[] = "': ";
+    const struct pipeline *pipeline = graph->pipeline;
+    if (strncmp(message, before, sizeof before - 1) != 0)
+        return NULL;
+    for (size_t i = 0; i < pipeline->stages.count; i++) {
+        const char *name = pipeline_text(pipeline, pipeline->stages.items[i].name);
+        size_t length = strlen(name);
+        const char *rest = message + sizeof before - 1;
+        if (strncmp(rest, name, length) == 0 && strncmp(rest + length, after, sizeof after - 1) == 0)
+            return &pipeline->stages.items[i];
+    }
+    return NULL;
+}
+
 static void rendered(void *context, const struct call_result *result)
 {
     struct graph *graph = context;
     graph->answered = true;
     if (!result->ok) {
+        const struct stage *stage = stage_of(graph, result->message);
         error_set(graph->error, ERROR_INPUT, "%s", result->message);
+        if (stage != NULL)
+            error_place(graph->error, graph->pipeline->file, stage->line, stage->column);
         if (result->hint != NULL)
             error_hint(graph->error, "%s", result->hint);
         return;

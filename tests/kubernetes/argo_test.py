@@ -5,8 +5,10 @@
 Two Workflows that other tools make from their own examples (Hera, Couler) are reproduced field by field. With
 ARGO_JSON_SCHEMA=FILE, Argo's JSON Schema, every Workflow is validated against it; without it that part is skipped by name.
 """
+import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,12 +76,14 @@ class Export(unittest.TestCase):
     def tearDown(self):
         shutil.rmtree(self.folder)
 
+    def environment(self):
+        return {**os.environ, "HOME": self.folder, "XDG_STATE_HOME": self.folder, "XDG_CACHE_HOME": self.folder, "XDG_CONFIG_HOME": self.folder}
+
     def export(self, text, *words):
         with open(os.path.join(self.folder, "pipeline.yaml"), "w", encoding="utf-8") as file:
             file.write(text)
-        home = {"HOME": self.folder, "XDG_STATE_HOME": self.folder, "XDG_CACHE_HOME": self.folder, "XDG_CONFIG_HOME": self.folder}
         done = subprocess.run([PROGRAM, "export", "pipeline.yaml", "--format", "argo", "--unpinned", *words], cwd=self.folder, text=True,
-                              env={**os.environ, **home}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+                              env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         return done.returncode, done.stdout, done.stderr
 
     def workflow(self, text, *words):
@@ -179,7 +183,7 @@ class Export(unittest.TestCase):
     def test_argos_own_templates_are_refused_wherever_they_stand(self):
         for lines, what in (("command: ['{{workflow.name}}']", "command"), ("command: [x], env: {A: '{{a}}'}", "env"),
                             ("script: 'echo {{a}}'", "script")):
-            self.refused(self.pipeline({"s": lines}), "its %s holds '{{'" % what)
+            self.refused(self.pipeline({"s": lines}), "pipeline.yaml:4:1: stage 's': its %s holds '{{'" % what)
 
     def test_what_it_cannot_say_yet_is_refused_with_its_line(self):
         self.refused(self.pipeline({"s": "command: [x], outputs: {a: txt}"}), "pipeline.yaml:4:")
@@ -229,6 +233,20 @@ class Export(unittest.TestCase):
     def test_a_workflow_that_is_too_large_is_refused_with_its_size(self):
         self.refused(self.pipeline({"s": "command: [x], foreach: {n: [%s]}" % ", ".join(map(str, range(3000)))}),
                      "bytes; Kubernetes takes 1048576")
+
+    def test_each_example_is_refused_with_a_line_and_what_to_do(self):
+        """All of them have files, which a Workflow that somebody else submits has not."""
+        told = {"sky/pipeline.yaml": "takes 'tomographic-catalog'", "original/pipeline.yaml": "takes 'tomographic-catalog'",
+                "original/pipeline-config-folder.yaml": "takes 'tomographic-catalog'", "quickstart/pipeline.yaml": "runs images of registries only"}
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        examples = [os.path.relpath(path, os.path.join(root, "pipelines")) for path in glob.glob(os.path.join(root, "pipelines", "*", "pipeline*.yaml"))]
+        self.assertEqual(sorted(examples), sorted(told))
+        for example, message in told.items():
+            path = os.path.join("pipelines", example)
+            done = subprocess.run([PROGRAM, "export", path, "--format", "argo", "--unpinned", "--backend", "argo", "--runtime", "docker"], cwd=root,
+                                  env=self.environment(), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), example)
+            self.assertRegex(done.stderr, r"%s:\d+:\d+: error: .*%s.*\n  hint: " % (re.escape(path), re.escape(message)))
 
     def test_each_of_them_is_valid_by_argos_schema(self):
         if not SCHEMA:
