@@ -50,6 +50,8 @@ class Cluster(api.Cluster):
         with self.lock:
             while self.hold_pods and not self.closing:
                 self.lock.wait(0.1)
+            if self.closing:
+                return
             workflow["status"] = {"phase": "Running", "nodes": {}, "startedAt": api.now()}
             if self.pod_names:
                 metadata.setdefault("annotations", {})[POD_NAMES] = self.pod_names

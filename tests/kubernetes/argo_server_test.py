@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The scheduler argo in mode 'server', against a scripted Argo Server: argo_server_test.py PROGRAM [TEST...]"""
+import json
 import os
 import sys
 import unittest
@@ -11,6 +12,7 @@ import person  # noqa: E402
 from person import PATIENCE  # noqa: E402
 
 TOKEN = "canary-7"
+SCHEMA = os.environ.get("ARGO_JSON_SCHEMA")
 
 
 class Run(person.Person):
@@ -128,6 +130,28 @@ class Run(person.Person):
         code, output = self.command("resume", "pipeline.yaml")
         self.assertEqual(code, 0, output)
         self.assertEqual(self.log(), "hello\n")
+
+    def test_what_a_run_makes_of_stages_with_files_is_valid_by_argos_schema(self):
+        if not SCHEMA:
+            self.skipTest("ARGO_JSON_SCHEMA names no file")
+        import jsonschema
+        with open(SCHEMA, encoding="utf-8") as file:
+            schema = json.load(file)
+        schema = {"$ref": "#/definitions/io.argoproj.workflow.v1alpha1.Workflow", "definitions": schema["definitions"]}
+        self.cluster.hold_pods = True
+        self.write("in.txt", "x")
+        self.pipeline({"a": "outputs: {x: txt}, command: [say, x], inputs: {first: txt}, retries: {limit: 2, backoff: 1s}, minutes: 2",
+                       "b": "outputs: {y: txt}, inputs: {x: txt}, foreach: {n: [1, 2]}, script: 'say $DESC_EACH_N', memory: 1GiB"}, ", helper-image: h:1")
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("pipeline.yaml", text.replace("output: out}", "output: out, inputs: {first: in.txt}}"))
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: self.workflows() or process.poll() is not None)
+        self.assertIsNone(process.poll())
+        self.kill(process)
+        workflow, = self.workflows()
+        jsonschema.validate(workflow, schema)
+        self.assertEqual(len([template for template in workflow["spec"]["templates"] if template.get("initContainers")]), 3)
 
     def secret(self):
         """One of a person's own, of the name 'mine'."""
