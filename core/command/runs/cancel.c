@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `descpipe cancel`: asks a run to stop, by a file in its folder, from any machine that sees it. */
+#include <poll.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -16,6 +18,8 @@
 #include "run/journal/machine.h"
 #include "run/journal/run_folder.h"
 #include "run/removal.h"
+
+enum { HEARD_MS = 5000, LOOK_MS = 20 };
 
 static const struct argument_positional positionals[] = {
     {.name = "RUN", .completion = COMPLETE_FILE, .help = "as for 'descpipe status'"},
@@ -159,6 +163,37 @@ static bool ask(const struct run_view *view, const char *who, struct error *erro
     return file_write(path, line, strlen(line), 0644, error);
 }
 
+/* An engine looks for the file once a second. One that was leaving when it was asked may have gone without a look: then
+ * nobody else ends what it left. False: nothing was heard of it for so long. */
+static bool wait_until_heard(struct run_view *view)
+{
+    int64_t until_ms = clock_monotonic_ms() + HEARD_MS;
+    while (clock_monotonic_ms() < until_ms) {
+        run_view_follow(view, NULL, NULL);
+        if (view->abandoned || view->cancel_requested || view->end_state != NULL)
+            return true;
+        poll(NULL, 0, LOOK_MS);
+    }
+    return false;
+}
+
+/* Of a run that an engine follows. */
+static bool end_going(const struct invocation *invocation, struct run_view *view, const char *name, struct error *error)
+{
+    cleanup(memory_free) char *who = who_asks();
+    if (!ask(view, who, error))
+        return false;
+    bool heard = wait_until_heard(view);
+    if (view->abandoned)
+        return end_left_over(invocation, view, name, error);
+    if (view->end_state != NULL && !view->cancel_requested)
+        log_notice("run %s ended before it was heard: %s", name, view->end_state);
+    else
+        log_notice("run %s was asked to stop%s; 'descpipe status %s' shows how far it is", name,
+                   heard ? "" : ", and has not answered yet", name);
+    return true;
+}
+
 /* Of a run that its scheduler has. The file keeps what has not begun from beginning, wherever this is typed. */
 static bool end_detached(const struct invocation *invocation, struct run_view *view, const char *name,
                          struct error *error)
@@ -195,19 +230,16 @@ static int run_cancel(struct invocation *invocation)
         return end_detached(invocation, view, name, &error) ? 0 : command_fail(&error);
     if (view->abandoned)
         return end_left_over(invocation, view, name, &error) ? 0 : command_fail(&error);
-    cleanup(memory_free) char *who = who_asks();
-    if (!ask(view, who, &error))
-        return command_fail(&error);
-    log_notice("run %s was asked to stop; 'descpipe status %s' shows how far it is", name, name);
-    return 0;
+    return end_going(invocation, view, name, &error) ? 0 : command_fail(&error);
 }
 
 const struct command command_cancel = {
     .name = "cancel",
     .summary = "ask a run to stop",
     .description =
-        "What runs is ended, nothing new is started. Returns at once; of a run that no descpipe follows any more it "
-        "ends\nwhat goes on itself, processes, containers and the jobs that its scheduler has, and waits for that.",
+        "What runs is ended, nothing new is started. Returns as soon as the run has heard of it, within a second as a "
+        "rule; of a\nrun that no descpipe follows any more it ends what goes on itself, processes, containers and the "
+        "jobs that its\nscheduler has, and waits for that.",
     .examples = "  descpipe cancel 20261121-06",
     .positionals = positionals,
     .run = run_cancel,
