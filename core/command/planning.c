@@ -2,7 +2,7 @@
 /* From a pipeline file and the command line to a plan. */
 #include "command/planning.h"
 
-#include "run/folders.h"
+#include "run/files/folders.h"
 
 void planning_clear(struct planning *planning)
 {

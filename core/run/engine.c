@@ -21,8 +21,8 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/witness.h"
-#include "run/folders.h"
-#include "run/left_running.h"
+#include "run/files/folders.h"
+#include "run/here/left_running.h"
 #include "run/message.h"
 #include "run/walk.h"
 
@@ -428,7 +428,8 @@ static bool prepare(struct engine *engine)
                                                .changed = submit_changed,
                                                .blind = submit_blind};
     plugin_host_set_callbacks(engine->host, &callbacks);
-    if (!build_plan(engine) || !on_exit_prepare(engine) || !check_schedulers(engine) || !folders_check(engine->pipeline, &engine->error))
+    if (!build_plan(engine) || !on_exit_prepare(engine) || !check_schedulers(engine) ||
+        !folders_check(engine->pipeline, &engine->error))
         return false;
     engine->folder.working = memory_copy_text(engine->pipeline->working); /* for the paths below */
     bool selection = files_check_selection(engine, &engine->error);

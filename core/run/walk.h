@@ -47,16 +47,16 @@
 #include "cache/identity.h"
 #include "io/pool.h"
 #include "io/process.h"
+#include "run/again/up_to_date.h"
 #include "run/engine.h"
+#include "run/files/keep.h"
+#include "run/files/staging.h"
+#include "run/here/memory_watch.h"
 #include "run/journal/journal.h"
 #include "run/journal/lease.h"
 #include "run/journal/outcome.h"
 #include "run/journal/run_folder.h"
-#include "run/keep.h"
 #include "run/on_exit.h"
-#include "run/memory_watch.h"
-#include "run/staging.h"
-#include "run/up_to_date.h"
 
 #define NONE UINT32_MAX
 #define DEFAULT_GRACE_MS 10000
@@ -152,10 +152,10 @@ struct attempt {
     struct arena *arena; /* kept for the next attempt in this slot */
     const char *stage_name, *member_name;
     const char *token;
-    const char *name; /* STAGE[.MEMBER].ATTEMPT */
+    const char *name;                         /* STAGE[.MEMBER].ATTEMPT */
     int64_t started_ms, started_monotonic_ms; /* a clock that is set meanwhile does not change how long it took */
-    uint64_t memory;       /* what it asks for now */
-    int64_t time_limit_ms; /* 0: none */
+    uint64_t memory;                          /* what it asks for now */
+    int64_t time_limit_ms;                    /* 0: none */
     void (*scheduler_ended)(void *scheduler, uint64_t job);
     void *scheduler;
     const char *const *gpus;
@@ -284,12 +284,12 @@ struct engine {
     uint32_t retrying;    /* tasks that wait for their next attempt */
     uint64_t serial;      /* of submissions */
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
-    struct cached *cached; /* NULL: nothing is remembered */
-    struct keep *keep;     /* NULL: all files stay */
+    struct cached *cached;         /* NULL: nothing is remembered */
+    struct keep *keep;             /* NULL: all files stay */
     struct witness *witness;       /* of what planning looked at */
     struct up_to_date *up_to_date; /* what the run looked at; NULL: nobody will ask */
-    struct hooks *hooks;   /* who is told of the end */
-    bool hurried;          /* asked to stop when the run was over already */
+    struct hooks *hooks;           /* who is told of the end */
+    bool hurried;                  /* asked to stop when the run was over already */
     bool sources_begun;
     unsigned sources_asked; /* git commands under way */
     enum engine_stop stop;
@@ -477,7 +477,8 @@ void cached_slice(struct engine *engine);         /* looks of this round begin *
 bool cached_slice_is_over(struct engine *engine); /* enough for one round; another one comes at once */
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
 void cached_keep(struct attempt *attempt);                                /* it has succeeded */
-void cached_adopt(struct engine *engine, uint32_t task); /* its attempt goes on, which an engine before this one began */
+void cached_adopt(struct engine *engine,
+                  uint32_t task); /* its attempt goes on, which an engine before this one began */
 void cached_flush(struct engine *engine);
 void cached_end(struct engine *engine); /* the run has succeeded: what it looked at, for the next one */
 /* For keep.c: a file that need not be there, and what it was; the last result of a task. */

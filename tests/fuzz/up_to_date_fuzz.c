@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/up_to_date.h"
+#include "run/again/up_to_date.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

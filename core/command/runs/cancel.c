@@ -15,9 +15,9 @@
 #include "command/runs/left_jobs.h"
 #include "command/runs/left_over.h"
 #include "run/closing.h"
+#include "run/here/removal.h"
 #include "run/journal/machine.h"
 #include "run/journal/run_folder.h"
-#include "run/removal.h"
 
 enum { HEARD_MS = 5000, LOOK_MS = 20 };
 

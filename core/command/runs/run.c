@@ -7,7 +7,7 @@
 #include "command/runs/run_over.h"
 #include "command/runs/run_show.h"
 #include "report/events.h"
-#include "run/up_to_date.h"
+#include "run/again/up_to_date.h"
 
 struct run_values {
     struct pipeline_options pipeline;

@@ -13,7 +13,7 @@
 #ifndef DESCPIPE_RUN_ELSEWHERE_JOB_FILES_H
 #define DESCPIPE_RUN_ELSEWHERE_JOB_FILES_H
 
-#include "run/staging.h"
+#include "run/files/staging.h"
 
 /* Functions that the others, and `place FROM TO yes|no` itself, are written with: once per script, first. `place` takes
  * a file or a folder; "yes": it may be a hard link. */

@@ -28,7 +28,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "run/staging.h"
+#include "run/files/staging.h"
 
 #define OUTCOME_LIMIT 4096 /* bytes; a longer one is none of ours */
 

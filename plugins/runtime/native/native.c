@@ -195,7 +195,7 @@ void native_launch(void *self, struct descpipe_call *call, const struct descpipe
 /* Without LIMITS: memory and cpus are not enforced. A rootless bubblewrap could do it by a control group only, and an
  * ordinary session has none that it may divide (that takes a delegated one, by a session manager that is often not
  * there); limits of address space would end stages that map much and use little. A stage that the kernel ends for want
- * of memory is told as such all the same (core/run/memory_watch.h). */
+ * of memory is told as such all the same (core/run/here/memory_watch.h). */
 static const struct descpipe_runtime native_operations = {
     .size = sizeof native_operations,
     .capabilities = DESCPIPE_RUNTIME_NO_NETWORK | DESCPIPE_RUNTIME_SINGLE_FILES | DESCPIPE_RUNTIME_READ_ONLY |

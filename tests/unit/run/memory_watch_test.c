@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "run/memory_watch.h"
+#include "run/here/memory_watch.h"
 
 static char root[64];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Files in and out of an attempt. */
-#include "run/staging.h"
+#include "run/files/staging.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -94,8 +94,7 @@ START_TEST(what_an_earlier_attempt_had_is_gone)
     make_file("data.txt", "one");
     const struct task_file input = {.from = "data.txt", .name = "x.txt"};
     enum verdict verdict = VERDICT_OK;
-    ck_assert(
-        staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict, NULL));
+    ck_assert(staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict, NULL));
     ck_assert(!file_exists("stage/input/old"));
     expect_file("stage/input/x.txt", "one");
 }
@@ -108,11 +107,10 @@ START_TEST(folders_and_links_to_data_are_brought_in)
     make_file("real.txt", "one");
     ck_assert_int_eq(symlink("real.txt", "link.txt"), 0);
     const struct task_file inputs[] = {{.from = "store", .name = "tree", .is_folder = true},
-                                          {.from = "link.txt", .name = "x.txt"}};
+                                       {.from = "link.txt", .name = "x.txt"}};
     enum verdict verdict = VERDICT_OK;
     struct error error = ERROR_INIT;
-    ck_assert_msg(staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {inputs, 2}},
-                                   &verdict, &error),
+    ck_assert_msg(staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {inputs, 2}}, &verdict, &error),
                   "%s", error.message);
     expect_file("stage/input/tree/sub/x", "deep");
     expect_file("stage/input/x.txt", "one");
@@ -124,8 +122,7 @@ START_TEST(names_the_input_that_is_gone)
     const struct task_file input = {.from = "nowhere.txt", .name = "x.txt"};
     enum verdict verdict = VERDICT_OK;
     struct error error = ERROR_INIT;
-    ck_assert(!staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict,
-                                &error));
+    ck_assert(!staging_bring_in(&(struct staging_in){.folder = "stage", .inputs = {&input, 1}}, &verdict, &error));
     ck_assert_int_eq(verdict, VERDICT_STAGE_IN);
     ck_assert_ptr_nonnull(strstr(error.message, "nowhere.txt"));
     error_clear(&error);

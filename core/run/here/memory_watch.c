@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Finds and reads the kernel's counter of processes ended for want of memory. */
-#include "run/memory_watch.h"
+#include "run/here/memory_watch.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Finds the commands that remove what killed stages left, and runs one. */
-#include "run/removal.h"
+#include "run/here/removal.h"
 
 #include <jansson.h>
 #include <string.h>

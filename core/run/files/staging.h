@@ -36,11 +36,11 @@ bool staging_bring_in(const struct staging_in *in, enum verdict *verdict, struct
 
 struct staging_output {
     const char *tag;
-    const char *suffix;    /* for the type check; ends with '/' for a folder */
-    const char *name;      /* in the attempt's folder */
-    const char *published; /* absolute: WORKING/data/TAG.SUFFIX or WORKING/data/TAG/MEMBER.SUFFIX */
-    uint64_t bytes;        /* filled by staging_look; of a folder: 0, or of all in it once it has a digest */
-    int64_t modified_ns;   /* as struct cache_output has it, with the digest */
+    const char *suffix;       /* for the type check; ends with '/' for a folder */
+    const char *name;         /* in the attempt's folder */
+    const char *published;    /* absolute: WORKING/data/TAG.SUFFIX or WORKING/data/TAG/MEMBER.SUFFIX */
+    uint64_t bytes;           /* filled by staging_look; of a folder: 0, or of all in it once it has a digest */
+    int64_t modified_ns;      /* as struct cache_output has it, with the digest */
     char sha256[DIGEST_TEXT]; /* "": nobody has asked for it */
 };
 

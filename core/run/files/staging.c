@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Bringing inputs in, judging outputs, publishing them. */
-#include "run/staging.h"
+#include "run/files/staging.h"
 
 #include <errno.h>
 #include <string.h>

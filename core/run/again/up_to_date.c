@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Writes what a run looked at. */
-#include "run/up_to_date.h"
+#include "run/again/up_to_date.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "base/witness.h"
-#include "run/up_to_date_request.h"
+#include "run/again/up_to_date_request.h"
 
 #define SETTLED_NS INT64_C(2000000000) /* a file may change within so much of its time without a new one */
 #define NS_PER_MS INT64_C(1000000)

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "run/removal.h"
+#include "run/here/removal.h"
 #include "run/walk.h"
 
 #define EXIT_NOT_FOUND 127

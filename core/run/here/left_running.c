@@ -8,7 +8,7 @@
  * client's own end, or removed it. Only what is found is then looked up by its job in the journal's `intent` records,
  * for its name.
  */
-#include "run/left_running.h"
+#include "run/here/left_running.h"
 
 #include <dirent.h>
 #include <jansson.h>

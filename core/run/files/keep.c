@@ -6,7 +6,7 @@
  * and only while nothing is being made again: then "every consumer has succeeded" means what it says. A candidate that
  * is due goes into a batch for a helper thread, after its record is on the disk.
  */
-#include "run/keep.h"
+#include "run/files/keep.h"
 
 #include <errno.h>
 #include <string.h>

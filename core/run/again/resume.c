@@ -19,11 +19,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "run/here/left_running.h"
 #include "run/journal/evidence.h"
 #include "run/journal/history.h"
 #include "run/journal/keeper_log.h"
 #include "run/journal/machine.h"
-#include "run/left_running.h"
 #include "run/walk.h"
 
 #define KEEPER_PATIENCE_MS 15000 /* it only has to write one line */

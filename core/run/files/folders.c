@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Whether the working and the output folder can be what they shall be: judged before anything is made in them. */
-#include "run/folders.h"
+#include "run/files/folders.h"
 
 #include <errno.h>
 #include <string.h>

@@ -14,10 +14,10 @@
 #include "base/text.h"
 #include "cache/file_digest.h"
 #include "cache/identity.h"
+#include "run/again/up_to_date.h"
+#include "run/again/up_to_date_request.h"
 #include "run/journal/lease.h"
 #include "run/journal/run_folder.h"
-#include "run/up_to_date.h"
-#include "run/up_to_date_request.h"
 
 #define LATEST_LOOKS 64 /* runs of the index that are looked at for the last one of this pipeline */
 
