@@ -215,8 +215,9 @@ static bool no_log(const struct logs_request *request, uint32_t attempt, struct 
     cleanup(text_clear) struct text name = TEXT_INIT;
     run_view_append_task(request->view, request->task, &name);
     bool last = attempt == task->attempt;
-    if (attempt > 0 && last && !task_state_is_end(task->state) && task->started_at_ms != 0) {
-        log_notice("attempt %u of '%s' has written nothing yet", attempt, text_bytes(&name));
+    if (attempt > 0 && last && !task_state_is_end(task->state)) { /* handed over is not yet started */
+        log_notice("attempt %u of '%s' %s", attempt, text_bytes(&name),
+                   task->started_at_ms != 0 ? "has written nothing yet" : "has not started yet");
         return true;
     }
     if (attempt > 0 && (attempt < task->attempt || (last && task_state_is_end(task->state)))) {

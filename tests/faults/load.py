@@ -28,7 +28,10 @@ PATIENCE_S = 1800
 RETRIES = 2
 ALWAYS = 99
 TRANSIENT = 75
-FLAKY = f'echo x >> "$1"; [ "$(wc -l < "$1")" -gt "$2" ] || exit {TRANSIENT}\n'
+# The file is no word of the command: a file named there is taken as the stage's program, which may not change.
+FLAKY = """begun=%s/begun/$1
+echo x >> "$begun"; [ "$(wc -l < "$begun")" -gt "$2" ] || exit %d
+"""
 
 
 def wait_for_orphans():
@@ -116,7 +119,7 @@ def pipeline(stages, folder):
         if failures == 0:
             sections.append(f"s{number}: {{command: [/bin/true, '{number}']}}\n")
         else:
-            sections.append(f"s{number}: {{command: [/bin/sh, {folder}/flaky.sh, {folder}/begun/{number}, '{failures}'], "
+            sections.append(f"s{number}: {{command: [/bin/sh, {folder}/flaky.sh, '{number}', '{failures}'], "
                             f"retries: {{limit: {RETRIES}, on: ['exit:{TRANSIENT}'], backoff: 0s}}}}\n")
     return (f"pipeline: {{name: load, stages: [{names}]}}\nruntime: {{working: ./work, output: ./out}}\n"
             "backends: {default: {scheduler: {use: local, jobs: 2}, runtime: host}}\n" + "".join(sections))
@@ -181,7 +184,7 @@ def check_files(load):
 def killed_and_resumed(load):
     stages = load.stages
     os.mkdir(os.path.join(load.folder, "begun"))
-    load.write("flaky.sh", FLAKY)
+    load.write("flaky.sh", FLAKY % (load.folder, TRANSIENT))
     load.write("p.yaml", pipeline(stages, load.folder))
     with open(os.path.join(load.folder, "run.log"), "wb") as log:
         first = subprocess.Popen(load.words(["run", "--keep-going", "-q", "p.yaml"]), cwd=load.folder, env=load.environment,
