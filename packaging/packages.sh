@@ -7,7 +7,7 @@ build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libltdl-dev libjan
 test="$build check g++ make python3 python3-yaml busybox-static tmux curl openssl util-linux procps git"
 ci="$test clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck valgrind docker.io containerd runc iptables debootstrap openmpi-bin
     astrometry-data-tycho2-10-19-littleendian ccache podman catatonit uidmap netavark charliecloud charliecloud-builders python3-lark python3-requests
-    docker-registry apache2-utils python3-botocore buildah skopeo umoci slurm-wlm slurmctld slurmd slurmdbd munge mariadb-server"
+    docker-registry apache2-utils python3-botocore python3-jsonschema buildah skopeo umoci slurm-wlm slurmctld slurmd slurmdbd munge mariadb-server"
 # What builds and runs a real Kubernetes besides (ctest -C cluster).
 cluster="$ci golang-go etcd-server iproute2"
 case ${1:-} in

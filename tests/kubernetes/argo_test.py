@@ -16,8 +16,9 @@ import tempfile
 import unittest
 import unittest.mock
 
+import argo_schema
+
 PROGRAM = os.path.abspath(sys.argv.pop(1))
-SCHEMA = os.environ.get("ARGO_JSON_SCHEMA")
 
 HERA = """
 pipeline: {name: unique-name-of-workflow, stages: [source-task, container-task]}
@@ -249,19 +250,13 @@ class Export(unittest.TestCase):
             self.assertRegex(done.stderr, r"%s:\d+:\d+: error: .*%s.*\n  hint: " % (re.escape(path), re.escape(message)))
 
     def test_each_of_them_is_valid_by_argos_schema(self):
-        if not SCHEMA:
-            self.skipTest("ARGO_JSON_SCHEMA names no file")
-        import jsonschema
-        with open(SCHEMA, encoding="utf-8") as file:
-            schema = json.load(file)
-        schema = {"$ref": "#/definitions/io.argoproj.workflow.v1alpha1.Workflow", "definitions": schema["definitions"]}
+        validate = argo_schema.validator()
         for text in (HERA, COULER, self.pipeline({"s": "command: [x], cpus: 4, memory: 1GiB, gpus: 1, minutes: 3, scratch: 1GiB, mounts: ['/cvmfs:/cvmfs:ro']"},
                                                  ", deadline: 2h, ttl: 1d, pod-gc: OnPodCompletion, user: image"),
                      self.pipeline({"s": "command: [x], retries: {limit: 2, on: [fail], backoff: 90s}"},
                                    ", on-exit: tidy/up, priority: 7, affinity: ['zone=a']")):
-            jsonschema.validate(self.workflow(text), schema)
-        schema["$ref"] = "#/definitions/io.argoproj.workflow.v1alpha1.CronWorkflow"
-        jsonschema.validate(self.workflow(self.pipeline({"s": "command: [x]"}, ", schedule: '0 3 * * *'")), schema)
+            validate(self.workflow(text))
+        argo_schema.validator("CronWorkflow")(self.workflow(self.pipeline({"s": "command: [x]"}, ", schedule: '0 3 * * *'")))
 
 
 if __name__ == "__main__":
