@@ -153,3 +153,34 @@ echo "== handed over"
 "$program" resume detached.yaml >> "$folder/detached.log" 2>&1 || failed "coming back ended with status $?"
 [ "$(cat out-detached/y.txt)" = a ] || failed "the result of the run that was handed over"
 [ "$(workflows_of detached.yaml)" = 1 ] || failed "the run that was handed over has $(workflows_of detached.yaml) Workflows"
+
+echo "== a site that lacks something"
+{
+    head_of_file 's' site
+    echo "s: {image: $image, command: [echo, x]}"
+} > site.yaml
+"$program" check --site site.yaml > "$folder/site.log" 2>&1 || failed "check --site ended with status $?"
+grep -q "stage 's': 1 cpu: would be taken" "$folder/site.log" || failed "the server was not asked"
+lacks() { # WORDS COMMAND...
+    words=$1
+    shift
+    status=0
+    "$@" > "$folder/site.log" 2>&1 || status=$?
+    [ "$status" = 1 ] || failed "$words: status $status"
+    grep -q "$words" "$folder/site.log" || failed "'$words' was not said"
+}
+lacks 'no right in namespace .default. to create workflows, ' env KUBECONFIG="$folder/bed/weak.conf" "$program" check --site site.yaml
+lacks "no pull secret 'gone'" "$program" check --site site.yaml -o scheduler.pull-secrets='[gone]'
+lacks 'no node has the labels disk=fast' "$program" check --site site.yaml -o scheduler.node-selector='{disk: fast}'
+lacks 'serviceaccount "nobody" not found' "$program" check --site site.yaml -o scheduler.service-account=nobody
+lacks "no PersistentVolumeClaim 'none'" "$program" check --site site.yaml -o scheduler.volume="{claim: none, mount: $folder/run}"
+kube create namespace full > "$folder/full.log"
+kube create quota full --hard=pods=0 -n full >> "$folder/full.log"
+deadline=$(($(date +%s) + 120))
+until kube get serviceaccount default -n full > /dev/null 2>&1 && kube get quota full -n full -o yaml | grep -q '^  used'; do
+    [ "$(date +%s)" -lt "$deadline" ] || failed "the quota is not counted"
+    sleep 1
+done
+lacks 'exceeded quota: full' "$program" check --site site.yaml -o scheduler.namespace=full
+kube delete crd workflows.argoproj.io > "$folder/crds.log" 2>&1 || failed "Argo's resource definition stays"
+lacks 'Argo is not installed there' "$program" check --site site.yaml

@@ -83,6 +83,7 @@ static const struct descpipe_scheduler argo_operations = {
     .find = argo_find,
     .cancel = argo_cancel,
     .release = argo_release,
+    .queue_estimate = argo_queue_estimate,
     .render = argo_render,
     .apart = argo_apart,
 };

@@ -142,6 +142,7 @@ void argo_find(void *self, struct descpipe_call *call, const char *run);
 void argo_cancel(void *self, struct descpipe_call *call, const uint64_t *jobs, uint64_t count);
 void argo_release(void *self, struct descpipe_call *call, const char *token);
 void argo_probe(void *self, struct descpipe_call *call);
+void argo_queue_estimate(void *self, struct descpipe_call *call, const struct descpipe_job *shape);
 void argo_render(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
 void sendings_close(struct argo *self);
 

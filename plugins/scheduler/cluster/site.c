@@ -14,8 +14,9 @@ enum step_kind { STEP_RIGHT, STEP_TRIAL, STEP_CLAIM, STEP_SECRET, STEP_NODES };
 struct step {
     enum step_kind kind;
     char *path;
-    json_t *body; /* or NULL */
-    char *what;   /* for people */
+    json_t *body;       /* or NULL */
+    char *what;         /* for people */
+    const char *absent; /* of a trial, or NULL */
 };
 
 struct site {
@@ -111,7 +112,9 @@ static void judge(struct site *site, const struct step *step, const struct clust
         break;
     case STEP_TRIAL:
         /* Who may only make Jobs may not make pods, and need not. */
-        if (reply->status >= 400 && reply->status < 500 && reply->status != 429 &&
+        if (reply->status == 404 && step->absent != NULL && strcmp(reply->reason, "NotFound") != 0) {
+            say(site, "ask the cluster's administrator for it", "%s", step->absent);
+        } else if (reply->status >= 400 && reply->status < 500 && reply->status != 429 &&
             strstr(reply->words, "cannot create resource") == NULL) {
             say(site, NULL, "%s would be refused: %s", step->what, reply->words);
         }
@@ -177,7 +180,7 @@ static void site_cancelled(void *context)
 static void add_rights(struct site *site, const struct site_right *rights)
 {
     const char *namespace = site->cluster->namespace;
-    for (; rights->verb != NULL; rights++) {
+    for (; rights != NULL && rights->verb != NULL; rights++) {
         const char *sub = rights->subresource != NULL ? rights->subresource : "";
         json_t *body =
             json_pack("{s:s, s:s, s:{s:{s:s, s:s, s:s, s:s, s:s}}}", "apiVersion", "authorization.k8s.io/v1", "kind",
@@ -223,6 +226,29 @@ static void add_object(struct site *site, enum step_kind kind, const char *plura
     add_step(site, kind, path, NULL, strdup(name));
 }
 
+void site_trial_job(const struct descpipe_job *shape, struct descpipe_job *job, struct descpipe_form *form)
+{
+    static const char *const nothing[] = {"true", NULL};
+    *form = (struct descpipe_form){
+        .size = sizeof(*form), .form = DESCPIPE_FORM_POD, .argv = nothing, .image = "descpipe.invalid/site-check"};
+    *job = *shape;
+    job->form = form;
+    job->late_environment = NULL;
+}
+
+json_t *site_trial_pod(const struct pod_wishes *wishes, const struct descpipe_job *shape, char words[POD_WORDS])
+{
+    struct pod_wishes alone = *wishes;
+    struct descpipe_form form;
+    struct descpipe_job job;
+    alone.apart = false;
+    site_trial_job(shape, &job, &form);
+    json_t *pod = pod_specification(&alone, &job, 0, NULL, words);
+    return pod != NULL ? json_pack("{s:s, s:s, s:{s:s}, s:o}", "apiVersion", "v1", "kind", "Pod", "metadata",
+                                   "generateName", "descpipe-site-check-", "spec", pod)
+                       : NULL;
+}
+
 void site_check(struct cluster *cluster, struct descpipe_call *call, const struct site_request *request)
 {
     const struct pod_wishes *wishes = request->wishes;
@@ -243,9 +269,12 @@ void site_check(struct cluster *cluster, struct descpipe_call *call, const struc
         add_object(site, STEP_SECRET, "secrets", wishes->pull_secrets[i]);
     }
     add_nodes(site, wishes->node_selector);
-    for (size_t i = 0; i < 2 && request->trials[i].path != NULL; i++) {
-        add_step(site, STEP_TRIAL, cluster_path(cluster, "%s?dryRun=All", request->trials[i].path),
-                 request->trials[i].object, strdup(request->trials[i].what));
+    for (size_t i = 0; i < 2 && request->trials[i].object != NULL; i++) {
+        const struct site_trial *trial = &request->trials[i];
+        add_step(site, STEP_TRIAL, trial->path != NULL ? strdup(trial->path) : NULL, trial->object, strdup(trial->what));
+        if (!site->no_memory) {
+            site->steps[site->count - 1].absent = trial->absent;
+        }
     }
     if (site->no_memory) {
         cluster->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);

@@ -18,18 +18,23 @@ struct site_right {
     const char *subresource;             /* or NULL */
 };
 
-struct site_trial {   /* a dry run of a creation */
-    const char *path; /* "/api/v1/namespaces/x/pods" */
-    json_t *object;   /* taken over */
-    const char *what; /* "its pod" */
+struct site_trial {     /* a creation that is only tried */
+    const char *path;   /* "/api/v1/namespaces/x/pods?dryRun=All" */
+    json_t *object;     /* taken over */
+    const char *what;   /* "its pod" */
+    const char *absent; /* what to say when the server knows no such objects; NULL: it knows them */
 };
 
 struct site_request {
     const struct site_right *rights; /* ends with a NULL verb; kept by the caller */
     const struct pod_wishes *wishes; /* its claim, pull secrets, node selector; needed until this returns */
-    struct site_trial trials[2];     /* ends with a NULL path or at its end */
+    struct site_trial trials[2];     /* ends with a NULL object or at its end */
 };
 
+/* A pod as a stage of this shape would be one, for a trial: its image plays no part in that. NULL with words. */
+json_t *site_trial_pod(const struct pod_wishes *wishes, const struct descpipe_job *shape, char words[POD_WORDS]);
+/* A stage of that shape as a job, whose command does nothing. */
+void site_trial_job(const struct descpipe_job *shape, struct descpipe_job *job, struct descpipe_form *form);
 /* Answers a moment that is not known, or fails the call with all that is in the way. */
 void site_check(struct cluster *cluster, struct descpipe_call *call, const struct site_request *request);
 
