@@ -494,6 +494,13 @@ static int exit_status(const struct engine *engine)
     return not_all_done(engine) ? error_exit_status(ERROR_STAGE) : 0;
 }
 
+/* Nothing of it is due any more; plugins may still take a while to close. */
+static void stop_beating(struct engine *engine)
+{
+    loop_timer_stop(steal(&engine->heartbeat));
+    loop_timer_stop(steal(&engine->sync_timer));
+}
+
 /* Its journal is complete; the working folder is still the run's. */
 static void tell_end(struct engine *engine, int status)
 {
@@ -526,6 +533,7 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
         reserve_end(engine);
         tell_end(engine, status);
     }
+    stop_beating(engine);
     /* Whoever waits for the front's end may start the next run at once. */
     if (!engine->lease_lost && engine->journal != NULL) {
         journal_close(steal(&engine->journal));
