@@ -41,6 +41,14 @@ static bool read_platform(const json_t *object, char **platform, struct failure 
     return true;
 }
 
+/* In a list of referrers images carry the type of their config there. */
+static bool is_artifact(const json_t *object)
+{
+    const char *type = json_string_value(json_object_get(object, "artifactType"));
+    return type != NULL && type[0] != '\0' && strcmp(type, "application/vnd.oci.image.config.v1+json") != 0 &&
+           strcmp(type, "application/vnd.docker.container.image.v1+json") != 0;
+}
+
 static bool read_descriptor(const json_t *object, struct oci_descriptor *descriptor, struct failure *failure)
 {
     if (!document_text(object, "mediaType", 0, &descriptor->media_type, failure) ||
@@ -54,6 +62,7 @@ static bool read_descriptor(const json_t *object, struct oci_descriptor *descrip
         return false;
     if (descriptor->media_type == NULL && (descriptor->media_type = strdup("")) == NULL)
         return failure_memory(failure);
+    descriptor->is_artifact = is_artifact(object);
     if (!oci_digest_valid(descriptor->digest))
         return failure_set(failure, DESCPIPE_FAILED_REFUSED, "'%.100s' is not a sha256 digest", descriptor->digest);
     return true;
@@ -128,6 +137,8 @@ const struct oci_descriptor *oci_index_choose(const struct oci_index *index, con
     bool tagged = false;
     for (size_t i = 0; i < index->count; i++) {
         const struct oci_descriptor *manifest = &index->manifests[i];
+        if (manifest->is_artifact)
+            continue;
         if (used < sizeof names && manifest->name != NULL) {
             int added = snprintf(names + used, sizeof names - used, "%s'%s'", used > 0 ? ", " : "", manifest->name);
             used += added > 0 ? (size_t)added : 0;

@@ -29,8 +29,9 @@ struct oci_descriptor {
     char *media_type; /* "" when absent */
     char *digest;
     uint64_t bytes;
-    char *platform; /* "linux/amd64", "linux/arm64/v8", or NULL */
-    char *name;     /* of the annotation org.opencontainers.image.ref.name, or NULL */
+    char *platform;   /* "linux/amd64", "linux/arm64/v8", or NULL */
+    char *name;       /* of the annotation org.opencontainers.image.ref.name, or NULL */
+    bool is_artifact; /* a signature, a list of parts, ...: no image, whatever its platform says */
 };
 
 struct oci_index {

@@ -2,6 +2,7 @@
 /* References by Docker's rules. */
 #include "registry/reference.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,13 +139,24 @@ bool reference_tag_valid(const char *tag)
     return true;
 }
 
+static bool is_loopback_six(const char *address, size_t length)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr six;
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, address, length);
+    text[length] = '\0';
+    return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
 bool reference_host_is_loopback(const char *host)
 {
     size_t length = host_name_length(host);
     if (length == 9 && strncasecmp(host, "localhost", 9) == 0)
         return true;
-    if (length == 5 && strncmp(host, "[::1]", 5) == 0)
-        return true;
+    if (length > 2 && host[0] == '[')
+        return is_loopback_six(host + 1, length - 2);
     /* 127.a.b.c and nothing that only begins so */
     unsigned dots = 0;
     for (size_t i = 0; i < length; i++) {

@@ -210,6 +210,14 @@ static bool is_tls_failure(CURLcode result)
     }
 }
 
+/* With TLS 1.3 a server refuses our certificate, or its absence, only after the handshake: curl sees a broken stream.
+ */
+static bool is_tls_alert(const exchange *it, CURLcode result)
+{
+    return (result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR) &&
+           strstr(it->curl_says, "SSL routines") != NULL && strstr(it->curl_says, " alert ") != NULL;
+}
+
 static void finish_failed(exchange *it, uint32_t outcome, CURLcode result)
 {
     if (it->error.message != NULL) {
@@ -252,7 +260,7 @@ static void conclude(exchange *it, CURLcode result)
         finish_with_reason(it, DESCPIPE_HTTP_CUT, "the answer ended within its headers");
     else if (result == CURLE_OK)
         finish(it, DESCPIPE_HTTP_DONE, NULL);
-    else if (is_tls_failure(result))
+    else if (is_tls_failure(result) || is_tls_alert(it, result))
         finish_failed(it, DESCPIPE_HTTP_TLS, result);
     else if (!sent)
         finish_failed(it, DESCPIPE_HTTP_CANNOT_CONNECT, result);

@@ -191,7 +191,10 @@ struct plugin_instance *registries_for(struct registries *registries, const char
     cleanup(memory_free) char *host = image_host(reference);
     error_set(error, ERROR_INPUT, "no registry plugin of this installation takes '%.300s'",
               host != NULL ? host : reference);
-    error_hint(error, "'descpipe plugins list' shows which are here");
+    if (host != NULL && host[0] != '[' && strchr(host, ':') != strrchr(host, ':'))
+        error_hint(error, "an IPv6 address stands in brackets: [::1]:5000/NAME:TAG");
+    else
+        error_hint(error, "'descpipe plugins list' shows which are here");
     return NULL;
 }
 

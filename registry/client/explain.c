@@ -140,8 +140,41 @@ void explain_answer(struct failure *failure, const struct access *access, const 
                               "`plain-http: false`, or name its certificate authority with `ca`");
 }
 
+/* OpenSSL's words for a server that does not take our certificate, or wants one. */
+static bool is_about_ours(const char *message)
+{
+    static const char *const alerts[] = {"alert bad certificate", "alert certificate", "alert unknown ca",
+                                         "alert unsupported certificate", "alert handshake failure"};
+    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
+        if (strstr(message, alerts[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void explain_certificate(struct failure *failure, const struct access *access, const char *what,
+                                const char *message)
+{
+    if (access->client_certificate != NULL) {
+        failure_set(failure, DESCPIPE_FAILED_NEEDS_LOGIN, "%s: '%s' does not take our certificate '%s': %s", what,
+                    access->server, access->client_certificate, message);
+        failure_hint(failure, "name one that it knows with the registry's options `client-certificate` and "
+                              "`client-key`");
+        return;
+    }
+    failure_set(failure, DESCPIPE_FAILED_NEEDS_LOGIN, "%s: '%s' wants a certificate of ours: %s", what, access->server,
+                message);
+    failure_hint(failure,
+                 "name it with the registry's options `client-certificate` and `client-key`, or lay both at "
+                 "/etc/docker/certs.d/%s/client.cert and client.key",
+                 access->server);
+}
+
 static void explain_tls(struct failure *failure, const struct access *access, const char *what, const char *message)
 {
+    if (is_about_ours(message)) {
+        explain_certificate(failure, access, what, message);
+        return;
+    }
     failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: no trusted connection to '%s' (authorities of %s): %s", what,
                 access->server, access->ca_file != NULL ? access->ca_file : "this system", message);
     if (strstr(message, "wrong version number") != NULL) /* OpenSSL's words for what is no TLS at all */
@@ -152,6 +185,22 @@ static void explain_tls(struct failure *failure, const struct access *access, co
                      "name its certificate authority (a PEM file) with the registry's option `ca`, or lay it at "
                      "/etc/docker/certs.d/%s/ca.crt",
                      access->server);
+}
+
+/* The proxy's URL may hold a login: only what stands after it is said. */
+static void explain_connection(struct failure *failure, const struct access *access, const char *what,
+                               const char *message)
+{
+    const char *proxy = access->proxy != NULL && access->proxy[0] != '\0' ? access->proxy : NULL;
+    const char *login = proxy != NULL ? strrchr(proxy, '@') : NULL;
+    if (proxy == NULL) {
+        failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: cannot reach '%s': %s", what, access->server, message);
+        failure_hint(failure, "check the name, the network and the proxy");
+        return;
+    }
+    failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: cannot reach '%s' through the proxy '%s': %s", what,
+                access->server, login != NULL ? login + 1 : proxy, message);
+    failure_hint(failure, "check the registry's option `proxy`; `proxy: none` asks the host itself");
 }
 
 void explain_end(struct failure *failure, const struct access *access, const char *what,
@@ -169,8 +218,7 @@ void explain_end(struct failure *failure, const struct access *access, const cha
         failure_set(failure, DESCPIPE_FAILED_CANCELLED, "%s: cancelled", what);
         return;
     case DESCPIPE_HTTP_CANNOT_CONNECT:
-        failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: cannot reach '%s': %s", what, access->server, message);
-        failure_hint(failure, "check the name, the network and the proxy");
+        explain_connection(failure, access, what, message);
         return;
     default:
         failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: '%s' did not answer to the end: %s", what, access->server,

@@ -27,7 +27,7 @@ static bool fits(const char *platform, const char *wanted)
 
 static bool is_for_nothing(const struct oci_descriptor *manifest)
 {
-    return manifest->platform != NULL && strncmp(manifest->platform, "unknown/", 8) == 0;
+    return manifest->is_artifact || (manifest->platform != NULL && strncmp(manifest->platform, "unknown/", 8) == 0);
 }
 
 static const struct oci_descriptor *choose_only(const struct oci_index *index, const char *what,

@@ -145,7 +145,6 @@ static bool begin_upload(struct push *push, struct lane *lane, size_t index)
                                            .bytes = blob->bytes,
                                            .descriptor = lane->descriptor,
                                            .mount_from = push->request.mount_from,
-                                           .chunk_bytes = push->request.chunk_bytes,
                                            .progress = on_moved,
                                            .done = on_uploaded,
                                            .context = lane};

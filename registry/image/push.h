@@ -32,7 +32,6 @@ struct push_request {
     size_t manifest_length;
     const char *media_type;
     const char *const *mount_from; /* repositories of the same registry, ends with NULL; or NULL */
-    uint64_t chunk_bytes;          /* 0: each blob in one piece */
     /* A descriptor of the blob at its start, which the push closes; -1 with a failure, or without one: this machine
      * does not have it, and the registry must. */
     int (*open)(void *context, size_t index, struct failure *failure);

@@ -17,6 +17,10 @@
 #include "registry/client/url.h"
 
 #define TRIES 6 /* in a row that sent nothing new */
+/* Of one request, once something on the way (a proxy, 413) has refused a longer one. */
+#define CHUNK_BYTES (8ull << 20)
+#define CHUNK_BYTES_LEAST (256ull << 10)
+#define EXPECTED 3
 
 struct upload {
     struct upload_request request;
@@ -25,7 +29,8 @@ struct upload {
     size_t mount;  /* the next one to be tried */
     char *place;   /* the session's URL; NULL: none yet */
     uint64_t sent, part, grown_to;
-    bool closing; /* the last request was the one that closes the session */
+    uint64_t chunk_bytes; /* of one request; 0: all that is left */
+    bool closing;         /* the last request was the one that closes the session */
     bool stopped;
     struct retry retry;
     struct client_exchange *exchange;
@@ -71,26 +76,26 @@ struct question {
     const char *const *headers;
     uint64_t offset, length; /* of the blob */
     unsigned flags;
-    int expected[2];
+    int expected[EXPECTED];
     void (*answered)(void *context, const struct client_answer *answer, const struct failure *failure);
 };
 
 static bool send(struct upload *upload, const struct question *question)
 {
-    const struct client_request request = {.method = question->method,
-                                           .path = question->path,
-                                           .repository = upload->repository,
-                                           .actions = "pull,push",
-                                           .mount_from = question->mount_from,
-                                           .headers = question->headers,
-                                           .body_descriptor = question->length > 0 ? upload->request.descriptor : 0,
-                                           .body_offset = question->offset,
-                                           .body_length = question->length,
-                                           .flags = question->flags,
-                                           .expected = {question->expected[0], question->expected[1]},
-                                           .what = upload->what,
-                                           .done = question->answered,
-                                           .context = upload};
+    struct client_request request = {.method = question->method,
+                                     .path = question->path,
+                                     .repository = upload->repository,
+                                     .actions = "pull,push",
+                                     .mount_from = question->mount_from,
+                                     .headers = question->headers,
+                                     .body_descriptor = question->length > 0 ? upload->request.descriptor : 0,
+                                     .body_offset = question->offset,
+                                     .body_length = question->length,
+                                     .flags = question->flags,
+                                     .what = upload->what,
+                                     .done = question->answered,
+                                     .context = upload};
+    memcpy(request.expected, question->expected, sizeof question->expected);
     upload->exchange = registry_client_send(upload->request.client, &request, &upload->failure);
     return upload->exchange != NULL;
 }
@@ -286,12 +291,30 @@ static void ask_where(struct upload *upload)
         fail(upload);
 }
 
+/* The session is as it was: nothing of the part came that far. */
+static void send_in_shorter_parts(struct upload *upload)
+{
+    upload->chunk_bytes = upload->part > 2 * CHUNK_BYTES ? CHUNK_BYTES : (upload->part + 1) / 2;
+    if (upload->chunk_bytes >= CHUNK_BYTES_LEAST) {
+        ask_where(upload);
+        return;
+    }
+    failure_set(&upload->failure, DESCPIPE_FAILED_REFUSED, "%s: '%s' takes no request of %llu bytes", upload->what,
+                access_of(upload)->server, (unsigned long long)upload->part);
+    failure_hint(&upload->failure, "it answered 413: a proxy before the registry may limit what is sent through it");
+    fail(upload);
+}
+
 static void on_part(void *context, const struct client_answer *answer, const struct failure *failure)
 {
     struct upload *upload = context;
     uint64_t sent = upload->sent + upload->part;
     if (!take_answer(upload, failure)) {
         recover(upload, &upload->failure, ask_where);
+        return;
+    }
+    if (answer->status == 413) {
+        send_in_shorter_parts(upload);
         return;
     }
     if (answer->status == 404 || answer->status == 416) { /* it has lost the session, or counts otherwise than we */
@@ -315,7 +338,7 @@ static void on_part(void *context, const struct client_answer *answer, const str
 
 static void send_part(struct upload *upload)
 {
-    uint64_t left = upload->request.bytes - upload->sent, chunk = upload->request.chunk_bytes;
+    uint64_t left = upload->request.bytes - upload->sent, chunk = upload->chunk_bytes;
     char range[64];
     const char *const headers[] = {"Content-Type: application/octet-stream", range, NULL};
     if (left == 0) {
@@ -331,7 +354,7 @@ static void send_part(struct upload *upload)
                                          .offset = upload->sent,
                                          .length = upload->part,
                                          .flags = CLIENT_ONCE | CLIENT_LARGE | CLIENT_NO_RETRY,
-                                         .expected = {404, 416},
+                                         .expected = {404, 413, 416},
                                          .answered = on_part}))
         fail(upload);
 }

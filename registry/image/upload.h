@@ -4,7 +4,8 @@
  * piece or in chunks; and a manifest, last.
  *
  * How it works: what was cut, or whose answer was lost, is not simply sent again: the server is asked how far it got,
- * and the upload goes on from there. A session that the server has forgotten begins anew.
+ * and the upload goes on from there. A session that the server has forgotten begins anew. A blob goes in one request;
+ * where something on the way finds that too long, in shorter and shorter ones.
  *
  * Source: OCI distribution specification 1.1, "Pushing blobs", "Mounting a blob from another repository", "Pushing
  * manifests".
@@ -23,7 +24,6 @@ struct upload_request {
     uint64_t bytes;
     int descriptor;                /* read from its start; borrowed until done. -1: only asked for and mounted */
     const char *const *mount_from; /* repositories of the same registry that may hold it, ends with NULL; or NULL */
-    uint64_t chunk_bytes;          /* of one request, for proxies that limit it; 0: all */
     void (*progress)(void *context, uint64_t bytes_done); /* may be NULL */
     /* Exactly once, never before the start has returned. */
     void (*done)(void *context, enum upload_way way, const struct failure *failure);

@@ -61,8 +61,11 @@ static struct login *login_new(const struct descpipe_host *host, const char *con
         failure_memory(failure);
     char *bytes = login->path != NULL && login->server != NULL ? config_file_read(login->path, &length, failure) : NULL;
     if (bytes != NULL) {
-        if (!docker_config_read(&login->entry, host, bytes, length, server, failure))
+        if (!docker_config_read(&login->entry, host, bytes, length, server, failure)) {
             failure_wrap(failure, "'%s'", login->path);
+            if (failure->hint == NULL)
+                failure_hint(failure, "repair it by hand, or move it away and log in anew");
+        }
         explicit_bzero(bytes, length);
         free(bytes);
     }
@@ -95,6 +98,7 @@ static void tell_helpers(struct login *login, const char *output, size_t length)
     if (username == NULL || word == NULL) {
         failure_set(&failure, DESCPIPE_FAILED_REFUSED, "the credential helper 'docker-credential-%s' answers no login",
                     login->entry.helper);
+        failure_hint(&failure, "log in anew, or take the helper out of Docker's config file");
         login->told(login->context, NULL, &failure);
         return;
     }

@@ -53,14 +53,17 @@ static void explain(const struct helper *helper, const struct descpipe_process_e
         failure_set(failure, DESCPIPE_FAILED_REFUSED, "the credential helper '%s' cannot be run: %s", helper->program,
                     end->message != NULL ? end->message : "not found");
         failure_hint(failure, "install it, or take it out of Docker's config file");
-    } else if (end->timed_out)
+    } else if (end->timed_out) {
         failure_set(failure, DESCPIPE_FAILED_LATER, "the credential helper '%s' did not answer within %d s",
                     helper->program, DOCKER_HELPER_TIMEOUT_MS / 1000);
-    else if (end->exit_code != 0 && says_not_found(helper))
+        failure_hint(failure, "it may wait for somebody to unlock it, or for the network");
+    } else if (end->exit_code != 0 && says_not_found(helper)) {
         failure_set(failure, DESCPIPE_FAILED_NOT_FOUND, "the credential helper '%s' has no login", helper->program);
-    else if (end->exit_code != 0)
+    } else if (end->exit_code != 0) {
         failure_set(failure, DESCPIPE_FAILED_REFUSED, "the credential helper '%s' failed: %s", helper->program,
                     helper->last_error[0] != '\0' ? helper->last_error : "it does not say why");
+        failure_hint(failure, "mend what it says, or take it out of Docker's config file and log in anew");
+    }
 }
 
 static void on_ended(void *context, const struct descpipe_process_end *end)

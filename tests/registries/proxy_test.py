@@ -40,7 +40,9 @@ class Proxies(Case):
         self.assertEqual(self.proxy.requests, [])
 
     def test_a_proxy_that_is_not_there_is_told(self):
-        self.assert_failed(self.resolve({"proxy": "http://127.0.0.1:9"}).one, CANNOT_ASK, "registry.example:5000", "proxy")
+        asked = self.resolve({"proxy": "http://joe:word-8@127.0.0.1:9"})
+        self.assert_failed(asked.one, CANNOT_ASK, "'registry.example:5000' through the proxy '127.0.0.1:9'", "option `proxy`")
+        self.assert_hidden(asked, "word-8")
 
 
 if __name__ == "__main__":

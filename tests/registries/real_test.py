@@ -178,7 +178,13 @@ class Real(Case):
         self.reference = registry.host + "/joe/shear:1.0"
         options = {"host": registry.host, "ca": self.authority.ca, "client-certificate": ours[0], "client-key": ours[1]}
         self.assertEqual(self.resolve(options).manifest, manifest)
-        self.assertNotEqual(self.resolve({"host": registry.host, "ca": self.authority.ca}).kind, 0)
+        without = self.resolve({"host": registry.host, "ca": self.authority.ca})
+        self.assert_failed(without, NEEDS_LOGIN, "'%s' wants a certificate of ours" % registry.host, "`client-key`")
+        stranger = Authority(os.path.join(self.folder, "stranger")).sign("stranger", "/CN=nobody")
+        other = self.resolve({**options, "client-certificate": stranger[0], "client-key": stranger[1]})
+        self.assert_failed(other, NEEDS_LOGIN, "does not take our certificate '%s'" % stranger[0])
+        self.assert_failed(self.resolve({**options, "client-key": "/nowhere/key"}), REFUSED, "'client-key': cannot read '/nowhere/key'")
+        self.assert_failed(self.resolve({**options, "ca": "/nowhere/ca"}), REFUSED, "'ca': cannot read '/nowhere/ca'")
         folder = os.path.join(self.folder, "certs.d", registry.host)
         os.makedirs(folder)
         shutil.copy(self.authority.ca, folder + "/ca.crt")

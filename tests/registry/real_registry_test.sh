@@ -55,7 +55,7 @@ registry() { # NAME ADDRESS EXTRA: starts one; $port
     docker-registry serve "$top/$1/conf.yml" >"$top/$1/log" 2>&1 &
     pid=$!
     servers="$servers $pid"
-    port=$(await "$top/$1/log" 'listening on 127.0.0.1:[0-9]*' | sed 's/.*://')
+    port=$(await "$top/$1/log" 'listening on [][0-9.:]*:[0-9]*' | sed 's/.*://')
 }
 pipeline() { # IMAGE → p.yaml
     cat >"$top/p.yaml" <<END
@@ -176,6 +176,37 @@ sent=$(requests plain PATCH /uploads/)
 "$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail "push again"; }
 [ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "layers were sent twice"
 
+step="plain: what refers to the image is left alone"
+put() { # NAME MEDIA-TYPE FILE
+    curl --silent --show-error --fail --request PUT --header "Content-Type: $2" --data-binary "@$3" "http://127.0.0.1:$plain/v2/$1"
+}
+get() { # NAME MEDIA-TYPE
+    curl --silent --show-error --fail --header "Accept: $2" "http://127.0.0.1:$plain/v2/$1"
+}
+kind=application/vnd.oci.image
+subject="{\"mediaType\": \"$kind.manifest.v1+json\", \"digest\": \"$manifest\", \"size\": $(stat -c %s "layout/blobs/sha256/${manifest#sha256:}")}"
+cat >signature.json <<END
+{"schemaVersion": 2, "mediaType": "$kind.manifest.v1+json", "artifactType": "application/vnd.example.signature", "subject": $subject,
+ "config": {"mediaType": "$kind.config.v1+json", "digest": "$config", "size": $(stat -c %s "layout/blobs/sha256/${config#sha256:}")}, "layers": []}
+END
+signature=sha256:$(sha256sum <signature.json | cut -d' ' -f1)
+cat >referrers.json <<END
+{"schemaVersion": 2, "mediaType": "$kind.index.v1+json", "manifests": [{"mediaType": "$kind.manifest.v1+json", "digest": "$signature",
+ "size": $(stat -c %s signature.json), "artifactType": "application/vnd.example.signature"}]}
+END
+put "me/box/manifests/$signature" $kind.manifest.v1+json signature.json
+put "me/box/manifests/sha256-${manifest#sha256:}" $kind.index.v1+json referrers.json
+rm -rf "$store"
+"$descpipe" pull p.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
+"$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail push; }
+curl --silent --show-error --fail --request DELETE "http://127.0.0.1:$plain/v2/me/box/manifests/$manifest"
+"$descpipe" push p.yaml >out.txt 2>&1 || { cat out.txt; fail "push again"; }
+says out.txt "$manifest"
+find "$store/images/sha256" -mindepth 1 -maxdepth 1 -exec touch -d '10 days ago' '{}' +
+"$descpipe" images --prune --older-than 5d >out.txt 2>&1 || { cat out.txt; fail prune; }
+get "me/box/manifests/$signature" $kind.manifest.v1+json | cmp - signature.json || fail "the signature is another one"
+get "me/box/manifests/sha256-${manifest#sha256:}" $kind.index.v1+json | cmp - referrers.json || fail "the list of what refers to it has changed"
+
 step="plain: zstd"
 skopeo copy -q --dest-decompress oci:layout:1.0 dir:uncompressed
 skopeo copy -q --format oci --dest-compress-format zstd dir:uncompressed oci:zstd:1.0
@@ -192,9 +223,6 @@ says out.txt "has no tag '1.1'"
 says out.txt "'1.0'"
 
 step="plain: only other platforms"
-put() { # NAME MEDIA-TYPE FILE
-    curl --silent --show-error --fail --request PUT --header "Content-Type: $2" --data-binary "@$3" "http://127.0.0.1:$plain/v2/$1"
-}
 size=$(stat -c %s "layout/blobs/sha256/${manifest#sha256:}")
 cat >index.json <<END
 {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
@@ -275,7 +303,7 @@ sent=$(requests plain PATCH /uploads/)
 step="TLS and a password: authorities"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt 2>/dev/null
 openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr 2>/dev/null
-printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >server.ext
+printf 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1' >server.ext
 openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.crt 2>/dev/null
 htpasswd -Bbn me the-secret >users
 registry tls 127.0.0.1:0 "http: {addr: \"@ADDRESS@\", tls: {certificate: $top/server.crt, key: $top/server.key}}
@@ -313,6 +341,32 @@ rm -rf "$store"
 "$descpipe" pull p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail pull; }
 "$descpipe" run p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail run; }
 ! grep -rqF the-secret work "$store/names" || fail "the secret is in the run's folder"
+
+step="IPv6: login, images, pull, push"
+if python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' 2>/dev/null; then
+    mkdir six
+    cp -R plain/data six/data # skopeo and docker know no such host
+    registry six '[::1]:0' "http: {addr: \"@ADDRESS@\", tls: {certificate: $top/server.crt, key: $top/server.key}}
+auth: {htpasswd: {realm: tests, path: $top/users}}"
+    six="[::1]:$port"
+    set -- -o "registry.host=$six" -o "registry.ca=$top/ca.crt"
+    pipeline "$six/me/box:1.0"
+    rm -rf "$store"
+    refused out.txt "$descpipe" pull p.yaml "$@"
+    says out.txt "descpipe login $six"
+    "$descpipe" login "$six" -u me --password-stdin -o "registry.ca=$top/ca.crt" <word >out.txt 2>&1 || { cat out.txt; fail login; }
+    "$descpipe" images p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail images; }
+    says out.txt "$six/me/box:1.0"
+    "$descpipe" pull p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail pull; }
+    rm -rf six/data/docker/registry/v2/repositories/me
+    "$descpipe" push p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail push; }
+    curl --silent --show-error --fail --globoff --head --cacert ca.crt --user me:the-secret \
+        --header 'Accept: application/vnd.oci.image.manifest.v1+json' "https://$six/v2/me/box/manifests/1.0" >out.txt
+    says out.txt "$manifest"
+    "$descpipe" logout "$six" >out.txt 2>&1 || { cat out.txt; fail logout; }
+else
+    echo "not tried: this machine has no IPv6"
+fi
 
 step="tokens: without a login"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout token.key -out token.crt 2>/dev/null

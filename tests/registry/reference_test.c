@@ -87,7 +87,8 @@ static const char *const refused[] = {
     "https://host.io/x",
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     /* a tag of 129 characters */
-    ("a:0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
+    ("a:"
+     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
      "23456789012345678"),
     "a\n",
     "..",
@@ -166,10 +167,20 @@ END_TEST
 static const struct {
     const char *host;
     bool loopback;
-} hosts[] = {
-    {"localhost", true},           {"localhost:5000", true}, {"127.0.0.1", true},           {"127.9.8.7:80", true},
-    {"[::1]:5000", true},          {"[::1]", true},          {"127.0.0.1.evil.org", false}, {"127.evil.org", false},
-    {"localhost.evil.org", false}, {"[::2]", false},         {"10.0.0.1", false},           {"127.0.0", false}};
+} hosts[] = {{"localhost", true},
+             {"localhost:5000", true},
+             {"127.0.0.1", true},
+             {"127.9.8.7:80", true},
+             {"[::1]:5000", true},
+             {"[::1]", true},
+             {"127.0.0.1.evil.org", false},
+             {"127.evil.org", false},
+             {"localhost.evil.org", false},
+             {"[::2]", false},
+             {"10.0.0.1", false},
+             {"127.0.0", false},
+             {"[0:0:0:0:0:0:0:1]:5000", true},
+             {"[::1", false}};
 
 START_TEST(knows_what_is_this_machine)
 {

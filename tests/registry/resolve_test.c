@@ -136,6 +136,12 @@ static void make_documents(const char *config)
         "\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}},"
         "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" LAYER_DIGEST
         "\",\"size\":1,\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}},"
+        /* A signature that was made on this machine: neither its platform nor that it has none makes it an image. */
+        "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" LAYER_DIGEST
+        "\",\"size\":1,\"artifactType\":\"application/vnd.example.signature\",\"platform\":{\"os\":\"linux\","
+        "\"architecture\":\"amd64\"}},"
+        "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" LAYER_DIGEST
+        "\",\"size\":1,\"artifactType\":\"application/spdx+json\"},"
         "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,\"platform\":"
         "{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
         script.manifest_digest, strlen(script.manifest));

@@ -19,6 +19,7 @@ struct script {
     bool forgets_closes;    /* and were not carried out */
     bool refuses_digest;
     bool elsewhere; /* names another host as the place */
+    size_t limit;   /* of one part; 0: none */
     unsigned sessions, parts, closes, wheres, mounts_asked, puts, heads;
     char *upload;
     size_t uploaded;
@@ -47,6 +48,10 @@ static void take_part(const struct scripted_request *request, struct scripted_co
     scripted_header(request, "Content-Range", range, sizeof range);
     if (script.parts == 1)
         snprintf(script.first_content_range, sizeof script.first_content_range, "%s", range);
+    if (script.limit > 0 && length > script.limit) {
+        scripted_text(connection, 413, "", "<html>Request Entity Too Large</html>");
+        return;
+    }
     if (script.lost_sessions > 0 || !script.in_session) {
         script.lost_sessions -= script.lost_sessions > 0;
         script.in_session = false;
@@ -172,7 +177,7 @@ static void teardown(void)
     fclose(file);
 }
 
-static void upload(const char *const *mounts, uint64_t chunk_bytes, int descriptor)
+static void upload(const char *const *mounts, int descriptor)
 {
     struct failure failure = FAILURE_INIT;
     const struct upload_request request = {.client = fixture.client,
@@ -181,7 +186,6 @@ static void upload(const char *const *mounts, uint64_t chunk_bytes, int descript
                                            .bytes = BLOB_BYTES,
                                            .descriptor = descriptor,
                                            .mount_from = mounts,
-                                           .chunk_bytes = chunk_bytes,
                                            .done = on_done,
                                            .context = &outcome};
     ck_assert_msg(upload_start(&request, &failure) != NULL, "%s", failure_message(&failure));
@@ -200,7 +204,7 @@ static void check_uploaded(void)
 
 START_TEST(sends_a_blob)
 {
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     check_uploaded();
     ck_assert_uint_eq(script.parts, 1);
     ck_assert_str_eq(script.first_content_range, "0-2999999");
@@ -210,7 +214,7 @@ END_TEST
 START_TEST(sends_nothing_that_is_there)
 {
     script.has_blob = true;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     ck_assert_int_eq(outcome.way, UPLOAD_EXISTED);
     ck_assert_uint_eq(scripted_requests(fixture.server), 1);
 }
@@ -220,7 +224,7 @@ START_TEST(mounts_what_another_repository_has)
 {
     const char *const mounts[] = {"x/y", "a/b", "c/d", NULL};
     script.mounts = true;
-    upload(mounts, 0, fileno(file));
+    upload(mounts, fileno(file));
     ck_assert_good(outcome.end);
     ck_assert_int_eq(outcome.way, UPLOAD_MOUNTED);
     ck_assert_uint_eq(script.mounts_asked, 2); /* never from itself */
@@ -232,25 +236,37 @@ START_TEST(sends_what_cannot_be_mounted)
 {
     const char *const mounts[] = {"c/d", NULL};
     script.mount_refused = _i == 1;
-    upload(mounts, 0, fileno(file));
+    upload(mounts, fileno(file));
     check_uploaded();
     ck_assert_uint_eq(script.sessions, 1);
 }
 END_TEST
 
-START_TEST(sends_in_chunks)
+START_TEST(sends_in_shorter_parts_what_is_too_long_for_a_proxy)
 {
-    upload(NULL, 1000000, fileno(file));
+    script.limit = 400000; /* 3000000, 1500000 and 750000 are too long: eight of 375000 */
+    upload(NULL, fileno(file));
     check_uploaded();
-    ck_assert_uint_eq(script.parts, 3);
-    ck_assert_str_eq(script.first_content_range, "0-999999");
+    ck_assert_uint_eq(script.parts, 3 + 8);
+    ck_assert_uint_eq(script.sessions, 1);
+}
+END_TEST
+
+START_TEST(a_limit_that_nothing_passes_is_told)
+{
+    script.limit = 1000;
+    upload(NULL, fileno(file));
+    ck_assert_uint_eq(outcome.end.failure.kind, DESCPIPE_FAILED_REFUSED);
+    ck_assert_says(outcome.end.failure.message, "takes no request of 375000 bytes");
+    ck_assert_says(outcome.end.failure.hint, "a proxy before the registry");
+    ck_assert_uint_eq(script.parts, 4);
 }
 END_TEST
 
 START_TEST(goes_on_after_a_lost_part)
 {
     script.lost_parts = 2;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     check_uploaded();
     ck_assert_uint_eq(script.sessions, 1);
     ck_assert_uint_eq(script.wheres, 2);
@@ -261,7 +277,7 @@ END_TEST
 START_TEST(begins_anew_after_a_lost_session)
 {
     script.lost_sessions = 1;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     check_uploaded();
     ck_assert_uint_eq(script.sessions, 2);
 }
@@ -271,7 +287,7 @@ START_TEST(a_lost_end_is_looked_up)
 {
     script.lost_closes = 1;
     script.forgets_closes = _i == 1;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     check_uploaded();
     ck_assert_uint_eq(script.sessions, _i == 1 ? 2 : 1);
 }
@@ -280,7 +296,7 @@ END_TEST
 START_TEST(gives_up_when_nothing_gets_through)
 {
     script.lost_sessions = 99;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     ck_assert_uint_eq(outcome.end.failure.kind, DESCPIPE_FAILED_LATER);
     ck_assert_uint_le(script.parts, 6);
 }
@@ -289,7 +305,7 @@ END_TEST
 START_TEST(a_refused_digest_is_told)
 {
     script.refuses_digest = true;
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     ck_assert_uint_eq(outcome.end.failure.kind, DESCPIPE_FAILED_REFUSED);
     ck_assert_says(outcome.end.failure.message, "DIGEST_INVALID: not that");
 }
@@ -297,7 +313,7 @@ END_TEST
 
 START_TEST(what_nobody_has_is_told)
 {
-    upload(NULL, 0, -1);
+    upload(NULL, -1);
     ck_assert_uint_eq(outcome.end.failure.kind, DESCPIPE_FAILED_NOT_FOUND);
     ck_assert_says(outcome.end.failure.message, "nor this machine has it");
 }
@@ -306,7 +322,7 @@ END_TEST
 START_TEST(nothing_is_sent_to_another_host)
 {
     script.elsewhere = true; /* the same host: its own port may be wrong behind a proxy, so ours is taken */
-    upload(NULL, 0, fileno(file));
+    upload(NULL, fileno(file));
     check_uploaded();
 }
 END_TEST
@@ -385,7 +401,8 @@ int main(void)
     tcase_add_test(test, sends_nothing_that_is_there);
     tcase_add_test(test, mounts_what_another_repository_has);
     tcase_add_loop_test(test, sends_what_cannot_be_mounted, 0, 2);
-    tcase_add_test(test, sends_in_chunks);
+    tcase_add_test(test, sends_in_shorter_parts_what_is_too_long_for_a_proxy);
+    tcase_add_test(test, a_limit_that_nothing_passes_is_told);
     tcase_add_test(test, goes_on_after_a_lost_part);
     tcase_add_test(test, begins_anew_after_a_lost_session);
     tcase_add_loop_test(test, a_lost_end_is_looked_up, 0, 2);

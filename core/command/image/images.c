@@ -297,6 +297,14 @@ static void print_json(struct image_work *work, struct text *out)
     text_append(out, "\n]}\n");
 }
 
+/* The image is known all the same. */
+static void note_problem(const struct error *why)
+{
+    log_notice("%s", why->message);
+    if (why->hint != NULL)
+        log_notice("hint: %s", why->hint);
+}
+
 /* Every image that something is wrong with, once. The exit status: of what nobody knows, else of a moved tag. */
 static int tell_problems(struct image_work *work, bool locks)
 {
@@ -317,7 +325,7 @@ static int tell_problems(struct image_work *work, bool locks)
         if (!known)
             log_error(why);
         else if (why->kind != ERROR_NONE)
-            log_notice("%s", why->message);
+            note_problem(why);
         if (locks || entry == NULL || is_locked_as(entry, image) || !known)
             continue;
         log_warning("the tag of '%s' has moved since %s was written; '--lock' accepts what it means now",

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "registry/client/url.h"
 #include "registry/ownership.h"
@@ -129,6 +130,17 @@ static bool find_certificates(struct place *place, const char *given, const char
 
 /* ---- options ---- */
 
+/* curl's own words for it would be about certificates in general. */
+static bool take_file(char **to, const struct descpipe_host *host, const char *key, struct failure *failure)
+{
+    const char *path = host->config->text(host->settings, key);
+    if (!copy_text(to, path, failure))
+        return false;
+    if (path == NULL || path[0] == '\0' || access(path, R_OK) == 0)
+        return true;
+    return failure_system(failure, "the option '%s': cannot read '%s'", key, path);
+}
+
 static bool take_options(struct place *place, const struct descpipe_host *host, struct failure *failure)
 {
     const struct descpipe_config_service *config = host->config;
@@ -146,9 +158,9 @@ static bool take_options(struct place *place, const struct descpipe_host *host, 
     if (config->boolean(host->settings, "plain-http"))
         place->access |= DESCPIPE_ACCESS_PLAIN_HTTP;
     return copy_text(&place->proxy, proxy, failure) && copy_text(&place->endpoint, endpoint, failure) &&
-           copy_text(&place->ca_file, config->text(host->settings, "ca"), failure) &&
-           copy_text(&place->client_certificate, config->text(host->settings, "client-certificate"), failure) &&
-           copy_text(&place->client_key, config->text(host->settings, "client-key"), failure);
+           take_file(&place->ca_file, host, "ca", failure) &&
+           take_file(&place->client_certificate, host, "client-certificate", failure) &&
+           take_file(&place->client_key, host, "client-key", failure);
 }
 
 bool place_find(struct place *place, const struct descpipe_host *host, const char *server, bool ours,
@@ -159,8 +171,8 @@ bool place_find(struct place *place, const struct descpipe_host *host, const cha
     if (!find_certificates(place, host->config->text(host->settings, "certificates"), server, failure))
         return failure_wrap(failure, "registry '%s'", server);
     bool said = ours && host->config->given(host->settings, "plain-http");
-    if (!said && place->ca_file == NULL && (place->access & DESCPIPE_ACCESS_UNVERIFIED_TLS) == 0 &&
-        reference_host_is_loopback(server))
+    if (!said && place->ca_file == NULL && place->client_certificate == NULL &&
+        (place->access & DESCPIPE_ACCESS_UNVERIFIED_TLS) == 0 && reference_host_is_loopback(server))
         place->access |= DESCPIPE_ACCESS_PLAIN_HTTP;
     return true;
 }
