@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,6 +25,7 @@
 #include "base/file.h"
 #include "base/list.h"
 #include "base/path.h"
+#include "io/spawn.h"
 
 enum { BUCKETS = 4096, REAPED_AT_ONCE = 256 };
 
@@ -44,8 +44,8 @@ struct process {
 struct children {
     struct loop *loop;
     struct process *buckets[BUCKETS];
-    int null;         /* /dev/null, opened once */
-    sigset_t ignored; /* what a child must not inherit as ignored; caught signals become normal by exec itself */
+    int null;                                                      /* /dev/null, opened once */
+    struct spawner *spawner;                                       /* NULL: there was no memory for it */
     enum { CLOCK_UNTRIED = 0, CLOCK_AGREES, CLOCK_DIFFERS } clock; /* our reading of it and /proc's */
     bool looks_again;
     void (*stranger)(void *context, pid_t pid, const struct process_end *end);
@@ -84,6 +84,7 @@ static void children_release(void *context)
             free(process);
         }
     descriptor_close(children->null);
+    spawner_free(children->spawner);
     free(children);
 }
 
@@ -172,17 +173,6 @@ static void mark_inherited_descriptors(void)
         closedir(descriptors);
 }
 
-/* Once, not for each child: naming all 64 signals costs a child as many system calls before it can exec. */
-static void find_ignored(sigset_t *ignored)
-{
-    sigemptyset(ignored);
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction action;
-        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-            sigaddset(ignored, signal);
-    }
-}
-
 static struct children *children_of(struct loop *loop)
 {
     struct loop_children *place = loop_children(loop);
@@ -195,7 +185,7 @@ static struct children *children_of(struct loop *loop)
     /* Whoever started us may ignore SIGCHLD, and the kernel would then reap our children unseen. */
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigaction(SIGCHLD, &normal, NULL);
-    find_ignored(&children->ignored);
+    children->spawner = spawner_new(); /* after SIGCHLD is as it will be */
     loop_signal(loop, SIGCHLD, child_signal, children);
     *place = (struct loop_children){.children = children, .release = children_release};
     return children;
@@ -275,55 +265,19 @@ static bool descriptors_prepare(struct descriptors *descriptors, const struct ch
     return true;
 }
 
-/* Returns 0 or the reason. */
-static int prepare_actions(posix_spawn_file_actions_t *actions, const struct descriptors *descriptors,
-                           const char *directory)
-{
-    int reason = 0;
-    for (int i = 0; i < 3 && reason == 0; i++)
-        reason = posix_spawn_file_actions_adddup2(actions, descriptors->given[i], i);
-    if (reason == 0 && directory != NULL)
-        reason = posix_spawn_file_actions_addchdir_np(actions, directory);
-    return reason;
-}
-
-static int prepare_attributes(posix_spawnattr_t *attributes, const struct children *children, bool new_session)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (new_session ? POSIX_SPAWN_SETSID : 0);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &children->ignored);
-    return posix_spawnattr_setflags(attributes, (short)flags);
-}
-
-union arguments { /* posix_spawn changes neither, but its prototype is older than const */
-    const char *const *given;
-    char *const *wanted;
-};
-
 static int spawn(const char *path, const struct process_request *request, const struct descriptors *descriptors,
                  const struct children *children, pid_t *pid)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
     static const char *const nothing[] = {NULL};
-    union arguments argv = {.given = request->argv};
-    union arguments environment = {.given = request->environment != NULL ? request->environment : nothing};
-    int reason = posix_spawn_file_actions_init(&actions);
-    if (reason != 0)
-        return reason;
-    reason = posix_spawnattr_init(&attributes);
-    if (reason == 0) {
-        reason = prepare_actions(&actions, descriptors, request->directory);
-        if (reason == 0)
-            reason = prepare_attributes(&attributes, children, request->new_session);
-        if (reason == 0)
-            reason = posix_spawn(pid, path, &actions, &attributes, argv.wanted, environment.wanted);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return reason;
+    const struct spawn_request wanted = {
+        .path = path,
+        .argv = request->argv,
+        .environment = request->environment != NULL ? request->environment : nothing,
+        .directory = request->directory,
+        .streams = {descriptors->given[0], descriptors->given[1], descriptors->given[2]},
+        .new_session = request->new_session,
+    };
+    return children->spawner != NULL ? spawner_start(children->spawner, &wanted, pid) : ENOMEM;
 }
 
 /* exec gives one number for several causes; what can be looked at is looked at. */
