@@ -123,8 +123,8 @@ struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)
     return attempt;
 }
 
-/* Of a run that is handed over the configuration is laid now, and the rest by the job, which knows when it is there; and
- * so it is where only the job sees the rest. */
+/* Of a run that is handed over the configuration is laid now, and the rest by the job, which knows when it is there;
+ * and so it is where only the job sees the rest. */
 static void bring_in(struct attempt *attempt)
 {
     if (attempt->engine->detach != NULL || apart_jobs_bring(attempt->engine, attempt->stage)) {
@@ -163,71 +163,6 @@ bool attempt_start(void *context, uint64_t job, const struct descpipe_placement 
     else
         attempt_begin(attempt);
     return true;
-}
-
-/* The folder logs/NNN, kept open: stages that lie together are started together. */
-static int logs_folder(struct engine *engine, uint32_t stage, struct error *error)
-{
-    uint32_t number = stage / RUN_STAGES_PER_FOLDER;
-    if (engine->logs_folder >= 0 && engine->logs_number == number)
-        return engine->logs_folder;
-    descriptor_close(engine->logs_folder);
-    cleanup(memory_free) char *path = memory_format("%s/logs/%03u", engine->folder.path, number);
-    engine->logs_folder = -1;
-    if (!folder_make(path, 0777, error))
-        return -1;
-    engine->logs_folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    engine->logs_number = number;
-    if (engine->logs_folder < 0)
-        error_system(error, "cannot open the folder '%s'", path);
-    return engine->logs_folder;
-}
-
-static int open_log(struct attempt *attempt, int folder, const char *suffix, struct error *error)
-{
-    char name[NAME_MAX + 1];
-    int length = snprintf(name, sizeof name, "%s.%s", attempt->name, suffix);
-    if (length < 0 || (size_t)length >= sizeof name) {
-        error_set(error, ERROR_SYSTEM, "the log of '%s' would have a name that is too long", attempt->name);
-        return -1;
-    }
-    int log = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (log < 0)
-        error_system(error, "cannot make the log file '%s'", name);
-    return log;
-}
-
-bool attempt_open_logs(struct attempt *attempt, struct error *error)
-{
-    int folder = logs_folder(attempt->engine, attempt->stage, error);
-    if (folder < 0)
-        return false;
-    attempt->output = open_log(attempt, folder, "out", error);
-    attempt->has_logs = true;
-    attempt->error = attempt->output >= 0 ? open_log(attempt, folder, "err", error) : -1;
-    return attempt->error >= 0;
-}
-
-void attempt_close_logs(struct attempt *attempt)
-{
-    descriptor_close(attempt->output);
-    descriptor_close(attempt->error);
-    attempt->output = attempt->error = -1;
-}
-
-/* What was never written to: two files a task would be very many, and `logs` knows that nothing was said. Whoever
- * follows one has it open and reads on. */
-static void drop_empty_logs(struct attempt *attempt)
-{
-    static const char *const suffixes[] = {"out", "err"};
-    int folder = attempt->has_logs ? logs_folder(attempt->engine, attempt->stage, NULL) : -1;
-    for (size_t i = 0; folder >= 0 && i < sizeof suffixes / sizeof *suffixes; i++) {
-        char name[NAME_MAX + 1];
-        struct stat status;
-        snprintf(name, sizeof name, "%s.%s", attempt->name, suffixes[i]);
-        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
-            unlinkat(folder, name, 0);
-    }
 }
 
 static bool says_the_same(const struct descpipe_ending *one, const struct descpipe_ending *other)
@@ -470,10 +405,10 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
                  !engine->backends[engine->plan->stages[number].backend].repeats &&
                  may_retry(engine, task, retries, outcome);
     /* What was lost with its engine is no fault of its own. */
-    bool lost_before =
-        state->resumed && engine->stop == STOP_NOT &&
-        (outcome->verdict == VERDICT_LOST ||
-         (engine->request->ends_at_ms != 0 && is_killed(outcome->signal, outcome->exit_code))); /* with its allocation */
+    bool lost_before = state->resumed && engine->stop == STOP_NOT &&
+                       (outcome->verdict == VERDICT_LOST ||
+                        (engine->request->ends_at_ms != 0 &&
+                         is_killed(outcome->signal, outcome->exit_code))); /* with its allocation */
     state->resumed = false;
     if (again || lost_before) {
         delay = again ? backoff(retries, state->attempts) : 0;
@@ -580,7 +515,7 @@ void attempt_repeat(struct attempt *attempt)
     const struct attempt before = *attempt;
     cleanup(memory_free) char *folder = memory_copy_text(attempt->attempt_folder);
     attempt_close_logs(attempt);
-    drop_empty_logs(attempt);
+    attempt_drop_empty_logs(attempt);
     record_ended(attempt);
     judge(attempt);
     record_verdict(engine, task, attempt->number, &attempt->outcome,
@@ -641,7 +576,7 @@ void attempt_ended(struct attempt *attempt)
     loop_timer_stop(steal(&attempt->limit));
     loop_timer_stop(steal(&attempt->kill));
     attempt_close_logs(attempt);
-    drop_empty_logs(attempt);
+    attempt_drop_empty_logs(attempt);
     if (scratch_remove(attempt))
         return; /* its room is free before the scheduler hears of it */
     keeper_slot_give(engine->table, attempt->keeper_slot);

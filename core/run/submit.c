@@ -281,7 +281,14 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
         *backend = wanted;
         tasks[count++] = task;
     }
-    return count;
+    if (*backend == NONE || !engine->backends[*backend].elsewhere || count >= room || !cached_slice_is_over(engine))
+        return count;
+    /* What goes elsewhere goes as one, however many rounds it takes to look at it: who has been looked at keeps that.
+     */
+    bool more = engine->ready.count > 0;
+    for (uint32_t i = 0; more && i < count; i++)
+        task_heap_push(&engine->ready, walk_item(engine, tasks[i]));
+    return more ? 0 : count;
 }
 
 void submit_ready(struct engine *engine)

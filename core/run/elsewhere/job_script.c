@@ -31,6 +31,14 @@ static void append_words(struct text *text, const char *const *words)
     }
 }
 
+static void assign(struct text *text, const char *name, const char *value)
+{
+    text_append(text, name);
+    text_append_character(text, '=');
+    text_append_shell_word(text, value);
+    text_append_character(text, '\n');
+}
+
 bool job_script_print_exports(const char *const *pairs, struct text *text, struct error *error)
 {
     for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i++) {
@@ -85,9 +93,10 @@ void job_script_print_saying(const char *outcome, struct text *text)
 
 static void print_head(const struct job_script *script, struct text *text)
 {
-    text_append(text, "#!/bin/sh\n# Made by descpipe: runs one stage and says how it ended.\nscript=");
-    text_append_shell_word(text, script->path);
-    text_append(text, "\ndescpipe_gpus=${CUDA_VISIBLE_DEVICES-}\n");
+    text_append(text, "#!/bin/sh\n# Made by descpipe: runs one stage and says how it ended.\n");
+    if (script->path != NULL)
+        assign(text, "script", script->path);
+    text_append(text, "descpipe_gpus=${CUDA_VISIBLE_DEVICES-}\n");
     job_script_print_saying(script->outcome, text);
 }
 
@@ -143,14 +152,6 @@ static void print_on_nodes(const char *const *words, struct text *text)
     text_append(text, "\nelse\n   ");
     append_words(text, words);
     text_append(text, "\nfi");
-}
-
-static void assign(struct text *text, const char *name, const char *value)
-{
-    text_append(text, name);
-    text_append_character(text, '=');
-    text_append_shell_word(text, value);
-    text_append_character(text, '\n');
 }
 
 /* Whatever happens from here on, the job ends by `finish STATUS`. */
@@ -299,7 +300,7 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
     text_append(text, "say run\n");
     text_append(text, script->ranks_outside
                           ? "/bin/sh \"${DESCPIPE_LAUNCHER:?is not set: nobody starts the ranks}\" ranks /bin/sh "
-                            "\"$script\" rank &\n"
+                            "\"$script\" rank \"${DESCPIPE_INDEX-}\" &\n"
                           : "(trap - TERM INT HUP; stage) &\n");
     text_append(text, "child=$!\n"
                       "[ -z \"$stopped\" ] || kill -s \"$stopped\" \"$child\" 2>/dev/null || :\n"

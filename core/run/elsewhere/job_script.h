@@ -45,7 +45,7 @@ struct job_detached {
 };
 
 struct job_script {
-    const char *path;      /* of the script itself */
+    const char *path;      /* of the script itself; NULL: whoever starts it has set $script, to a file that knows it */
     const char *outcome;   /* absolute */
     const char *secrets;   /* absolute, what job_script_print_exports made; removed at the end; or NULL */
     const char *scratch;   /* a folder that is made on the node and removed at the end; or NULL */

@@ -32,6 +32,8 @@ static void remote_free(struct remote *remote)
     *at = remote->next;
     loop_timer_stop(remote->again);
     arena_free(remote->arena);
+    job_scripts_clear(&remote->scripts);
+    memory_free(remote->scripts_of_other);
     memory_free(remote->folder);
     memory_free(remote->token);
     memory_free(remote->jobs);
@@ -135,11 +137,10 @@ static void launched(void *context, const struct call_result *result)
         attempt_not_started(attempt, attempt->stopped, result->ok ? "before it was submitted" : result->message);
         return;
     }
-    if (!remote_make_job(attempt, result->form, &error) || !attempt_open_logs(attempt, &error)) {
+    if (!remote_make_job(attempt, result->form, &error) || !attempt_expect_logs(attempt, &error)) {
         attempt_not_started(attempt, error_is_no_room(errno) ? DESCPIPE_ENDED_DISK : 0, error.message);
         return;
     }
-    attempt_close_logs(attempt);
     attempt->ready = remote->jobs[attempt->position].ready = true;
     if (--remote->preparing == 0)
         send_when_ready(remote);
@@ -231,6 +232,8 @@ static struct remote *split_off(struct remote *remote, uint32_t first, uint32_t 
 {
     struct remote *part = remote_new(remote->engine, remote->backend->number, count);
     cleanup(error_clear) struct error error = ERROR_INIT;
+    const char *scripts = remote->scripts.path != NULL ? remote->scripts.path : remote->scripts_of_other;
+    part->scripts_of_other = scripts != NULL ? memory_copy_text(scripts) : NULL;
     part->preparing = part->open = 0;
     for (uint32_t i = first; i < first + count; i++) {
         struct remote_job *job = &remote->jobs[remote->positions[i]];
@@ -239,7 +242,8 @@ static struct remote *split_off(struct remote *remote, uint32_t first, uint32_t 
             continue;
         job->attempt = NULL;
         remote->open--;
-        part->jobs[part->open] = (struct remote_job){.attempt = attempt, .job = attempt->job, .ready = true};
+        part->jobs[part->open] =
+            (struct remote_job){.attempt = attempt, .job = attempt->job, .ready = true, .part = job->part};
         attempt->remote = part;
         attempt->scheduler = part;
         attempt->position = part->open++;
@@ -530,7 +534,7 @@ static void send_when_ready(struct remote *remote)
         return;
     }
     remote->sending = true;
-    if (!write_index(remote, &error)) {
+    if (!remote_finish_scripts(remote, &error) || !write_index(remote, &error)) {
         refuse_all(remote, error.message);
         return;
     }

@@ -8,14 +8,16 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "run/elsewhere/job_scripts.h"
 #include "run/walk.h"
 
 struct remote_job {
     struct attempt *attempt; /* NULL: never sent, or over */
     uint64_t job;            /* the attempt's, which forgets it at its end */
     bool ready;
-    bool known; /* of a run that is gone on with: its end is in the journal */
-    ino_t seen; /* of its outcome file, when it was last read; 0: it was not */
+    bool known;           /* of a run that is gone on with: its end is in the journal */
+    ino_t seen;           /* of its outcome file, when it was last read; 0: it was not */
+    struct job_part part; /* its script, in … */
 };
 
 struct remote {
@@ -25,7 +27,9 @@ struct remote {
     uint64_t serial;
     char *folder; /* submissions/SERIAL */
     char *token;
-    struct remote_job *jobs; /* by position */
+    struct remote_job *jobs;    /* by position */
+    struct job_scripts scripts; /* … this file, or that of the submission from which it was split off: */
+    char *scripts_of_other;     /* its name, or NULL */
     uint32_t count;
     uint32_t preparing;  /* not ready yet */
     uint32_t open;       /* not over */
@@ -60,8 +64,10 @@ void remote_accounted(struct engine *engine, uint64_t job, const struct descpipe
 
 /* remote_job.c: where the node gives the stage its scratch folder, if it wants one. */
 void remote_choose_scratch(struct attempt *attempt);
-/* Writes the attempt's script and fills attempt->job_made. */
+/* Writes the attempt's script among those of its submission and fills attempt->job_made. */
 bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, struct error *error);
+/* What jobs with scripts are started with: complete, and on the disk. */
+bool remote_finish_scripts(struct remote *remote, struct error *error);
 /* Where its output goes. */
 void remote_name_logs(struct attempt *attempt, struct descpipe_job *job);
 /* The same job for another submission, which it goes with alone. */

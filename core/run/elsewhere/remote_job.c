@@ -4,15 +4,19 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "run/elsewhere/job_files.h"
 #include "run/elsewhere/job_script.h"
 #include "run/elsewhere/remote.h"
 
 #define NODE_SCRATCH "/tmp" /* of the node; it must be known before the node is */
 
-static char *job_path(const struct remote *remote, const char *what, uint32_t position, const char *suffix)
+#define SCRIPT_NAME "job.sh"
+#define SCRIPTS_NAME "scripts"
+
+static char *job_path(const struct remote *remote, const char *what, uint32_t position)
 {
-    return memory_format("%s/%s.%u%s", remote->folder, what, position, suffix);
+    return memory_format("%s/%s.%u", remote->folder, what, position);
 }
 
 /* "NAME=value" of the late names whose values are known here, and how many; NULL with an error. */
@@ -97,10 +101,10 @@ static void fill_detached(struct attempt *attempt, struct detached_parts *parts)
 
 static bool write_script(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
 {
-    const struct remote *remote = attempt->remote;
-    cleanup(memory_free) char *path = job_path(remote, "job", attempt->position, ".sh");
-    cleanup(memory_free) char *secrets = job_path(remote, "secrets", attempt->position, "");
-    cleanup(memory_free) char *outcome = job_path(remote, "outcome", attempt->position, "");
+    struct remote *remote = attempt->remote;
+    cleanup(memory_free) char *path = path_join(remote->folder, SCRIPTS_NAME);
+    cleanup(memory_free) char *secrets = job_path(remote, "secrets", attempt->position);
+    cleanup(memory_free) char *outcome = job_path(remote, "outcome", attempt->position);
     bool has_secrets = false;
     if (!write_secrets(attempt, form, secrets, &has_secrets, error))
         return false;
@@ -108,8 +112,7 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
     struct detached_parts parts;
     if (attempt->engine->detach != NULL)
         fill_detached(attempt, &parts);
-    const struct job_script script = {.path = path,
-                                      .outcome = outcome,
+    const struct job_script script = {.outcome = outcome,
                                       .secrets = has_secrets ? secrets : NULL,
                                       .scratch = attempt->scratch,
                                       .directory = form->directory,
@@ -122,7 +125,31 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
                                       .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE,
                                       .detached = attempt->engine->detach != NULL ? &parts.detached : NULL};
     cleanup(text_clear) struct text text = TEXT_INIT;
-    return job_script_print(&script, &text, error) && file_write(path, text_bytes(&text), text.length, 0700, error);
+    return job_script_print(&script, &text, error) &&
+           job_scripts_add(&remote->scripts, path, &text, &remote->jobs[attempt->position].part, error);
+}
+
+bool remote_finish_scripts(struct remote *remote, struct error *error)
+{
+    const char *scripts = remote->scripts.path != NULL ? remote->scripts.path : remote->scripts_of_other;
+    if (scripts == NULL)
+        return true;
+    if (!job_scripts_finish(&remote->scripts, error))
+        return false;
+    cleanup(memory_free) char *path = path_join(remote->folder, SCRIPT_NAME);
+    cleanup(text_clear) struct text text = TEXT_INIT;
+    struct job_part *parts = memory_allocate((remote->submission.count + 1) * sizeof *parts);
+    for (uint32_t i = 0; i < remote->submission.count; i++)
+        parts[i] = remote->jobs[remote->positions[i]].part;
+    job_scripts_print_picker(path, scripts, parts, remote->submission.count, &text);
+    memory_free(parts);
+    return file_write(path, text_bytes(&text), text.length, 0700, error);
+}
+
+static const char *script_of(const struct remote *remote)
+{
+    cleanup(memory_free) char *path = path_join(remote->folder, SCRIPT_NAME);
+    return arena_copy(remote->arena, path, strlen(path));
 }
 
 static const char *copy_text(struct arena *arena, const char *text)
@@ -226,12 +253,11 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form, 
 {
     struct remote *remote = attempt->remote;
     struct arena *arena = remote->arena;
-    cleanup(memory_free) char *script = job_path(remote, "job", attempt->position, ".sh");
     struct descpipe_job *job = submit_fill_job(remote->engine, arena, attempt->task);
     struct descpipe_form *copy = copy_form(arena, form);
     job->form = form->form == DESCPIPE_FORM_POD ? with_own_folders(attempt, copy) : copy;
     if (form->form == DESCPIPE_FORM_COMMAND)
-        job->script = arena_copy(arena, script, strlen(script));
+        job->script = script_of(remote);
     remote_name_logs(attempt, job);
     job->late_environment = walk_copy_words(arena, late);
     if (apart_jobs_bring(remote->engine, attempt->stage))
@@ -255,7 +281,7 @@ const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remot
     const struct descpipe_job *from = attempt->job_made;
     struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
     job->form = copy_form(remote->arena, from->form);
-    job->script = copy_text(remote->arena, from->script);
+    job->script = from->script != NULL ? script_of(remote) : NULL;
     job->bring_in = copy_text(remote->arena, from->bring_in);
     job->publish = copy_text(remote->arena, from->publish);
     job->late_environment = walk_copy_words(remote->arena, from->late_environment);

@@ -27,8 +27,7 @@ void script_write_batch(struct buffer *text, const char *token, const char *fold
                   "    exit %d\n"
                   "}\n",
                   SCRIPT_COULD_NOT_BEGIN);
-    buffer_add_text(text, "umask 077\n"
-                          "here=${SLURMD_NODENAME:-this node}\n"
+    buffer_add_text(text, "here=${SLURMD_NODENAME:-this node}\n"
                           /* Else srun would start steps with neither environment nor cpus (since 22.05). */
                           "SLURM_EXPORT_ENV=ALL\n"
                           "export SLURM_EXPORT_ENV\n"
@@ -54,6 +53,7 @@ void script_write_batch(struct buffer *text, const char *token, const char *fold
                           "if ! true >>\"$output\" || ! true >>\"$error\"; then\n"
                           "    cannot \"cannot write '$output' or '$error' on $here\"\n"
                           "fi\n"
+                          "umask 077\n" /* the logs alone are as readable as whoever sent them wants */
                           "exec /bin/sh \"$script\" </dev/null >>\"$output\" 2>>\"$error\"\n");
 }
 
