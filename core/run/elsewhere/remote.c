@@ -194,6 +194,7 @@ static struct attempt *attempt_of_job(struct remote *remote, uint64_t job)
 /* The scheduler has it. Whoever was cancelled meanwhile is cancelled there. */
 void remote_taken(struct remote *remote)
 {
+    struct engine *engine = remote->engine;
     remote->sending = false;
     for (uint32_t i = 0; i < remote->submission.count; i++) {
         struct attempt *attempt = remote->jobs[remote->positions[i]].attempt;
@@ -203,14 +204,14 @@ void remote_taken(struct remote *remote)
         if (attempt->stopped != 0)
             remote_cancel(attempt);
     }
-    engine_flush(remote->engine, true);
-    if (remote->engine->detach == NULL)
-        remote_look_soon(remote->engine);
-    if (remote->engine->detach != NULL)
-        detach_taken(remote->engine, remote->serial);
-    else
-        remote_over_when_empty(remote);
-    whole_taken(remote->engine);
+    engine_flush(engine, true);
+    if (engine->detach != NULL) {
+        detach_taken(engine, remote->serial);
+    } else {
+        remote_look_soon(engine);
+        remote_over_when_empty(remote); /* which frees it when all of it was over before */
+    }
+    whole_taken(engine);
 }
 
 static void refuse_all(struct remote *remote, const char *message)
