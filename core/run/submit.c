@@ -14,7 +14,8 @@
 #include "run/elsewhere/graph.h"
 #include "run/walk.h"
 
-#define BATCH SUBMIT_BATCH   /* jobs of one submission: well below the journal's line limit */
+#define BATCH SUBMIT_BATCH /* jobs of one submission: well below the journal's line limit */
+#define GATHER_MS 500
 #define BATCH_ELSEWHERE 2048 /* a submission is dear there; as far below it as names of usual length allow */
 #define LATER_MS 1000
 #define LATER_LIMIT_MS 60000
@@ -254,8 +255,32 @@ static uint64_t room_of(struct engine *engine, uint32_t backend)
     return plugin_scheduler_room(engine->plan->backends[backend].scheduler);
 }
 
-/* Up to a batch of tasks of one backend, in order. Tasks of other backends are put aside for the next batch. */
-static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backend, struct task_heap *aside)
+static void gathered(void *context)
+{
+    struct engine *engine = context;
+    engine->gathering = NULL; /* the round that this wakes sends what there is */
+}
+
+/* What goes elsewhere goes as one, however many rounds it takes to look at it: of those that are ready now, and, for a
+ * moment, of those whose files are still being read. */
+static bool more_may_come(struct engine *engine)
+{
+    if (cached_slice_is_over(engine))
+        return engine->ready.count > 0;
+    if (!cached_is_busy(engine))
+        return false;
+    int64_t now = clock_monotonic_ms();
+    if (engine->gather_until_ms == 0) {
+        engine->gather_until_ms = now + GATHER_MS;
+        engine->gathering = loop_timer(engine->loop, GATHER_MS, gathered, engine);
+    }
+    return now < engine->gather_until_ms;
+}
+
+/* Up to a batch of tasks of one backend, in order. Tasks of other backends are put aside for the next batch; `held`
+ * ones are for a later round. */
+static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backend, struct task_heap *aside,
+                        struct task_heap *held)
 {
     uint32_t count = 0;
     uint64_t room = BATCH_ELSEWHERE;
@@ -281,14 +306,16 @@ static uint32_t collect(struct engine *engine, uint32_t *tasks, uint32_t *backen
         *backend = wanted;
         tasks[count++] = task;
     }
-    if (*backend == NONE || !engine->backends[*backend].elsewhere || count >= room || !cached_slice_is_over(engine))
+    if (*backend == NONE || !engine->backends[*backend].elsewhere)
         return count;
-    /* What goes elsewhere goes as one, however many rounds it takes to look at it: who has been looked at keeps that.
-     */
-    bool more = engine->ready.count > 0;
-    for (uint32_t i = 0; more && i < count; i++)
-        task_heap_push(&engine->ready, walk_item(engine, tasks[i]));
-    return more ? 0 : count;
+    if (count >= room || !more_may_come(engine)) {
+        loop_timer_stop(steal(&engine->gathering));
+        engine->gather_until_ms = 0;
+        return count;
+    }
+    for (uint32_t i = 0; i < count; i++) /* who has been looked at keeps that */
+        task_heap_push(held, walk_item(engine, tasks[i]));
+    return 0;
 }
 
 void submit_ready(struct engine *engine)
@@ -298,13 +325,13 @@ void submit_ready(struct engine *engine)
         return;
     }
     uint32_t tasks[BATCH_ELSEWHERE], backend;
-    struct task_heap aside = {.items = NULL};
+    struct task_heap aside = {.items = NULL}, held = {.items = NULL};
     cached_slice(engine);
     while (engine->stop == STOP_NOT && !engine->journal_stuck && !cached_slice_is_over(engine) &&
            (engine->ready.count > 0 || aside.count > 0)) {
         while (aside.count > 0)
             task_heap_push(&engine->ready, task_heap_pop(&aside));
-        uint32_t count = collect(engine, tasks, &backend, &aside);
+        uint32_t count = collect(engine, tasks, &backend, &aside, &held);
         if (count > 0)
             sources_begin(engine);
         if (count > 0 && engine->backends[backend].elsewhere)
@@ -314,7 +341,10 @@ void submit_ready(struct engine *engine)
     }
     while (aside.count > 0)
         task_heap_push(&engine->ready, task_heap_pop(&aside));
+    while (held.count > 0)
+        task_heap_push(&engine->ready, task_heap_pop(&held));
     memory_free(aside.items);
+    memory_free(held.items);
 }
 
 void submit_room_again(struct engine *engine, uint32_t backend)

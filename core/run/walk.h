@@ -252,8 +252,10 @@ struct engine {
     struct run_folder folder;
     struct lease *lease, *working_lease;
     struct journal *journal;
-    int logs_folder;   /* descriptor of logs/NNN, the last one used */
-    int children_list; /* descriptor of the kernel's list of the keeper's children, 0: not asked for yet */
+    int64_t gather_until_ms;      /* what goes elsewhere waits until then for more of its like; 0: nothing waits */
+    struct loop_timer *gathering; /* … and then comes again */
+    int logs_folder;              /* descriptor of logs/NNN, the last one used */
+    int children_list;            /* descriptor of the kernel's list of the keeper's children, 0: not asked for yet */
     uint32_t logs_number;
     char *empty_folder; /* attempts/empty, made when first needed */
 

@@ -48,7 +48,7 @@ static int publish_elsewhere(void)
     if (!broker_open(&other, folder, "key", 1000) || !broker_ask_begin(&other)) {
         return 1;
     }
-    broker_publish(&other, 5000, &answer);
+    broker_publish(&other, BROKER_QUEUE, 5000, &answer);
     broker_ask_end(&other);
     return 0;
 }
@@ -57,13 +57,14 @@ START_TEST(an_answer_of_one_process_serves_another)
 {
     struct buffer answer;
     int64_t began = 0;
-    ck_assert(!broker_read(&broker, 0, &began, &answer));
+    ck_assert(!broker_read(&broker, BROKER_QUEUE, 0, &began, &answer));
     ck_assert_int_eq(elsewhere(publish_elsewhere), 0);
-    ck_assert(broker_read(&broker, 5000, &began, &answer));
+    ck_assert(broker_read(&broker, BROKER_QUEUE, 5000, &began, &answer));
     ck_assert_int_eq(began, 5000);
     ck_assert_str_eq(buffer_text(&answer), "line\nline\n");
     buffer_clear(&answer);
-    ck_assert(!broker_read(&broker, 5001, &began, &answer)); /* too old for what was asked */
+    ck_assert(!broker_read(&broker, BROKER_QUEUE, 5001, &began, &answer)); /* too old for what was asked */
+    ck_assert(!broker_read(&broker, BROKER_LIMITS, 0, &began, &answer)); /* something else */
 }
 END_TEST
 
@@ -74,7 +75,7 @@ START_TEST(another_key_shares_nothing)
     int64_t began;
     ck_assert_int_eq(elsewhere(publish_elsewhere), 0);
     ck_assert(broker_open(&other, folder, "another", 1000));
-    ck_assert(!broker_read(&other, 0, &began, &answer));
+    ck_assert(!broker_read(&other, BROKER_QUEUE, 0, &began, &answer));
     broker_close(&other);
 }
 END_TEST
@@ -148,7 +149,7 @@ START_TEST(broken_files_are_as_good_as_none)
         cleanup(memory_free) char *command = memory_format(
             "for one in %s/*.queue %s/*.bucket; do printf '%%s' '%s' >\"$one\"; done", folder, folder, texts[i]);
         ck_assert_int_eq(system(command), 0);
-        ck_assert(!broker_read(&broker, 0, &began, &answer));
+        ck_assert(!broker_read(&broker, BROKER_QUEUE, 0, &began, &answer));
         ck_assert_int_eq(broker_take(&broker, 1, 1000), 0);
     }
 }

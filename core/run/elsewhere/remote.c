@@ -554,6 +554,7 @@ bool remote_is_releasing(const struct engine *engine)
 void remote_end(struct engine *engine)
 {
     loop_timer_stop(steal(&engine->outcome_look));
+    loop_timer_stop(steal(&engine->gathering));
     while (engine->remotes != NULL)
         remote_free(engine->remotes);
 }

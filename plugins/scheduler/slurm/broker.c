@@ -335,24 +335,29 @@ void broker_ask_end(struct broker *broker)
     }
 }
 
-void broker_publish(struct broker *broker, int64_t began_ms, const struct buffer *answer)
+void broker_publish(struct broker *broker, const char *what, int64_t began_ms, const struct buffer *answer)
 {
     struct buffer header = {0};
     if (broker->base == NULL || answer->length > ANSWER_LIMIT) {
         return;
     }
-    buffer_format(&header, "queue1 %s %" PRId64 "\n", broker->boot, began_ms);
+    buffer_format(&header, "%s1 %s %" PRId64 "\n", what, broker->boot, began_ms);
     if (!header.failed) {
-        replace(broker, "queue", &header, answer);
+        replace(broker, what, &header, answer);
     }
     buffer_clear(&header);
 }
 
-static bool read_whole(const char *path, int64_t since_ms, const struct broker *broker, int64_t *began_ms,
+static bool read_whole(const struct broker *broker, const char *what, int64_t since_ms, int64_t *began_ms,
                        struct buffer *answer)
 {
-    char header[HEADER_LIMIT], block[8192];
+    char path[PATH_MAX], kind[16], header[HEADER_LIMIT], block[8192];
     double began = 0;
+    int length = snprintf(path, sizeof(path), "%s.%s", broker->base, what);
+    snprintf(kind, sizeof(kind), "%s1", what);
+    if (length < 0 || (size_t)length >= sizeof(path)) {
+        return false;
+    }
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         return false;
@@ -361,7 +366,7 @@ static bool read_whole(const char *path, int64_t since_ms, const struct broker *
     header[got > 0 ? got : 0] = '\0';
     size_t skip = strcspn(header, "\n") + 1;
     header[skip - 1] = '\0';
-    bool good = skip < (size_t)(got > 0 ? got : 0) + 1 && read_words(broker, header, "queue1", &began, 1) &&
+    bool good = skip < (size_t)(got > 0 ? got : 0) + 1 && read_words(broker, header, kind, &began, 1) &&
                 began >= (double)since_ms;
     off_t place = (off_t)skip;
     while (good && (got = pread(descriptor, block, sizeof(block), place)) > 0 && place < ANSWER_LIMIT) {
@@ -373,15 +378,10 @@ static bool read_whole(const char *path, int64_t since_ms, const struct broker *
     return good && got == 0 && !answer->failed;
 }
 
-bool broker_read(struct broker *broker, int64_t since_ms, int64_t *began_ms, struct buffer *answer)
+bool broker_read(struct broker *broker, const char *what, int64_t since_ms, int64_t *began_ms, struct buffer *answer)
 {
-    char path[PATH_MAX];
     *answer = (struct buffer){0};
-    if (broker->base == NULL) {
-        return false;
-    }
-    int length = snprintf(path, sizeof(path), "%s.queue", broker->base);
-    if (length < 0 || (size_t)length >= sizeof(path) || !read_whole(path, since_ms, broker, began_ms, answer)) {
+    if (broker->base == NULL || !read_whole(broker, what, since_ms, began_ms, answer)) {
         buffer_clear(answer);
         return false;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What all runs of a user on one machine share, so that ten runs ask as often as one: the last answer of squeue and the
- * token bucket.
+ * What all runs of a user on one machine share, so that ten runs ask as often as one: the last answer of squeue, what
+ * the controller allows, and the token bucket.
  *
  * How it works: a few small files in the plugin's cache folder, named by machine and by what is asked. Each is replaced
  * as a whole. Who reads and writes the bucket, or asks squeue, holds a symbolic link that says which process it is; the
@@ -38,8 +38,12 @@ void broker_limit(struct broker *broker, double capacity, double per_second, int
 /* The right to ask squeue for everybody; false: another process is at it. */
 bool broker_ask_begin(struct broker *broker);
 void broker_ask_end(struct broker *broker);
-void broker_publish(struct broker *broker, int64_t began_ms, const struct buffer *answer);
-/* The last published answer when it began at or after `since_ms`. */
-bool broker_read(struct broker *broker, int64_t since_ms, int64_t *began_ms, struct buffer *answer);
+
+/* Answers that are shared, by what was asked. */
+#define BROKER_QUEUE "queue"
+#define BROKER_LIMITS "limits"
+void broker_publish(struct broker *broker, const char *what, int64_t began_ms, const struct buffer *answer);
+/* The last one published when it began at or after `since_ms`. */
+bool broker_read(struct broker *broker, const char *what, int64_t since_ms, int64_t *began_ms, struct buffer *answer);
 
 #endif

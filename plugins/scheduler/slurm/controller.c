@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the controller allows, asked once; and what its refusals mean for a call. */
+/*
+ * What the controller allows, and what its refusals mean for a call.
+ *
+ * How it works: four questions whose answers are kept as they came, for the runs that follow (broker.h). Whoever uses
+ * such an old answer asks anew before it calls anything refused.
+ */
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,15 +13,21 @@
 
 #include "slurm.h"
 
-enum { QUESTION_LIMIT_MS = 60000 };
+enum { QUESTION_LIMIT_MS = 60000, DEFAULT_ARRAY_SIZE = 1001 /* SLURM's own, should it not say */ };
 /* Of what a controller with a rate limit gives, we leave a fifth to the user's own commands. */
 #define SHARE 0.8
+/* In front of what is kept of a question: its number follows. No line of an answer begins so. */
+#define MARK "\f"
+
+enum asks { ASKS_CONFIG, ASKS_PARTITIONS, ASKS_ASSOCIATIONS, ASKS_QUALITIES, ASKS_NOTHING };
 
 struct limits_question {
     struct slurm *slurm;
     struct tool *tool;
     struct limits read;
-    enum { ASKS_CONFIG, ASKS_PARTITIONS, ASKS_ASSOCIATIONS, ASKS_QUALITIES, ASKS_NOTHING } asks;
+    struct buffer kept;
+    int64_t began_ms;
+    enum asks asks;
     void (*done)(void *context, const struct answer *failure);
     void *context;
 };
@@ -24,15 +36,16 @@ static void question_done(struct limits_question *question, const struct answer 
 {
     question->done(question->context, failure);
     limits_clear(&question->read);
+    buffer_clear(&question->kept);
     free(question);
 }
 
-static void use(struct limits_question *question)
+/* Takes them over. */
+static void use(struct slurm *self, struct limits *read)
 {
-    struct slurm *self = question->slurm;
     limits_clear(&self->limits);
-    self->limits = question->read;
-    question->read = (struct limits){0};
+    self->limits = *read;
+    *read = (struct limits){0};
     self->limits_known = true;
     if (self->limits.has_rate) {
         double per_second = (double)self->limits.rate_refill / (double)self->limits.rate_period_s;
@@ -47,19 +60,55 @@ static void use(struct limits_question *question)
 
 static bool ask(struct limits_question *question);
 
-static bool read_line(struct limits_question *question, const char *line, size_t length)
+static bool read_line(enum asks asks, struct limits *limits, const char *line, size_t length)
 {
-    switch (question->asks) {
+    switch (asks) {
     case ASKS_CONFIG:
-        limits_read_config(&question->read, line, length);
+        limits_read_config(limits, line, length);
         return true;
     case ASKS_PARTITIONS:
-        return limits_read_partition(&question->read, line, length);
+        return limits_read_partition(limits, line, length);
     case ASKS_ASSOCIATIONS:
-        return policy_read_association(&question->read.policy, line, length);
+        return policy_read_association(&limits->policy, line, length);
     default:
-        return policy_read_quality(&question->read.policy, line, length);
+        return policy_read_quality(&limits->policy, line, length);
     }
+}
+
+/* The answers to several questions, each behind its mark. False: not whole, or not ours. */
+static bool read_kept(const char *text, struct limits *limits)
+{
+    enum asks asks = ASKS_NOTHING;
+    for (size_t length; *text != '\0'; text += length + (text[length] == '\n')) {
+        length = strcspn(text, "\n");
+        if (text[0] == MARK[0]) {
+            asks = text[1] >= '0' && text[1] - '0' < ASKS_NOTHING ? (enum asks)(text[1] - '0') : ASKS_NOTHING;
+        } else if (asks == ASKS_NOTHING || !read_line(asks, limits, text, length)) {
+            return false;
+        }
+    }
+    return limits->version[0] != '\0' && asks != ASKS_NOTHING && asks != ASKS_CONFIG;
+}
+
+bool slurm_recall_limits(struct slurm *self)
+{
+    int64_t began, age = self->host->config->integer(self->settings, "limits-age");
+    struct limits limits = {.array_size = DEFAULT_ARRAY_SIZE};
+    struct buffer kept;
+    if (self->limits_known || self->limits_looked_for) {
+        return self->limits_known;
+    }
+    self->limits_looked_for = true;
+    if (age <= 0 || !broker_read(&self->broker, BROKER_LIMITS, slurm_now_ms() - age, &began, &kept)) {
+        return false;
+    }
+    if (began <= slurm_now_ms() && read_kept(buffer_text(&kept), &limits)) {
+        use(self, &limits);
+        self->limits_recalled = true;
+    }
+    limits_clear(&limits);
+    buffer_clear(&kept);
+    return self->limits_known;
 }
 
 /* What accounting allows matters only where it is enforced, and can be asked only where there is some. */
@@ -84,10 +133,14 @@ static void answered(void *context, const struct tool_answer *answer)
         question_done(question, &said);
         return;
     }
+    buffer_format(&question->kept, MARK "%d\n", (int)question->asks);
+    if (went_well) {
+        buffer_add(&question->kept, answer->output.data, answer->output.length);
+    }
     /* A site may keep sacctmgr from its users: then its limits are met as refusals. */
     for (size_t length; went_well && *line != '\0'; line += length + (line[length] == '\n')) {
         length = strcspn(line, "\n");
-        if (!read_line(question, line, length)) {
+        if (!read_line(question->asks, &question->read, line, length)) {
             break;
         }
     }
@@ -98,7 +151,11 @@ static void answered(void *context, const struct tool_answer *answer)
     }
     choose_next(question);
     if (question->asks == ASKS_NOTHING) {
-        use(question);
+        use(question->slurm, &question->read);
+        question->slurm->limits_recalled = false;
+        if (!question->kept.failed) {
+            broker_publish(&question->slurm->broker, BROKER_LIMITS, question->began_ms, &question->kept);
+        }
         question_done(question, NULL);
     } else if (!ask(question)) {
         struct answer said = {.kind = ANSWER_CANNOT_ASK, .message = "not enough memory"};
@@ -160,7 +217,8 @@ struct limits_question *slurm_ask_limits(struct slurm *self, void (*done)(void *
         return NULL;
     }
     *question = (struct limits_question){.slurm = self, .done = done, .context = context};
-    question->read.array_size = 1001; /* SLURM's own default, should it not say */
+    question->began_ms = slurm_now_ms();
+    question->read.array_size = DEFAULT_ARRAY_SIZE;
     if (!ask(question)) {
         free(question);
         return NULL;

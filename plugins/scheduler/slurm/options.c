@@ -99,6 +99,8 @@ static const struct descpipe_option options[] = {
          "then takes about a second longer to start (sbatch --export=NONE)."},
     LENGTH("poll", "2s", 100, 3600000, "How often the queue is asked while things happen."),
     LENGTH("poll-limit", "30s", 100, 3600000, "How often the queue is asked while nothing happens."),
+    LENGTH("limits-age", "5m", 0, 86400000,
+           "How old what another run has heard of the controller's limits may be; 0s: each run asks itself."),
     LENGTH("settle", "15s", 0, 600000, "How long a job is looked for whose submission got no clear answer."),
     LENGTH("accounting-patience", "60s", 0, 3600000, "How long accounting may lag behind the end of a job."),
     {.size = sizeof(struct descpipe_option),
@@ -108,9 +110,10 @@ static const struct descpipe_option options[] = {
 };
 
 const struct descpipe_option *const slurm_options[] = {
-    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],  &options[7],
-    &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13], &options[14], &options[15],
-    &options[16], &options[17], &options[18], &options[19], &options[20], &options[21], &options[22], NULL};
+    &options[0],  &options[1],  &options[2],  &options[3],  &options[4],  &options[5],  &options[6],
+    &options[7],  &options[8],  &options[9],  &options[10], &options[11], &options[12], &options[13],
+    &options[14], &options[15], &options[16], &options[17], &options[18], &options[19], &options[20],
+    &options[21], &options[22], &options[23], NULL};
 
 _Static_assert(sizeof(options) / sizeof(*options) + 1 == sizeof(slurm_options) / sizeof(*slurm_options), "all of them");
 

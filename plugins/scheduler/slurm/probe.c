@@ -224,7 +224,7 @@ void slurm_queue_estimate(void *context, struct descpipe_call *call, const struc
     }
     probing->job = job;
     self->host->call->on_cancel(call, stopped, probing);
-    if (self->limits_known) {
+    if (self->limits_known && !self->limits_recalled) {
         test(probing);
         return;
     }

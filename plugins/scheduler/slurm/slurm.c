@@ -98,6 +98,7 @@ static uint64_t slurm_room(void *context)
     if (self->steps.allocation[0] != '\0') {
         return UINT64_MAX;
     }
+    slurm_recall_limits(self);
     uint64_t most = slurm_most_jobs(self);
     uint64_t there = self->jobs.count + self->sending;
     uint64_t room = most == UINT64_MAX ? UINT64_MAX : most > there ? most - there : 0;

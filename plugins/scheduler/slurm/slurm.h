@@ -43,9 +43,10 @@ struct slurm {
     struct descpipe_resources pilot_resources;
     struct descpipe_pilot pilot;
     struct limits limits;
-    bool limits_known;
-    uint64_t sending; /* jobs on their way to the queue */
-    uint64_t room;    /* learned from a refusal: at most so many jobs in the queue; UINT64_MAX: no such limit known */
+    bool limits_known, limits_recalled; /* recalled: another run, or an earlier one, has asked a while ago */
+    bool limits_looked_for;             /* … and whether one has was looked at */
+    uint64_t sending;                   /* jobs on their way to the queue */
+    uint64_t room; /* learned from a refusal: at most so many jobs in the queue; UINT64_MAX: no such limit known */
 };
 
 int64_t slurm_now_ms(void); /* of a clock that never goes back and that all processes of this machine share */
@@ -61,8 +62,9 @@ const char *slurm_text(const struct slurm *self, const char *key); /* NULL when 
 /* "--clusters=NAME" when the site has several; nothing else. */
 void slurm_add_clusters(const struct slurm *self, struct arguments *arguments);
 
-/* controller.c: what the controller allows, asked once. `done` comes later; failure NULL means known. NULL: no memory.
- */
+/* controller.c: what another run has heard of the controller not long ago. False: it must be asked. */
+bool slurm_recall_limits(struct slurm *self);
+/* What the controller allows, asked once. `done` comes later; failure NULL means known. NULL: no memory. */
 struct limits_question;
 struct limits_question *slurm_ask_limits(struct slurm *self, void (*done)(void *context, const struct answer *failure),
                                          void *context);

@@ -2,7 +2,8 @@
 /*
  * Submitting: all jobs of a submission or none.
  *
- * How it works: the controller's limits are asked first, once. Jobs become groups that can be one array each; the files
+ * How it works: the controller's limits are asked first, once, unless another run has heard of them a while ago; then
+ * they are asked before anything is called refused. Jobs become groups that can be one array each; the files
  * are written; then one sbatch after another, because a group may depend on the ids of an earlier one. An sbatch whose
  * answer was lost is looked for by the token, several times over a while: what is found is taken, what is not stays
  * UNKNOWN, and nothing is ever submitted twice from here. When a group is refused after others were accepted, those are
@@ -25,6 +26,7 @@ enum {
 
 static void submit_next(struct submitting *submitting);
 static void look(void *context);
+static void limits_known(void *context, const struct answer *failure);
 
 static void free_submitting(struct submitting *submitting)
 {
@@ -217,8 +219,29 @@ static void learn_room(struct submitting *submitting)
     self->room = room > 0 ? room : 1;
 }
 
+/* What refuses it may be what the controller has said to another run, and has changed since. False: it has not. */
+static bool ask_anew(struct submitting *submitting)
+{
+    struct slurm *self = submitting->slurm;
+    if (!self->limits_recalled || submitting->accepted_groups > 0) {
+        return false;
+    }
+    submitting->limits_question = slurm_ask_limits(self, limits_known, submitting);
+    if (submitting->limits_question == NULL) {
+        return false;
+    }
+    self->sending -= submitting->counted;
+    submitting->counted = 0;
+    request_groups_clear(&submitting->groups);
+    submitting->next = 0;
+    return true;
+}
+
 static void refused(struct submitting *submitting, const struct answer *said)
 {
+    if (said->kind == ANSWER_REFUSED && ask_anew(submitting)) {
+        return;
+    }
     if (said->kind == ANSWER_TOO_MANY) {
         learn_room(submitting);
         roll_back(submitting, said);
@@ -413,6 +436,9 @@ static bool is_too_many(struct submitting *submitting)
         self->sending += count;
         return false;
     }
+    if (ask_anew(submitting)) {
+        return true;
+    }
     char message[SLURM_MESSAGE];
     snprintf(message, sizeof(message), "at most %" PRIu64 " jobs of yours may be in the queue", most);
     /* Detached, nobody is there to send the rest. */
@@ -441,8 +467,10 @@ static void begin(struct submitting *submitting)
         submit_next(submitting);
         return;
     }
-    self->host->call->fail(submitting->call, DESCPIPE_FAILED_REFUSED, message, NULL);
-    free_submitting(submitting);
+    if (!ask_anew(submitting)) {
+        self->host->call->fail(submitting->call, DESCPIPE_FAILED_REFUSED, message, NULL);
+        free_submitting(submitting);
+    }
 }
 
 static void limits_known(void *context, const struct answer *failure)
@@ -539,7 +567,7 @@ void slurm_submit(void *context, struct descpipe_call *call, const struct descpi
         return;
     }
     self->host->call->on_cancel(call, cancelled, submitting);
-    if (self->limits_known) {
+    if (slurm_recall_limits(self)) {
         begin(submitting);
     } else {
         submitting->limits_question = slurm_ask_limits(self, limits_known, submitting);

@@ -303,7 +303,7 @@ static void answered(void *context, const struct tool_answer *answer)
     if (tool_went_well(answer)) {
         watch->took_before_ms = watch->took_ms;
         watch->took_ms = answer->took_ms;
-        broker_publish(&self->broker, answer->began_ms, &answer->output);
+        broker_publish(&self->broker, BROKER_QUEUE, answer->began_ms, &answer->output);
         use(self, answer->began_ms, &answer->output);
     } else {
         struct answer said;
@@ -353,7 +353,7 @@ static void tick(void *context)
     struct buffer shared;
     int64_t began, rhythm = rhythm_ms(self);
     int64_t since = larger(watch->last_began_ms + 1, slurm_now_ms() - rhythm);
-    if (broker_read(&self->broker, since, &began, &shared)) {
+    if (broker_read(&self->broker, BROKER_QUEUE, since, &began, &shared)) {
         use(self, began, &shared);
         buffer_clear(&shared);
         tick_after(self, rhythm_ms(self));
