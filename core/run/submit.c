@@ -514,7 +514,9 @@ void submit_prepare_image(struct engine *engine, uint32_t number)
     image->state = IMAGE_PREPARING;
     const struct plan_image *planned = &engine->plan->images[number];
     image->prepare = (struct descpipe_prepare){
-        .size = sizeof image->prepare, .where = DESCPIPE_PREPARE_HERE, .image = &planned->image};
+        .size = sizeof image->prepare,
+        .where = engine->backends[planned->backend].elsewhere ? DESCPIPE_PREPARE_PER_NODE : DESCPIPE_PREPARE_HERE,
+        .image = &planned->image};
     runtime_prepare(engine->plan->backends[planned->backend].runtime, &image->prepare,
                     (struct call_options){.deadline_ms = INT64_MAX, .done = image_prepared, .context = image});
 }

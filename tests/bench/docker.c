@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Containers one after the other: descpipe's docker runtime beside the same calls made straight to the Engine and
- * beside `docker run`. bench-docker --socket=PATH --image=NAME [--tasks=10] [--rounds=11] The image must be there; its
- * /bin/true is run.
+ * Containers, one or more at a time: descpipe's docker runtime beside the same calls made straight to the Engine and
+ * beside `docker run`. bench-docker --socket=PATH --image=NAME [--tasks=10] [--rounds=11] [--together=1] [--client=1]
+ * The image must be there; its /bin/true is run. --client=0 leaves `docker run` out.
  */
 #include <curl/curl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,7 +20,7 @@
 struct engine {
     const char *socket, *image;
     char *folder;
-    size_t tasks;
+    size_t tasks, together;
     unsigned round;
     CURL *curl, *waiting;
 };
@@ -95,17 +96,35 @@ static void one_container(struct engine *engine, CURLM *multi)
     json_decref(created);
 }
 
-static void straight(void *context)
+static void one_after_the_other(struct engine *engine, size_t tasks)
 {
-    struct engine *engine = context;
     engine->curl = curl_easy_init();
     engine->waiting = curl_easy_init();
     CURLM *multi = curl_multi_init();
-    for (size_t i = 0; i < engine->tasks; i++)
+    for (size_t i = 0; i < tasks; i++)
         one_container(engine, multi);
     curl_multi_cleanup(multi);
     curl_easy_cleanup(engine->curl);
     curl_easy_cleanup(engine->waiting);
+}
+
+/* Each process has its share. */
+static void straight(void *context)
+{
+    struct engine *engine = context;
+    for (size_t i = 0; i < engine->together; i++) {
+        pid_t child = fork();
+        if (child < 0)
+            _exit(1);
+        if (child == 0) {
+            one_after_the_other(engine, engine->tasks / engine->together + (i < engine->tasks % engine->together));
+            _exit(0);
+        }
+    }
+    int status = 0;
+    while (wait(&status) > 0)
+        if (status != 0)
+            _exit(1);
 }
 
 static void write_pipeline(const struct engine *engine, const char *path)
@@ -115,10 +134,10 @@ static void write_pipeline(const struct engine *engine, const char *path)
     for (size_t i = 0; i < engine->tasks; i++)
         text_format(&text, "  - t%zu\n", i);
     text_format(&text, "runtime: {working: %s/work, output: %s/out}\n", engine->folder, engine->folder);
-    text_format(
-        &text,
-        "backends: {default: {scheduler: sequential, runtime: {use: docker, network: none, host: \"unix://%s\"}}}\n",
-        engine->socket);
+    text_format(&text,
+                "backends: {default: {scheduler: {use: local, jobs: %zu}, "
+                "runtime: {use: docker, network: none, host: \"unix://%s\"}}}\n",
+                engine->together, engine->socket);
     for (size_t i = 0; i < engine->tasks; i++)
         text_format(&text, "t%zu:\n  image: %s\n  command: [/bin/true]\n", i, engine->image);
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -150,25 +169,29 @@ int main(int count, char **arguments)
     struct engine engine = {.socket = word(count, arguments, "--socket", "/var/run/docker.sock"),
                             .image = word(count, arguments, "--image", "busybox"),
                             .tasks = measure_argument(count, arguments, "--tasks", 10),
+                            .together = measure_argument(count, arguments, "--together", 1),
                             .folder = measure_folder()};
     size_t rounds = measure_argument(count, arguments, "--rounds", 11);
+    bool with_client = measure_argument(count, arguments, "--client", 1) != 0;
+    engine.together = engine.together == 0 ? 1 : engine.together;
     rounds = rounds == 0 ? 1 : rounds > ROUNDS_LIMIT ? ROUNDS_LIMIT : rounds;
     cleanup(memory_free) char *pipeline = memory_format("%s/pipeline.yaml", engine.folder);
     write_pipeline(&engine, pipeline);
     cleanup(memory_free) char *loop =
-        memory_format("i=0; while [ $i -lt %zu ]; do docker -H unix://%s run --rm --init --network none "
-                      "--entrypoint /bin/true %s || exit 1; i=$((i + 1)); done",
-                      engine.tasks, engine.socket, engine.image);
+        memory_format("seq %zu | xargs -n 1 -P %zu docker -H unix://%s run --rm --init --network none "
+                      "--entrypoint /bin/true %s",
+                      engine.tasks, engine.together, engine.socket, engine.image);
     cleanup(memory_free) char *client = measure_find("docker");
     const char *const descpipe[] = {DESCPIPE, "--plugin-dir", DESCPIPE_PLUGINS, "run", "--no-cache", pipeline, NULL};
     const char *const docker[] = {"sh", "-c", loop, NULL};
     struct contestant contestants[] = {
         {.name = "the Engine's API, straight", .run = straight, .context = &engine},
         {.name = "descpipe, runtime docker", .argv = descpipe, .context = &engine, .before = fresh_work},
-        {.name = "docker run --rm", .argv = docker, .absent = !client},
+        {.name = "docker run --rm", .argv = docker, .absent = !client || !with_client},
     };
     measure_rounds(contestants, 3, rounds);
-    cleanup(memory_free) char *title = memory_format("%zu containers of /bin/true, one at a time", engine.tasks);
+    cleanup(memory_free) char *title =
+        memory_format("%zu containers of /bin/true, %zu at a time", engine.tasks, engine.together);
     measure_print(title, contestants, 3, rounds, engine.tasks);
     measure_folder_remove(engine.folder);
     return 0;

@@ -33,10 +33,14 @@ $2
 END
 }
 echo "1 2 3" >table.txt
-run() { "$program" run --no-cache --runtime shifter pipeline.yaml >run.log 2>&1; }
-refused() { # TEXT
-    if run; then failed "was not refused: $1"; fi
-    grep -qF -- "$1" run.log || { cat run.log; failed "did not say: $1"; }
+run() { # OPTION...
+    "$program" run --no-cache --runtime shifter "$@" pipeline.yaml >run.log 2>&1
+}
+refused() { # TEXT OPTION...
+    text=$1
+    shift
+    if run "$@"; then failed "was not refused: $text"; fi
+    grep -qF -- "$text" run.log || { cat run.log; failed "did not say: $text"; }
 }
 
 # A pull that the gateway takes its time for, then a run.
@@ -64,10 +68,44 @@ run || { cat run.log; failed "the manifest's digest is not taken for the image";
 rm "$state/images.json"
 upstream desc/probe:1 "$id_two"
 refused "the tag has moved"
+grep -q "a: IMAGE" run.log || { cat run.log; failed "the verdict of a moved tag is not IMAGE"; }
+! grep -q '"shifter", "--image=id:'"$id_two" "$state/log" || failed "a stage ran with what is not pinned"
 upstream desc/probe:1 "$id_one"
 run || { cat run.log; failed "the pinned image did not run"; }
 pipeline "desc/probe@sha256:$manifest" ""
 refused "name a tag besides the digest"
+
+# A pull is followed to its end: no stage starts before, and one that ends too early is asked again.
+rm -f "$state/images.json" "$state/log"
+pipeline desc/probe:1 ""
+mkfifo "$state/pulling" "$state/hold"
+run &
+running=$!
+[ "$(timeout 60 cat "$state/pulling")" = pulling ] || { cat run.log; failed "nothing was pulled"; }
+! grep -q '"shifter",' "$state/log" || failed "a stage started while its image was being pulled"
+rm "$state/pulling"
+echo on >"$state/hold"
+wait "$running" || { cat run.log; failed "the run failed after its image had come"; }
+rm -f "$state/hold" "$state/images.json" "$state/log"
+: >"$state/early"
+run || { cat run.log; failed "a pull that the gateway still went on with was given up"; }
+[ "$(grep -c '"pull"' "$state/log")" = 2 ] || { cat "$state/log"; failed "the pull was not asked for again"; }
+
+# A private image: the login is ours, by standard input, and the image is for nobody else.
+rm -f "$state/images.json" "$state/log"
+upstream desc/other:1 "$id_one" ', "login": ["joe", "sky+blue/1"]'
+pipeline desc/other:1 ""
+refused "does the image need a login?"
+mkdir -p "$HOME/.docker"
+printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$registry" "$(printf 'joe:sky+blue/1' | base64 -w 0)" >"$HOME/.docker/config.json"
+run || { cat run.log; failed "a private image was not had"; }
+[ "$(cat "$state/cred.json")" = '["joe", "sky+blue/1"]' ] || failed "another login: $(cat "$state/cred.json")"
+printf '%s\n' '["shifterimg", "login", "default"]' '["shifterimg", "--user", "stage", "pull", "docker:REGISTRY/desc/other:1"]' >expected
+grep -e '"login"' -e '"--user"' "$state/log" | sed "s|$registry|REGISTRY|" >seen
+diff expected seen || failed "another way to log in"
+[ ! -e "$state/exposed" ] || failed "a private image is everybody's"
+! grep -rqF "sky+blue" "$state/log" work run.log || failed "the password lies in a file or stood in an argv"
+rm -r "$HOME/.docker" "$state/images.json"
 
 # A gateway that fails, and one that is not there.
 upstream desc/other:1 "$id_two" ', "fails": true'
@@ -92,6 +130,33 @@ pipeline desc/probe:1 "  python-module: true"
 refused "cannot mount one file"
 pipeline desc/probe:1 "  mounts: [\"$HOME/data:/data\"]"
 run || { cat run.log; failed "a mount that Shifter allows was refused"; }
+# Words of Shifter's own: names instead of ids, a cache of each node, the image's entry point, GPUs.
+rm "$state/log"
+run -o runtime.name-images-by=name -o "runtime.volumes=[$HOME/data:/data:perNodeCache=size=10G]" || { cat run.log; failed "a run in Shifter's words failed"; }
+grep '"shifter",' "$state/log" | grep -F -e '"--image=docker:'"$registry/desc/probe:1"'"' | grep -qF -e '"--volume='"$HOME/data:/data:perNodeCache=size=10G"'"' ||
+    { cat "$state/log"; failed "a volume or an image in Shifter's words did not arrive"; }
+refused "lets nobody mount below /etc" -o "runtime.volumes=[$HOME/data:/etc/data:perNodeCache=size=10G]"
+pipeline desc/probe:1 ""
+refused "Image does not have a defined entrypoint" -o runtime.entry-point=true
+rm "$state/images.json"
+upstream desc/probe:1 "$id_one" ', "entry": ["env", "ENTERED=yes"]'
+# shellcheck disable=SC2016 # it is the stage's shell that reads it
+sed -i 's/FROM_IMAGE \$HOME/FROM_IMAGE $ENTERED/' pipeline.yaml
+run -o runtime.entry-point=true || { cat run.log; failed "a stage by its image's entry point failed"; }
+[ "$(sed -n 3p out/world.txt)" = "stage yes yes" ] || { cat out/world.txt; failed "the entry point was not run"; }
+
+# In a job of SLURM the image is said to SLURM too, which pins it at submission and makes it ready in the prolog.
+python3 "$folder/simulator.py" make "$folder/slurm" >/dev/null
+mv "$folder/slurm/bin/sbatch" "$folder/slurm/sbatch"
+printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"%s"\nexec "%s" "$@"\n' "$folder/slurm/said" "$folder/slurm/sbatch" >"$folder/slurm/bin/sbatch"
+chmod 755 "$folder/slurm/bin/sbatch"
+rm "$state/log"
+pipeline desc/probe:1 "  gpus: 1"
+run -o "scheduler.commands=$folder/slurm/bin" -o scheduler.poll=100ms --backend slurm || { cat run.log; failed "a job with Shifter failed"; }
+grep -qxF -e "--image=id:$id_one" "$folder/slurm/said" || { cat "$folder/slurm/said"; failed "SLURM was not told of the image"; }
+grep '"shifter",' "$state/log" | grep -qF '"--module=gpu,mpich"' || { cat "$state/log"; failed "the gpu module was not asked for"; }
+pipeline desc/probe:1 ""
+
 # What the site forbids is said before Shifter would.
 cat >udiRoot.conf <<'END'
 udiMount=/var/udiMount

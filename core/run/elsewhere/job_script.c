@@ -145,13 +145,34 @@ static bool print_stage(const struct job_script *script, struct text *text, stru
     return true;
 }
 
-static void print_on_nodes(const char *const *words, struct text *text)
+/* What runs beside the stage is told where its files are by the same variables as the stage's own argv: this script as
+ * `SCRIPT setup` or `SCRIPT remove`, so that no value stands in a process list. */
+static bool print_beside(const struct job_script *script, struct text *text, struct error *error)
 {
-    text_append(text, "if [ -n \"${DESCPIPE_LAUNCHER-}\" ]; then\n    /bin/sh \"$DESCPIPE_LAUNCHER\" nodes");
-    append_words(text, words);
-    text_append(text, "\nelse\n   ");
-    append_words(text, words);
-    text_append(text, "\nfi");
+    const struct {
+        const char *word;
+        const char *const *argv;
+    } all[] = {{"setup", script->setup}, {"remove", script->removal}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].argv == NULL)
+            continue;
+        text_format(text, "if [ \"${1-}\" = %s ]; then\n", all[i].word);
+        if (!job_script_print_exports(script->environment, text, error))
+            return false;
+        text_append(text, "    exec");
+        append_words(text, all[i].argv);
+        text_append(text, "\nfi\n");
+    }
+    return true;
+}
+
+static void print_on_nodes(const char *word, struct text *text)
+{
+    text_format(text,
+                "if [ -n \"${DESCPIPE_LAUNCHER-}\" ]; then\n"
+                "    /bin/sh \"$DESCPIPE_LAUNCHER\" nodes /bin/sh \"$script\" %s \"${DESCPIPE_INDEX-}\"\n"
+                "else\n    /bin/sh \"$script\" %s \"${DESCPIPE_INDEX-}\"\nfi",
+                word, word);
 }
 
 /* Whatever happens from here on, the job ends by `finish STATUS`. */
@@ -185,7 +206,7 @@ static void print_setup(const struct job_script *script, struct text *text)
     if (script->setup == NULL)
         return;
     text_append(text, "say setup\n");
-    print_on_nodes(script->setup, text);
+    print_on_nodes("setup", text);
     text_append(text, " || {\n    status=$?\n    failed=image\n    reason='its node could not be made ready'\n"
                       "    finish \"$status\"\n}\n");
 }
@@ -197,7 +218,7 @@ static void print_removal(const struct job_script *script, struct text *text)
     if (script->removal == NULL)
         return;
     text_append(text, "remover=\nremove() {\n");
-    print_on_nodes(script->removal, text);
+    print_on_nodes("remove", text);
     text_append(text, " </dev/null >/dev/null 2>&1\n}\n"
                       "remove_later() {\n    { sleep " REMOVAL_AFTER_SECONDS "; remove; } >/dev/null 2>&1 &\n"
                       "    remover=$!\n}\n");
@@ -282,6 +303,8 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
         return false;
     if (script->ranks_outside)
         text_append(text, "if [ \"${1-}\" = rank ]; then\n    stage\nfi\n");
+    if (!print_beside(script, text, error))
+        return false;
     text_append(text, "started=$(now)\nstatus=1\nheard=\nchild=\n");
     print_removal(script, text);
     text_append(text, "hear() {\n");

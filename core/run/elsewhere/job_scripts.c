@@ -74,7 +74,7 @@ void job_scripts_print_picker(const char *path, const char *scripts, const struc
     text_append(text, "\nscripts=");
     text_append_shell_word(text, scripts);
     text_append(text, "\nPATH=${PATH:-/usr/bin:/bin}\n"
-                      "if [ \"${1-}\" = rank ]; then\n    DESCPIPE_INDEX=${2-}\nfi\n"
+                      "case ${1-} in\nrank | setup | remove) DESCPIPE_INDEX=${2-} ;;\nesac\n"
                       "at=\ncase ${DESCPIPE_INDEX-} in\n");
     for (uint32_t i = 0; i < count; i++)
         if (parts[i].length > 0)

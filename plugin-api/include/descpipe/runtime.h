@@ -30,8 +30,8 @@ enum {
 };
 
 enum {
-    DESCPIPE_PREPARE_HERE = 0,    /* on this machine */
-    DESCPIPE_PREPARE_PER_NODE = 1 /* by the form's `setup`, once on each node */
+    DESCPIPE_PREPARE_HERE = 0,    /* stages run on this machine */
+    DESCPIPE_PREPARE_PER_NODE = 1 /* on others: where they do not see what is kept here, each gets it by the `setup` */
 };
 
 struct descpipe_prepare {

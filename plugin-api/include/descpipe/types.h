@@ -182,7 +182,7 @@ struct descpipe_form {
     const char *const *environment;     /* the complete environment of argv, "NAME=value"; POD: without the late names */
     const char *directory;              /* the folder to start argv in */
     const char *late_prefix;            /* the launcher passes NAME of late_names as <late_prefix>NAME */
-    const char *const *setup;           /* COMMAND: an argv to run once per node before, or NULL */
+    const char *const *setup;           /* COMMAND: an argv to run once per node before, in `environment`; or NULL */
     const char *const *directives;      /* "scheduler:text" lines for a named scheduler, e.g. "slurm:--image=..." */
     const char *image;                  /* POD: digest-pinned reference */
     const struct descpipe_mount *const *mounts; /* POD */

@@ -15,6 +15,7 @@
 
 #include "docker.h"
 #include "engine/create.h"
+#include "tool/node_image.h"
 
 extern char **environ;
 
@@ -23,6 +24,7 @@ struct command {
     const struct descpipe_stage *stage;
     bool sudo;
     struct texts argv, environment, setup, removal;
+    char *handle; /* of an image that the node gets, taken apart; or NULL */
     char words[ANSWER_WORDS];
 };
 
@@ -221,8 +223,14 @@ static bool write_command(struct command *command)
 {
     const struct descpipe_stage *stage = command->stage;
     struct docker *docker = command->docker;
-    bool node_pulls = strncmp(stage->image_handle, "node:", 5) == 0;
-    const char *image = stage->image_handle + (node_pulls ? 5 : 0);
+    struct node_image node = {.image = stage->image_handle};
+    bool node_gets = node_image_is_handle(stage->image_handle);
+    if (node_gets &&
+        ((command->handle = strdup(stage->image_handle)) == NULL || !node_image_read(command->handle, &node))) {
+        snprintf(command->words, sizeof(command->words), "'%.200s' is no image of runtime 'docker'",
+                 stage->image_handle);
+        return false;
+    }
     const char *client = strrchr(docker->command[0], '/');
     command->sudo = strcmp(client != NULL ? client + 1 : docker->command[0], "sudo") == 0;
     texts_add(&command->argv, docker->command[0]);
@@ -257,12 +265,14 @@ static bool write_command(struct command *command)
     }
     texts_add(&command->argv, "--entrypoint");
     texts_add(&command->argv, ""); /* none: the stage's command stands for itself */
-    texts_add(&command->argv, image);
+    texts_add(&command->argv, node.image);
     texts_add_all(&command->argv, stage->command);
     add_removal(command);
-    if (node_pulls) {
+    if (node_gets) {
+        const char *words[NODE_IMAGE_SETUP_WORDS + 1];
+        node_image_setup(&node, words);
+        texts_add_all(&command->setup, words);
         texts_add_all(&command->setup, docker->command);
-        texts_add_all(&command->setup, (const char *const[]){"pull", "--quiet", image, NULL});
     }
     return true;
 }
@@ -308,5 +318,6 @@ void docker_launch(void *self, struct descpipe_call *call, const struct descpipe
     texts_clear(&command.argv);
     texts_clear(&command.environment);
     texts_clear(&command.setup);
+    free(command.handle);
     texts_clear(&command.removal);
 }

@@ -5,3 +5,6 @@ add_library(docker-engine STATIC ${docker_engine_sources})
 target_include_directories(docker-engine PUBLIC ${folder})
 target_link_libraries(docker-engine PUBLIC descpipe-flags descpipe-plugin-api PkgConfig::JANSSON PkgConfig::ARCHIVE)
 target_link_libraries(${plugin} PRIVATE docker-engine)
+# Of what tools share, only this one file, without the libraries that the others need.
+target_sources(${plugin} PRIVATE ${folder}/../tool/node_image.c)
+target_include_directories(${plugin} PRIVATE ${folder}/..)

@@ -11,6 +11,7 @@
 
 #include "docker.h"
 #include "engine/archive.h"
+#include "tool/node_image.h"
 
 struct waiter {
     struct fetch *fetch;
@@ -321,17 +322,27 @@ static void waiter_cancelled(void *context)
     }
 }
 
-/* On a node it is the form's `setup` that pulls; `launch` recognizes the handle. */
+/* On a node it is the form's `setup` that pulls or loads; `launch` recognizes the handle. */
 static void prepare_per_node(struct docker *docker, struct descpipe_call *call, const struct descpipe_image *image)
 {
-    if (image->source != DESCPIPE_SOURCE_REGISTRY) {
-        docker_fail(docker, call, DESCPIPE_FAILED_UNSUPPORTED, "push it to a registry first",
-                    "image '%.300s': nodes can only pull images from a registry", image->reference);
+    bool archive = image->source == DESCPIPE_SOURCE_DOCKER_ARCHIVE;
+    if (archive && image->config_digest == NULL) {
+        docker_fail(docker, call, DESCPIPE_FAILED_REFUSED, "plan again",
+                    "image '%.300s': what is in it is not known, so nodes cannot be told", image->reference);
         return;
     }
     struct fetch *fetch = new_fetch(docker, image);
-    struct bytes handle = {0};
-    if (fetch == NULL || !bytes_format(&handle, "node:%s", bytes_text(&fetch->target))) {
+    char *handle = NULL;
+    if (fetch != NULL) {
+        /* What a registry does not tell, the Engine's id does. */
+        const char *target = archive ? "" : bytes_text(&fetch->target);
+        bool by_id = archive || (strchr(target, '@') == NULL && image->config_digest != NULL);
+        const struct node_image node = {.how = archive ? NODE_IMAGE_LOAD : NODE_IMAGE_PULL,
+                                        .image = by_id ? image->config_digest : target,
+                                        .source = archive ? image->path : target};
+        handle = node_image_handle(&node);
+    }
+    if (handle == NULL) {
         docker_fail_memory(docker, call);
     } else {
         struct descpipe_image_identity identity = {
@@ -339,7 +350,7 @@ static void prepare_per_node(struct docker *docker, struct descpipe_call *call, 
             .config_digest = image->config_digest,
             .manifest_digest = image->manifest_digest,
             .platform = image->platform,
-            .handle = bytes_text(&handle),
+            .handle = handle,
         };
         docker->host->answer->identity(call, &identity);
         docker->host->call->succeed(call);
@@ -347,7 +358,7 @@ static void prepare_per_node(struct docker *docker, struct descpipe_call *call, 
     if (fetch != NULL) {
         free_fetch(fetch);
     }
-    bytes_clear(&handle);
+    free(handle);
 }
 
 void docker_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)

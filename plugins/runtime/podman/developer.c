@@ -31,7 +31,7 @@ static struct command *begin(const struct podman *podman, struct descpipe_call *
         command_new(podman->host, call, "container %.100s cannot be %s", name_of(container), doing);
     if (command != NULL) {
         podman_begin(podman, &command->argv);
-        podman_environment(&command->environment);
+        podman_environment(podman, &command->environment);
     }
     return command;
 }
@@ -128,7 +128,7 @@ void podman_exec(void *self, struct descpipe_call *call, const struct descpipe_e
     if (command == NULL || !command_take_streams(command, exec))
         return;
     command->done = exec_ended;
-    command_add_copy(command, "exec");
+    podman_add_command(self, &command->argv, "exec", NULL);
     if (exec->terminal != 0)
         add_words(command, (const char *const[]){"--interactive", "--tty", NULL});
     else if (exec->input_descriptor >= 0)

@@ -5,6 +5,9 @@
  * How it works: an archive is read on a helper thread, so that its config digest, which is Podman's image id, is known.
  * Then Podman is asked whether it has the image (by the pinned id, else by name); when it has not, it pulls or loads it
  * and is asked again. Podman itself sees to it that two fetches of the same do not hurt each other.
+ *
+ * Where stages run on other machines each node gets the image by the form's `setup` (tool/node_image.h); podman-hpc has
+ * storage that all nodes see, into which the image is put here.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +22,7 @@
 #include "tool/conversion.h"
 #include "tool/environment.h"
 #include "tool/facts.h"
+#include "tool/node_image.h"
 #include "tool/run.h"
 
 #include "podman.h"
@@ -31,6 +35,8 @@ struct fetch {
     struct descpipe_call *call;         /* NULL once it ended while a login was awaited */
     const struct descpipe_image *image; /* lives until the call is finished */
     bool prepare, fetched, waiting_for_login;
+    bool per_node; /* each node gets it: only its name is made */
+    bool squash;   /* podman-hpc, for nodes: not done yet */
     atomic_bool stop;
     struct image_facts facts;
     char *pinned; /* the reference with what pins it, or NULL for a file */
@@ -91,7 +97,7 @@ static void begin_command(struct fetch *fetch)
     arguments_clear(&fetch->argv);
     arguments_clear(&fetch->environment);
     podman_begin(fetch->podman, &fetch->argv);
-    podman_environment(&fetch->environment);
+    podman_environment(fetch->podman, &fetch->environment);
 }
 
 static bool is_cancelled(const struct fetch *fetch)
@@ -137,6 +143,37 @@ static bool read_inspection(struct fetch *fetch, const char *output, char words[
     return false;
 }
 
+/* Its exit status is 0 whatever came of it; what it had to say of a failure it said as an error. */
+static void squashed(void *context, const struct tool_end *end)
+{
+    struct fetch *fetch = context;
+    fetch->process = NULL;
+    if (is_cancelled(fetch))
+        finish_failed(fetch, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
+    else if (!end->good || strstr(end->errors, "ERROR") != NULL)
+        finish_failed(fetch, DESCPIPE_FAILED_REFUSED, "does `podman-hpc migrate` work, and is there room in $SCRATCH?",
+                      end->words);
+    else
+        finish_done(fetch, true);
+}
+
+/* By its id, without "sha256:", as migrate2scratch.py looks for it. Nothing is done twice. */
+static void squash(struct fetch *fetch)
+{
+    begin_command(fetch);
+    arguments_add(&fetch->argv, "migrate");
+    arguments_add(&fetch->argv, fetch->target + strlen("sha256:"));
+    run(fetch, fetch->podman->pull_timeout_ms, squashed);
+}
+
+static void found(struct fetch *fetch)
+{
+    if (fetch->squash)
+        squash(fetch);
+    else
+        finish_done(fetch, true);
+}
+
 static void get_it(struct fetch *fetch);
 
 static void looked(void *context, const struct tool_end *end)
@@ -150,7 +187,7 @@ static void looked(void *context, const struct tool_end *end)
     else if (!end->started)
         finish_failed(fetch, DESCPIPE_FAILED_UNSUPPORTED, PODMAN_TOOL_HINT, end->words);
     else if (end->good && read_inspection(fetch, end->output, words))
-        finish_done(fetch, true);
+        found(fetch);
     else if (end->good)
         finish_failed(fetch, DESCPIPE_FAILED_REFUSED, "plan again to pin what is there now, or pin by digest", words);
     else if (strstr(end->errors, "o such image") == NULL && strstr(end->errors, "not known") == NULL)
@@ -250,12 +287,39 @@ static void pull(struct fetch *fetch, const struct descpipe_credential *credenti
     arguments_add(&fetch->argv, "pull");
     arguments_add(&fetch->argv, "--quiet");
     podman_add_access(&fetch->argv, &fetch->files, credential);
-    arguments_add(&fetch->argv, arguments_format(&fetch->argv, "docker://%s", reference));
+    arguments_add(&fetch->argv, arguments_format(&fetch->argv, "%s%s", podman->hpc ? "" : "docker://", reference));
     if (fetch->image->config_digest == NULL) { /* then it is known by the name that it was pulled by */
         free(fetch->target);
         fetch->target = steal(&reference);
     }
     run(fetch, podman->pull_timeout_ms, fetch_ended);
+}
+
+/* Each node gets the image by the form's `setup`; the handle says what. */
+static void answer_node(struct fetch *fetch, const struct descpipe_credential *credential)
+{
+    const struct descpipe_image *image = fetch->image;
+    bool registry = image->source == DESCPIPE_SOURCE_REGISTRY;
+    uint32_t plain = DESCPIPE_ACCESS_PLAIN_HTTP | DESCPIPE_ACCESS_UNVERIFIED_TLS;
+    cleanup(memory_free) char *reference =
+        registry ? access_reference(fetch->pinned, credential, &fetch->failure) : NULL;
+    if (fetch->failure.kind != 0 || !image_facts_pins(&fetch->facts, image, &fetch->failure)) {
+        finish_failure(fetch);
+        return;
+    }
+    const struct node_image node = {.how = !registry ? NODE_IMAGE_LOAD
+                                           : credential != NULL && (credential->access & plain) != 0
+                                               ? NODE_IMAGE_PULL_PLAIN
+                                               : NODE_IMAGE_PULL,
+                                    .image = image->config_digest != NULL ? image->config_digest : reference,
+                                    .source = registry ? reference : image->path};
+    cleanup(memory_free) char *handle = node_image_handle(&node);
+    if (handle == NULL) {
+        finish_failed(fetch, DESCPIPE_FAILED_LATER, NULL, "out of memory");
+        return;
+    }
+    image_facts_answer(&fetch->facts, fetch->podman->host, fetch->call, handle, false);
+    fetch_free(fetch);
 }
 
 static void got_login(void *context, const struct descpipe_credential *credential, const char *message)
@@ -266,6 +330,8 @@ static void got_login(void *context, const struct descpipe_credential *credentia
         fetch_free(fetch);
     else if (message != NULL)
         finish_failed(fetch, DESCPIPE_FAILED_NEEDS_LOGIN, NULL, message);
+    else if (fetch->per_node)
+        answer_node(fetch, credential);
     else
         pull(fetch, credential);
 }
@@ -372,7 +438,22 @@ static void cancel_wished(void *context)
     }
 }
 
-static void start(struct podman *podman, struct descpipe_call *call, const struct descpipe_image *image, bool prepare)
+/* NULL: the call has failed. */
+static struct fetch *fetch_new(struct podman *podman, struct descpipe_call *call, const struct descpipe_image *image)
+{
+    const struct descpipe_host *host = podman->host;
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+    if (fetch == NULL) {
+        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
+        return NULL;
+    }
+    *fetch = (struct fetch){.podman = podman, .call = call, .image = image};
+    host->call->on_cancel(call, cancel_wished, fetch);
+    return fetch;
+}
+
+static void start(struct podman *podman, struct descpipe_call *call, const struct descpipe_image *image, bool prepare,
+                  bool for_nodes)
 {
     const struct descpipe_host *host = podman->host;
     bool registry = image->source == DESCPIPE_SOURCE_REGISTRY;
@@ -385,55 +466,52 @@ static void start(struct podman *podman, struct descpipe_call *call, const struc
         host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED, PODMAN_TOOL_MESSAGE, PODMAN_TOOL_HINT);
         return;
     }
-    struct fetch *fetch = calloc(1, sizeof *fetch);
-    if (fetch == NULL) {
-        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
+    struct fetch *fetch = fetch_new(podman, call, image);
+    if (fetch == NULL)
         return;
-    }
-    *fetch = (struct fetch){.podman = podman, .call = call, .image = image, .prepare = prepare};
-    host->call->on_cancel(call, cancel_wished, fetch);
+    fetch->prepare = prepare;
+    fetch->squash = for_nodes;
     if (registry)
         take_reference(fetch);
     else
         host->work->run(host, read_archive, archive_was_read, fetch);
 }
 
-/* Storage belongs to a node: the form's `setup` gets the image there (launch.c); the handle says what. */
 static void prepare_per_node(struct podman *podman, struct descpipe_call *call, const struct descpipe_image *image)
 {
     const struct descpipe_host *host = podman->host;
-    cleanup(failure_clear) struct failure failure = FAILURE_INIT;
-    cleanup(image_facts_clear) struct image_facts facts = {0};
-    cleanup(memory_free) char *pinned = conversion_pull_reference(image);
-    cleanup(memory_free) char *handle = NULL;
     bool registry = image->source == DESCPIPE_SOURCE_REGISTRY;
     bool archive = image->source == DESCPIPE_SOURCE_DOCKER_ARCHIVE || image->source == DESCPIPE_SOURCE_OCI_ARCHIVE;
-    if (!registry && (!archive || !image_digest_valid(image->config_digest) || image->path == NULL ||
-                      strchr(image->path, ':') != NULL)) {
+    if (!registry && (!archive || !image_digest_valid(image->config_digest) || image->path == NULL)) {
         host->call->fail(call, DESCPIPE_FAILED_UNSUPPORTED, "nodes can pull from a registry or load an archive",
-                         "push it to a registry, or save it as an archive that the nodes see, in a path without ':'");
+                         "push it to a registry, or save it as an archive that the nodes see");
         return;
     }
-    int length = pinned == NULL ? -1
-                 : registry     ? asprintf(&handle, PODMAN_NODE_PREFIX "pull:%s", pinned)
-                                : asprintf(&handle, PODMAN_NODE_PREFIX "load:%s:%s", image->config_digest, image->path);
-    if (length < 0)
-        handle = NULL;
-    if (handle == NULL || !image_facts_pins(&facts, image, &failure))
-        host->call->fail(call, DESCPIPE_FAILED_LATER, "out of memory", NULL);
-    else
-        image_facts_answer(&facts, host, call, handle, false);
+    struct fetch *fetch = fetch_new(podman, call, image);
+    if (fetch == NULL)
+        return;
+    fetch->per_node = true;
+    if (!registry) {
+        answer_node(fetch, NULL);
+    } else if ((fetch->pinned = conversion_pull_reference(image)) == NULL) {
+        finish_failed(fetch, DESCPIPE_FAILED_LATER, NULL, "out of memory");
+    } else {
+        fetch->waiting_for_login = true;
+        host->credential->for_image(host, image, DESCPIPE_PURPOSE_PULL, got_login, fetch);
+    }
 }
 
 void podman_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image)
 {
-    start(self, call, image, false);
+    start(self, call, image, false, false);
 }
 
 void podman_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)
 {
-    if (prepare->where == DESCPIPE_PREPARE_PER_NODE)
-        prepare_per_node(self, call, prepare->image);
+    struct podman *podman = self;
+    bool for_nodes = prepare->where == DESCPIPE_PREPARE_PER_NODE;
+    if (for_nodes && !podman->hpc)
+        prepare_per_node(podman, call, prepare->image);
     else
-        start(self, call, prepare->image, true);
+        start(podman, call, prepare->image, true, for_nodes);
 }

@@ -9,12 +9,15 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "registry/failure.h"
 #include "registry/ownership.h"
+
+#include "tool/node_image.h"
 
 #include "podman.h"
 
@@ -30,6 +33,7 @@ struct launch {
     const struct podman *podman;
     const struct descpipe_stage *stage;
     const char *image;
+    char *handle;   /* of an image that the node gets, taken apart; or NULL */
     bool developer; /* a container that is kept, for a person */
     struct arguments argv, environment, setup, removal;
     struct failure failure;
@@ -98,7 +102,7 @@ static bool add_mounts(struct launch *launch)
 static bool add_environment(struct launch *launch)
 {
     const struct descpipe_stage *stage = launch->stage;
-    podman_environment(&launch->environment);
+    podman_environment(launch->podman, &launch->environment);
     if (launch->developer)
         return true; /* a commit would keep it: each exec brings its own */
     for (const char *const *entry = stage->environment; entry != NULL && *entry != NULL; entry++) {
@@ -149,6 +153,11 @@ static void add_own_limit(struct arguments *argv, const char *name, int which, r
     add_pair(argv, "--ulimit", arguments_format(argv, "%s=%ju:%ju", name, value, value));
 }
 
+static bool wants_gpus(const struct descpipe_stage *stage)
+{
+    return stage->resources != NULL && stage->resources->gpus_per_node > 0;
+}
+
 static void add_limits(struct launch *launch)
 {
     const struct descpipe_resources *resources = launch->stage->resources;
@@ -160,7 +169,7 @@ static void add_limits(struct launch *launch)
     if (resources->time_limit_ms > 0) /* conmon ends the container although nobody is left to say so */
         add_pair(argv, "--timeout",
                  arguments_format(argv, "%" PRIu64, (resources->time_limit_ms + STOP_GRACE_MS) / 1000));
-    if (resources->gpus_per_node > 0) /* which ones, CUDA_VISIBLE_DEVICES says */
+    if (wants_gpus(launch->stage) && !launch->podman->hpc) /* which ones, CUDA_VISIBLE_DEVICES says */
         add_pair(argv, "--device", "nvidia.com/gpu=all");
     if (!launch->podman->limits)
         return;
@@ -197,29 +206,21 @@ static void add_user(struct launch *launch)
 /* The image of the handle, with the command that gets it to a node. */
 static bool find_image(struct launch *launch)
 {
-    static const char *const pull[] = {"pull", "--quiet", "--policy=missing", NULL};
-    static const char *const load[] = {"load", "--quiet", "--input", NULL};
-    const char *handle = launch->stage->image_handle;
-    size_t length = strlen(PODMAN_NODE_PREFIX);
+    const char *handle = launch->stage->image_handle, *words[NODE_IMAGE_SETUP_WORDS + 1];
+    struct node_image node;
     if (handle == NULL)
         return failure_set(&launch->failure, DESCPIPE_FAILED_REFUSED, "stage '%s': its image was not prepared",
                            launch->stage->name);
     launch->image = handle;
-    if (strncmp(handle, PODMAN_NODE_PREFIX, length) != 0)
+    if (!node_image_is_handle(handle))
         return true;
-    const char *what = handle + length; /* "pull:REFERENCE" or "load:sha256:...:FILE" */
-    podman_begin(launch->podman, &launch->setup);
-    if (strncmp(what, "pull:", 5) == 0) {
-        launch->image = what + 5;
-        arguments_add_list(&launch->setup, pull);
-        arguments_add(&launch->setup, what + 5);
-        return true;
-    }
-    if (strncmp(what, "load:", 5) != 0 || strlen(what) < 5 + 71 + 2)
+    launch->handle = strdup(handle);
+    if (launch->handle == NULL || !node_image_read(launch->handle, &node))
         return failure_set(&launch->failure, DESCPIPE_FAILED_REFUSED, "'%s' is no image of runtime 'podman'", handle);
-    launch->image = arguments_format(&launch->argv, "%.71s", what + 5);
-    arguments_add_list(&launch->setup, load);
-    arguments_add(&launch->setup, what + 5 + 71 + 1);
+    launch->image = node.image;
+    node_image_setup(&node, words);
+    arguments_add_list(&launch->setup, words);
+    podman_begin(launch->podman, &launch->setup);
     return true;
 }
 
@@ -243,7 +244,7 @@ static bool write_launch(struct launch *launch)
                            stage->name, stage->uid, geteuid());
     podman_begin(podman, argv);
     arguments_add(argv, "--log-level=error"); /* standard error is the stage's */
-    arguments_add(argv, "run");
+    podman_add_command(podman, argv, "run", podman->hpc && wants_gpus(stage) ? "--gpu" : NULL);
     arguments_add_list(argv, launch->developer ? kept : once);
     arguments_add_list(argv, fixed);
     if (!launch->developer && (stage->flags & DESCPIPE_STAGE_TERMINAL) != 0)
@@ -278,6 +279,7 @@ static void launch_clear(struct launch *launch)
     arguments_clear(&launch->setup);
     arguments_clear(&launch->removal);
     failure_clear(&launch->failure);
+    free(launch->handle);
 }
 
 bool podman_write_shell(const struct podman *podman, const struct descpipe_stage *stage, struct arguments *argv,

@@ -4,7 +4,17 @@
  *
  * How it works: a stage is a `podman run` in the foreground (launch.c). Images are in Podman's own storage, which
  * belongs to one machine: where a scheduler runs stages elsewhere each node gets them by the form's `setup` (image.c).
- * With the option `tool: podman-hpc` it is NERSC's wrapper, which takes the same words.
+ *
+ * With the option `tool: podman-hpc` it is NERSC's wrapper (github.com/NERSC/podman-hpc, release 1.1; each fact names
+ * its file there):
+ * - It takes few words before the command (podman_hpc.py, podhpc) and hands the rest to podman, but picks out of them
+ *   `--help` and the words of its site's modules (`--gpu`), even behind the image, where they are the stage's. `--`
+ * ends that, and is not handed on (podman_hpc.py, call_podman: a command of the library click with interspersed
+ * options).
+ * - Its storage lies in /tmp of each machine (siteconf.py, graph_root). `pull` and `migrate` leave a squashed copy in
+ *   $SQUASH_DIR, else $SCRATCH/storage, which every node reads. `pull` finds what it pulled by its plain name only, not
+ *   by docker://NAME (migrate2scratch.py, get_img_info), and ends well when it found nothing; so does `migrate`.
+ * - A GPU is the site's module `gpu` (etc/modules.d/gpu.yaml).
  */
 #include "podman.h"
 
@@ -51,6 +61,7 @@ static int32_t podman_open(const struct descpipe_host *host, void **self, char *
         return 1;
     }
     podman->host = host;
+    podman->hpc = podman->tool != NULL && strcmp(strrchr(podman->tool, '/') + 1, "podman-hpc") == 0;
     podman->cache = host->cache_folder;
     podman->global_words = words_of(host, "global-arguments");
     podman->run_words = words_of(host, "run-arguments");
@@ -84,18 +95,40 @@ static const char *const client_names[] = {"XDG_CONFIG_HOME",
                                            "CONTAINERS_REGISTRIES_CONF",
                                            NULL};
 
-void podman_environment(struct arguments *environment)
+/* Where podman-hpc keeps images, and what its site says by PODMANHPC_NAME (its README, "Configuration"). */
+static void add_hpc_environment(struct arguments *environment)
+{
+    static const char *const names[] = {"SCRATCH", "SQUASH_DIR", NULL};
+    static const char prefix[] = "PODMANHPC_";
+    environment_add_own(environment, names);
+    for (char **entry = environ; *entry != NULL; entry++)
+        if (strncmp(*entry, prefix, strlen(prefix)) == 0)
+            arguments_add(environment, arguments_format(environment, "%s", *entry));
+}
+
+void podman_environment(const struct podman *podman, struct arguments *environment)
 {
     environment_add_basics(environment);
     environment_add_own(environment, client_names);
+    if (podman->hpc)
+        add_hpc_environment(environment);
+}
+
+void podman_add_command(const struct podman *podman, struct arguments *argv, const char *command, const char *own)
+{
+    arguments_add(argv, command);
+    if (own != NULL)
+        arguments_add(argv, own);
+    if (podman->hpc)
+        arguments_add(argv, "--");
 }
 
 bool podman_needs(const char *entry)
 {
     static const char *const beginnings[] = {
-        "PATH=",       "HOME=",         "USER=",       "LOGNAME=",     "XDG_",     "TMPDIR=", "CONTAINER",
-        "PODMAN",      "REGISTRY_AUTH", "LD_",         "_CONTAINERS",  "STORAGE_", "DBUS_",   "GLIBC_TUNABLES",
-        "http_proxy=", "https_proxy=",  "HTTP_PROXY=", "HTTPS_PROXY=", "GO"};
+        "PATH=",       "HOME=",         "USER=",       "LOGNAME=",     "XDG_",     "TMPDIR=",  "CONTAINER",
+        "PODMAN",      "REGISTRY_AUTH", "LD_",         "_CONTAINERS",  "STORAGE_", "DBUS_",    "GLIBC_TUNABLES",
+        "http_proxy=", "https_proxy=",  "HTTP_PROXY=", "HTTPS_PROXY=", "GO",       "SCRATCH=", "SQUASH_DIR="};
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
         if (strncmp(entry, beginnings[i], strlen(beginnings[i])) == 0)
             return true;

@@ -19,12 +19,12 @@ struct podman {
     const char *const *run_words;    /* after `run`, never NULL */
     const char *network;
     bool init, limits;
+    bool hpc; /* the tool is podman-hpc */
     uint64_t pull_timeout_ms;
 };
 
 #define PODMAN_TOOL_MESSAGE "podman is not on this machine"
 #define PODMAN_TOOL_HINT "install it (Debian: apt install podman), or name it with the option 'tool'"
-#define PODMAN_NODE_PREFIX "node:" /* of the handle of an image that each node gets: node:KIND:WHAT */
 
 void podman_probe(void *self, struct descpipe_call *call);
 void podman_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
@@ -45,8 +45,10 @@ bool podman_write_shell(const struct podman *podman, const struct descpipe_stage
                         struct arguments *environment, struct failure *failure);
 /* The program and its global words. */
 void podman_begin(const struct podman *podman, struct arguments *argv);
+/* A command whose further words hold some of a user's; `own`: an option of podman-hpc's own, or NULL. */
+void podman_add_command(const struct podman *podman, struct arguments *argv, const char *command, const char *own);
 /* What the client needs of our environment. */
-void podman_environment(struct arguments *environment);
+void podman_environment(const struct podman *podman, struct arguments *environment);
 /* How a registry is reached, in the client's options. `credential` may be NULL. */
 void podman_add_access(struct arguments *argv, const struct access_files *files,
                        const struct descpipe_credential *credential);

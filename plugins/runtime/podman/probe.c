@@ -49,6 +49,8 @@ static void info_ended(void *context, const struct tool_end *end)
             host->answer->fact(probe->call, names[i], line);
             place += length + (place[length] == '\n');
         }
+        host->answer->fact(probe->call, "images of jobs",
+                           probe->podman->hpc ? "squashed where every node sees them" : "got by each node");
         host->answer->fact(probe->call, "rootless", geteuid() == 0 ? "no" : "yes");
         host->answer->fact(probe->call, "limits", probe->podman->limits ? "enforced" : "not enforced");
         host->call->succeed(probe->call);
@@ -81,7 +83,7 @@ void podman_probe(void *self, struct descpipe_call *call)
     host->answer->fact(call, "tool", podman->tool);
     podman_begin(podman, &probe->argv);
     arguments_add_list(&probe->argv, words);
-    podman_environment(&probe->environment);
+    podman_environment(podman, &probe->environment);
     const struct tool_request request = {
         .argv = probe->argv.words, .environment = probe->environment.words, .done = info_ended, .context = probe};
     probe->process = probe->argv.failed || probe->environment.failed ? NULL : tool_run(host, &request);

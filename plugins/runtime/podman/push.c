@@ -112,7 +112,7 @@ static void send(struct push *push, const struct descpipe_credential *credential
         return;
     }
     podman_begin(podman, &push->argv);
-    podman_environment(&push->environment);
+    podman_environment(podman, &push->environment);
     environment_add_proxy(&push->environment, credential != NULL ? credential->proxy : NULL);
     arguments_add(&push->argv, "push");
     arguments_add(&push->argv, "--quiet");

@@ -10,7 +10,9 @@
  * - `shifterimg lookup docker:NAME:TAG` prints the image's id and exits 0, or exits 1 (src/shifterimg.c, queryGateway).
  * - `shifterimg pull` prints a line for each state, "... Pulling Image: docker:NAME:TAG, status: STATE", set apart by
  *   carriage returns; MISSING, INIT, PENDING, PULLING, EXAMINATION, CONVERSION and TRANSFER mean that it goes on. Its
- * exit status says nothing of how it ended (src/shifterimg.c): the last state does, READY is good.
+ *   exit status says nothing of how it ended (src/shifterimg.c): the last state does, READY is good.
+ *   Where it ends before the gateway has (a question that took longer than the site's gatewayTimeout) it is asked
+ * again: who wants what is being pulled is told of that pull.
  * - Images are named by tags only. For docker the gateway "typically assigns the sha256 hash of the image manifest" as
  * the id (doc/command/shifter.rst); gateways in use give the config's digest too, so both pins are compared.
  * - `shifterimg login LOCATION` asks for name and password on the terminal, or on standard input where there is none
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "registry/ownership.h"
@@ -33,6 +36,7 @@
 #include "shifter.h"
 
 #define ID_LENGTH 64
+#define ASK_AGAIN_MS 1000
 
 struct request {
     struct shifter *shifter;
@@ -41,7 +45,8 @@ struct request {
     bool prepare, pulled, waiting_for_login, cancelled, private_image;
     char *name; /* "docker:NAME:TAG" */
     char id[ID_LENGTH + 1];
-    char state[64]; /* the last one that the gateway told */
+    char state[64];   /* the last one that the gateway told */
+    int64_t until_ms; /* of the clock that only goes forward: when a pull has taken too long */
     struct descpipe_process *process;
     char *login; /* "name\npassword\n", until it is handed over */
     struct arguments argv, environment;
@@ -209,6 +214,34 @@ static void read_state(const char *output, char state[64])
     }
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool goes_on(const char *state)
+{
+    static const char *const states[] = {"MISSING",     "INIT",       "PENDING", "PULLING",
+                                         "EXAMINATION", "CONVERSION", "TRANSFER"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(state, states[i]) == 0)
+            return true;
+    return false;
+}
+
+static void pull(struct request *request);
+
+static void ask_again(void *context)
+{
+    struct request *request = context;
+    if (request->cancelled)
+        finish_failed(request, DESCPIPE_FAILED_CANCELLED, NULL, "cancelled");
+    else
+        pull(request);
+}
+
 static void pull_ended(void *context, const struct tool_end *end)
 {
     struct request *request = context;
@@ -220,6 +253,10 @@ static void pull_ended(void *context, const struct tool_end *end)
     } else if (gateway_is_silent(end)) {
         finish_failed(request, DESCPIPE_FAILED_CANNOT_ASK, "is the site's image gateway up?",
                       "the image gateway does not answer");
+    } else if (goes_on(request->state) && now_ms() < request->until_ms) {
+        snprintf(words, sizeof words, "the image gateway: %s", request->state);
+        request->shifter->host->call->progress(request->call, 0, 0, words);
+        request->shifter->host->timer->start(request->shifter->host, ASK_AGAIN_MS, ask_again, request);
     } else if (strcmp(request->state, "READY") != 0) {
         snprintf(words, sizeof words, "the image gateway could not get it: %.60s",
                  request->state[0] != '\0' ? request->state : end->words);
@@ -304,6 +341,7 @@ static void got_login(void *context, const struct descpipe_credential *credentia
 static void start_pull(struct request *request)
 {
     const struct descpipe_host *host = request->shifter->host;
+    request->until_ms = now_ms() + (int64_t)request->shifter->pull_timeout_ms;
     request->waiting_for_login = true;
     host->credential->for_image(host, request->image, DESCPIPE_PURPOSE_PULL, got_login, request);
 }

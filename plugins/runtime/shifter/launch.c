@@ -3,7 +3,7 @@
  * From one attempt of a stage to the `shifter` command that runs it.
  *
  * - A command that is given is what runs; the image's entry point only with --entrypoint (usage in src/shifter.c,
- *   "Command Selection").
+ *   "Command Selection"), which then gets the command as its arguments (main, there): option 'entry-point'.
  * - The caller's environment goes into the container, and the image's own variables override it ("Environmental
  *   Transfer", same place); --env NAME=VALUE overrides both (18.03.1). So what the stage says goes by --env. What comes
  *   late or is secret never does, since everybody sees an argv: it goes by the environment, where the image could
@@ -155,6 +155,14 @@ static void add_environment(struct launch *launch)
         arguments_add(&launch->environment, "PATH=/usr/local/bin:/usr/bin:/bin");
 }
 
+static bool wants_entry_point(const struct launch *launch)
+{
+    const struct descpipe_config_service *config = launch->shifter->host->config;
+    const struct descpipe_settings *own = launch->stage->settings;
+    bool said = own != NULL && config->given(own, "entry-point");
+    return config->boolean(said ? own : launch->shifter->host->settings, "entry-point") != 0;
+}
+
 static bool check_stage(struct launch *launch)
 {
     const struct descpipe_stage *stage = launch->stage;
@@ -190,6 +198,8 @@ static bool write_launch(struct launch *launch)
     if (!add_mounts(launch) || !add_modules(launch))
         return false;
     add_environment(launch);
+    if (wants_entry_point(launch))
+        arguments_add(&launch->argv, "--entrypoint");
     if (stage->directory != NULL)
         arguments_add(&launch->argv, arguments_format(&launch->argv, "--workdir=%s", stage->directory));
     arguments_add(&launch->argv, "--");

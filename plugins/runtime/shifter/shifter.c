@@ -120,6 +120,14 @@ static const struct descpipe_option volumes_option = {
     .key = "volumes",
     .help = "Volumes in Shifter's own words, for example [\"/scratch/me/cache:/cache:perNodeCache=size=10G\"].",
 };
+static const struct descpipe_option entry_option = {
+    .size = sizeof(struct descpipe_option),
+    .type = DESCPIPE_OPTION_BOOLEAN,
+    .flags = DESCPIPE_OPTION_PER_STAGE,
+    .key = "entry-point",
+    .default_value = "false",
+    .help = "Run the image's own entry point, with the stage's command as its arguments.",
+};
 static const struct descpipe_option env_option = {
     .size = sizeof(struct descpipe_option),
     .type = DESCPIPE_OPTION_BOOLEAN,
@@ -148,8 +156,8 @@ static const struct descpipe_option pull_timeout_option = {
     .maximum = INT64_C(7) * 24 * 3600 * 1000,
 };
 static const struct descpipe_option *const shifter_options[] = {
-    &folder_option, &login_option, &modules_option,      &gpu_option,  &volumes_option,
-    &env_option,    &name_option,  &pull_timeout_option, &site_option, NULL};
+    &folder_option,       &login_option, &modules_option, &gpu_option, &volumes_option, &env_option, &name_option,
+    &pull_timeout_option, &site_option,  &entry_option,   NULL};
 
 static const struct descpipe_plugin shifter_plugin = {
     .size = sizeof shifter_plugin,

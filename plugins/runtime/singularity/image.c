@@ -17,8 +17,10 @@
 
 #include "registry/ownership.h"
 
+#include "tool/access.h"
 #include "tool/cache.h"
 #include "tool/environment.h"
+#include "tool/node_image.h"
 #include "tool/run.h"
 
 #define SIF_NAME "image.sif"
@@ -31,6 +33,7 @@ struct looking {
     const struct descpipe_image *image; /* lives until the call is finished */
     bool prepare;
     bool on_node; /* each node pulls a registry's image itself */
+    bool waiting_for_login;
     struct descpipe_process *process;
     atomic_bool stop;
     struct image_facts facts;
@@ -225,21 +228,42 @@ static void take_as_it_is(struct looking *looking)
 }
 
 /* On a node it is the form's `setup` that pulls (launch.c); the handle says what. */
-static void answer_node(struct looking *looking)
+static void answer_node(struct looking *looking, const struct descpipe_credential *credential)
+{
+    const struct descpipe_image *image = looking->image;
+    cleanup(memory_free) char *pinned = conversion_pull_reference(image);
+    cleanup(memory_free) char *reference =
+        pinned != NULL ? access_reference(pinned, credential, &looking->failure) : NULL;
+    bool plain = credential != NULL && (credential->access & DESCPIPE_ACCESS_PLAIN_HTTP) != 0;
+    const struct node_image node = {
+        .how = plain ? NODE_IMAGE_PULL_PLAIN : NODE_IMAGE_PULL, .image = reference, .source = reference};
+    cleanup(memory_free) char *handle = reference != NULL ? node_image_handle(&node) : NULL;
+    if (handle == NULL && looking->failure.kind == 0)
+        failure_memory(&looking->failure);
+    if (looking->failure.kind == 0 && image_facts_pins(&looking->facts, image, &looking->failure))
+        image_facts_answer(&looking->facts, looking->singularity->host, looking->call, handle, false);
+    else
+        failure_finish(&looking->failure, looking->singularity->host, looking->call);
+    looking_free(looking);
+}
+
+static void got_access(void *context, const struct descpipe_credential *credential, const char *message)
+{
+    struct looking *looking = context;
+    looking->waiting_for_login = false;
+    if (looking->call == NULL)
+        looking_free(looking); /* the call was cancelled and has ended meanwhile */
+    else if (message != NULL)
+        finish_failed(looking, DESCPIPE_FAILED_NEEDS_LOGIN, message, NULL);
+    else
+        answer_node(looking, credential);
+}
+
+static void ask_for_access(struct looking *looking)
 {
     const struct descpipe_host *host = looking->singularity->host;
-    cleanup(memory_free) char *reference = conversion_pull_reference(looking->image);
-    cleanup(memory_free) char *handle = NULL;
-    if (reference == NULL || asprintf(&handle, SINGULARITY_NODE_PREFIX "%s", reference) < 0) {
-        handle = NULL;
-        finish_failed(looking, DESCPIPE_FAILED_LATER, "out of memory", NULL);
-        return;
-    }
-    if (image_facts_pins(&looking->facts, looking->image, &looking->failure))
-        image_facts_answer(&looking->facts, host, looking->call, handle, true);
-    else
-        failure_finish(&looking->failure, host, looking->call);
-    looking_free(looking);
+    looking->waiting_for_login = true;
+    host->credential->for_image(host, looking->image, DESCPIPE_PURPOSE_PULL, got_access, looking);
 }
 
 static void take_image(struct looking *looking)
@@ -249,7 +273,7 @@ static void take_image(struct looking *looking)
     if (source == DESCPIPE_SOURCE_ROOTFS || source == DESCPIPE_SOURCE_SIF)
         take_as_it_is(looking);
     else if (source == DESCPIPE_SOURCE_REGISTRY && looking->on_node)
-        answer_node(looking);
+        ask_for_access(looking);
     else if (source != DESCPIPE_SOURCE_REGISTRY && !image_is_archive(looking->image))
         finish_failed(looking, DESCPIPE_FAILED_UNSUPPORTED, "runtime 'singularity' cannot use such an image",
                       "it takes a registry's image, docker-archive:, oci:, oci-archive:, sif: and rootfs:");
@@ -287,8 +311,13 @@ static void cancel_wished(void *context)
 {
     struct looking *looking = context;
     atomic_store(&looking->stop, true);
-    if (looking->process != NULL)
+    if (looking->process != NULL) {
         looking->singularity->host->process->stop(looking->process);
+    } else if (looking->waiting_for_login) {
+        looking->singularity->host->call->fail(looking->call, DESCPIPE_FAILED_CANCELLED,
+                                               "cancelled while the login was asked for", NULL);
+        looking->call = NULL;
+    }
 }
 
 static void start(struct singularity *singularity, struct descpipe_call *call, const struct descpipe_image *image,
@@ -320,14 +349,13 @@ static void start(struct singularity *singularity, struct descpipe_call *call, c
 
 void singularity_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image)
 {
-    const struct singularity *singularity = self;
-    start(self, call, image, false, singularity->pull_on_node);
+    start(self, call, image, false, false);
 }
 
 void singularity_prepare(void *self, struct descpipe_call *call, const struct descpipe_prepare *prepare)
 {
     const struct singularity *singularity = self;
-    start(self, call, prepare->image, true, singularity->pull_on_node || prepare->where == DESCPIPE_PREPARE_PER_NODE);
+    start(self, call, prepare->image, true, singularity->pull_on_node && prepare->where == DESCPIPE_PREPARE_PER_NODE);
 }
 
 void singularity_identify_made(struct singularity *singularity, struct descpipe_call *call, const char *reference)

@@ -8,6 +8,7 @@
  * shares processes and memory with the others, and gets what the launcher adds to the environment.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "tool/cache.h"
 #include "tool/environment.h"
+#include "tool/node_image.h"
 
 #include "singularity.h"
 
@@ -23,15 +25,32 @@
     "CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_FOWNER,CAP_FSETID,CAP_KILL,CAP_NET_BIND_SERVICE,CAP_SETGID,CAP_SETUID,"            \
     "CAP_SYS_CHROOT"
 
-/* Pulls once per node and image: into a name of its own first, so that what has the final name is whole. */
+/*
+ * TOOL REFERENCE FILE VERIFY: pulls once, for all nodes that see FILE's folder.
+ *
+ * One process pulls at a time where the file system knows locks; where it does not, two of them do the same work and
+ * the later one is kept. Either way what has the final name is whole: it has a name of its own first, and is flushed.
+ * Its size stands beside it with its checksum; another size, or with VERIFY another checksum, and it is pulled again.
+ * What a killed process left goes after a day.
+ */
 static const char node_pull[] =
-    "set -e; [ ! -s \"$3\" ] || exit 0; umask 077; mkdir -p \"${3%/*}\"; new=$3.$$; trap 'rm -f \"$new\"' EXIT; "
-    "\"$1\" pull --disable-cache \"$new\" \"docker://$2\"; mv \"$new\" \"$3\"";
+    "set -e; tool=$1 reference=$2 file=$3 verify=$4; umask 077; mkdir -p \"${file%/*}\"; "
+    "good() { [ -s \"$file\" ] && read -r size sum <\"$file.sum\" && [ \"$(stat -L -c %s \"$file\")\" = \"$size\" ] && "
+    "{ [ \"$verify\" = no ] || [ \"$(sha256sum <\"$file\")\" = \"$sum  -\" ]; }; } 2>/dev/null; "
+    "good && exit 0; "
+    "exec 9>\"$file.lock\"; flock 9 2>/dev/null || :; "
+    "good && exit 0; "
+    "find \"${file%/*}\" -name '*.sif.new.*' -mmin +1440 -exec rm -f {} + || :; "
+    "new=$(mktemp \"$file.new.XXXXXX\"); trap 'rm -f \"$new\" \"$new.sum\"' EXIT; "
+    "\"$tool\" pull --force --disable-cache \"$new\" \"docker://$reference\" 9>&-; "
+    "sum=$(sha256sum <\"$new\"); echo \"$(stat -c %s \"$new\") ${sum%% *}\" >\"$new.sum\"; "
+    "sync \"$new\" \"$new.sum\"; mv \"$new.sum\" \"$file.sum\"; mv \"$new\" \"$file\"";
 
 struct launch {
     const struct singularity *singularity;
     const struct descpipe_stage *stage;
     const char *image;
+    char *handle; /* of an image that the node gets, taken apart; or NULL */
     struct arguments argv, environment, setup;
     struct failure failure;
 };
@@ -189,24 +208,38 @@ static bool find_image(struct launch *launch)
 {
     const char *handle = launch->stage->image_handle;
     const struct singularity *singularity = launch->singularity;
+    struct node_image node;
     char key[CACHE_KEY_SIZE];
     if (handle == NULL)
         return failure_set(&launch->failure, DESCPIPE_FAILED_REFUSED, "stage '%s': its image was not prepared",
                            launch->stage->name);
     launch->image = handle;
-    size_t length = strlen(SINGULARITY_NODE_PREFIX);
-    if (strncmp(handle, SINGULARITY_NODE_PREFIX, length) != 0)
+    if (!node_image_is_handle(handle))
         return true;
+    launch->handle = strdup(handle);
+    if (launch->handle == NULL || !node_image_read(launch->handle, &node))
+        return failure_set(&launch->failure, DESCPIPE_FAILED_REFUSED, "'%s' is no image of runtime 'singularity'",
+                           handle);
     if (singularity->cache == NULL)
         return failure_set(&launch->failure, DESCPIPE_FAILED_UNSUPPORTED,
                            "runtime 'singularity' has no folder to keep images in") &&
                failure_hint(&launch->failure, "name one with the option 'cache'");
-    if (!cache_key("node", handle + length, NULL, key, &launch->failure))
+    if (!cache_key("node", node.source, NULL, key, &launch->failure))
         return false;
     launch->image = arguments_format(&launch->argv, "%s/node/%s.sif", singularity->cache, key);
-    const char *const setup[] = {"sh",          "-c", node_pull, "descpipe", singularity->tool, handle + length,
-                                 launch->image, NULL};
-    add_words(&launch->setup, setup);
+    const char *const setup[] = {"sh",
+                                 "-c",
+                                 node_pull,
+                                 "descpipe",
+                                 singularity->tool,
+                                 node.source,
+                                 launch->image,
+                                 singularity->verify ? "yes" : "no",
+                                 NULL};
+    arguments_add_list(&launch->setup, setup);
+    if (node.how == NODE_IMAGE_PULL_PLAIN)
+        arguments_add(&launch->environment,
+                      arguments_format(&launch->environment, "%s_NOHTTPS=true", singularity_prefix(singularity)));
     return true;
 }
 
@@ -265,6 +298,7 @@ static void launch_clear(struct launch *launch)
     arguments_clear(&launch->environment);
     arguments_clear(&launch->setup);
     failure_clear(&launch->failure);
+    free(launch->handle);
 }
 
 void singularity_launch(void *self, struct descpipe_call *call, const struct descpipe_stage *stage)

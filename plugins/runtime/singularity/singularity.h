@@ -23,7 +23,6 @@ struct singularity {
 #define SINGULARITY_TOOL_MESSAGE "neither apptainer nor singularity is on this machine"
 #define SINGULARITY_TOOL_HINT                                                                                          \
     "install Apptainer 1.0 or newer, load its module, or name the program with the option 'tool'"
-#define SINGULARITY_NODE_PREFIX "node:" /* of the handle of an image that each node pulls */
 
 void singularity_probe(void *self, struct descpipe_call *call);
 void singularity_identify(void *self, struct descpipe_call *call, const struct descpipe_image *image);
