@@ -265,6 +265,44 @@ current-context: x
                 self.assertEqual({name: stage["verdict"] for name, stage in self.status().items()}, dict.fromkeys("abc", "OK"), output)
                 self.assertEqual(sorted(self.cluster.starts.values()), [1, 1, 1], self.cluster.requests)
 
+    def die_with_a_login_and_no_job(self, scheduler="kubernetes", plural="/jobs"):
+        self.log_in()
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("pipeline.yaml", text.replace("use: kubernetes", "use: " + scheduler))
+        self.cluster.order("POST", plural, "cut", times=10**6)
+        process = self.start("run", "pipeline.yaml")
+        self.until(lambda: self.asked("POST", plural))
+        self.assertTrue(self.kill(process))
+        with self.cluster.lock:
+            del self.cluster.faults[:]
+        secret, = self.secrets_made()
+        self.assertIn(("secrets", secret["metadata"]["name"]), self.cluster.objects)
+
+    def test_a_login_whose_job_never_came_goes_when_the_run_is_resumed(self):
+        self.die_with_a_login_and_no_job()
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.verdict(), "OK")
+        self.assertEqual(self.cluster.objects, {})
+
+    def test_a_login_whose_job_never_came_goes_when_the_run_is_cancelled(self):
+        self.die_with_a_login_and_no_job()
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(self.cluster.objects, {}, output)
+
+    def test_a_login_whose_workflow_never_came_goes_when_the_run_is_cancelled(self):
+        self.die_with_a_login_and_no_job("argo", "/workflows")
+        code, output = self.command("cancel", "pipeline.yaml")
+        self.assertEqual(self.cluster.objects, {}, output)
+
+    def test_who_may_not_look_for_logins_may_resume(self):
+        self.die_with_a_login_and_no_job()
+        self.cluster.order("GET", "/secrets", "forbidden")
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertNotIn("registry logins", output)
+
     def test_an_adopted_stage_has_its_log(self):
         self.cluster.hold_pods = True
         self.pipeline({"s": "command: [say, hello]"})

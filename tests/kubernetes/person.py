@@ -14,6 +14,15 @@ PROGRAM = os.path.abspath(sys.argv.pop(1))
 PATIENCE = 300
 
 
+def is_gone(number):
+    """Ended, or waiting only to be buried."""
+    try:
+        with open("/proc/%d/stat" % number, encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Person(unittest.TestCase):
     def serve(self, server):
         self.server = server
@@ -85,12 +94,12 @@ class Person(unittest.TestCase):
             time.sleep(0.05)
 
     def kill(self, process):
-        """The engine and its keeper, hard; the journal has their numbers."""
+        """The engine and its keeper, hard; the journal of the run that goes on, the one written last, has their numbers."""
         numbers = {}
-        for folder, _, names in os.walk(self.path("work", ".descpipe", "runs")):
-            if "journal.jsonl" not in names:
-                continue
-            with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8") as file:
+        journals = [os.path.join(folder, "journal.jsonl") for folder, _, names in os.walk(self.path("work", ".descpipe", "runs"))
+                    if "journal.jsonl" in names]
+        for journal in sorted(journals, key=os.path.getmtime)[-1:]:
+            with open(journal, encoding="utf-8") as file:
                 for line in file:
                     record = json.loads(line) if line.endswith("\n") else {}
                     if record.get("kind") in ("writer", "keeper"):
@@ -100,5 +109,6 @@ class Person(unittest.TestCase):
                 os.kill(numbers[kind], signal.SIGKILL)
             except (KeyError, ProcessLookupError):
                 pass
+        self.until(lambda: all(is_gone(number) for number in numbers.values()))  # a busy machine takes its time to end them
         process.communicate(timeout=PATIENCE)
         return "writer" in numbers

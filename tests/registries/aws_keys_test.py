@@ -158,7 +158,7 @@ printf '{"Version": 1, "AccessKeyId": "ASIAPROC", "SecretAccessKey": "process-se
             with self.subTest(body=body):
                 program = self.write("bad.sh", "#!/bin/sh\necho 'the vault is closed' >&2\n%s\n" % body, 0o700)
                 files = self.files(config="[profile p]\ncredential_process = %s\n" % program)
-                self.assert_failed(self.login({"profile": "p"}, **files), NEEDS_LOGIN, part, "bad.sh")
+                self.assert_failed(self.login({"profile": "p"}, **files), NEEDS_LOGIN, part, "bad.sh", "name another place")
 
     def test_a_web_identity(self):
         token = self.write("token", "web-identity-token\n")

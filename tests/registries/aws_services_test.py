@@ -153,7 +153,7 @@ class Trouble(Case):
 
     def test_always_busy_ends(self):
         self.script = [(429, {"Retry-After": "0"}, "")]
-        self.assert_failed(self.credentials(), LATER, "GetAuthorizationToken", self.server.url)
+        self.assert_failed(self.credentials(), LATER, "GetAuthorizationToken", self.server.url, "try again later")
         self.assertLess(len(self.server.requests), 10)
 
     def test_no_is_not_repeated_and_names_the_keys(self):
@@ -199,7 +199,7 @@ class Trouble(Case):
     def test_an_endpoint_that_is_not_there(self):
         self.options["endpoint"] = "http://127.0.0.1:1"
         self.script = [None]
-        self.assert_failed(self.credentials(), CANNOT_ASK, "GetAuthorizationToken")
+        self.assert_failed(self.credentials(), CANNOT_ASK, "GetAuthorizationToken", "check the network")
 
     def test_an_authority_of_the_sites_own(self):
         authority = Authority(os.path.join(self.folder, "authority"))

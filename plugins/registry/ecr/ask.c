@@ -104,10 +104,12 @@ static void explain_error(const struct asking *asking, int32_t status, struct fa
     uint32_t kind = aws_error_kind(status, error.code, &hint);
     failure_set(failure, kind, "%s at '%s': %s%s%s (status %d%s%s)", asking->what, asking->url, error.code,
                 error.code[0] != '\0' && error.words[0] != '\0' ? ": " : "",
-                error.words[0] != '\0' || error.code[0] != '\0' ? error.words : "no words", (int)status,
+                error.words[0] != '\0' || error.code[0] != '\0' ? error.words : "refused without a word", (int)status,
                 asking->origin != NULL ? "; keys of " : "", asking->origin != NULL ? asking->origin : "");
     if (hint != NULL)
         failure_hint(failure, "%s", hint);
+    else if (kind == DESCPIPE_FAILED_LATER)
+        failure_hint(failure, "AWS is busy, or not well: try again later");
 }
 
 static void judge_answer(struct asking *asking, int32_t status)
@@ -160,6 +162,9 @@ static void ended(void *context, const struct descpipe_http_end *end)
     failure_set(&failure, kind, "%s: %s", asking->what, end->message != NULL ? end->message : "no answer");
     if (end->outcome == DESCPIPE_HTTP_TLS)
         failure_hint(&failure, "is a certificate authority of your own in between? Name its file in AWS_CA_BUNDLE");
+    else if (kind == DESCPIPE_FAILED_CANNOT_ASK)
+        failure_hint(&failure,
+                     "check the network, the proxy, and AWS's region and endpoint (options `region`, `endpoint`)");
     finish(asking, &failure);
 }
 

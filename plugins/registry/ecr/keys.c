@@ -38,6 +38,20 @@ static void wipe(char *text, size_t length)
     free(text);
 }
 
+/* Whatever it was, a person may mend that place or name another. */
+static void tell_failure(struct keys_flight *flight, const struct keys_answer *answer, const struct failure *failure)
+{
+    cleanup(failure_clear) struct failure told = FAILURE_INIT;
+    failure_copy(&told, failure);
+    if (told.hint == NULL && told.kind != DESCPIPE_FAILED_CANCELLED)
+        failure_hint(
+            &told,
+            "AWS keys were to come from %s: mend it, or name another place (AWS_PROFILE, the option `profile`, "
+            "AWS_ACCESS_KEY_ID)",
+            flight->plan.origin != NULL ? flight->plan.origin : "there");
+    waiters_finish(&flight->waiters, answer, &told);
+}
+
 static void finish(struct keys_flight *flight, const struct failure *failure)
 {
     struct ecr *ecr = flight->ecr;
@@ -50,7 +64,10 @@ static void finish(struct keys_flight *flight, const struct failure *failure)
         memcpy(ecr->keys_identity, flight->identity, sizeof ecr->keys_identity);
         answer.keys = &ecr->keys;
     }
-    waiters_finish(&flight->waiters, &answer, failure);
+    if (failure == NULL)
+        waiters_finish(&flight->waiters, &answer, NULL);
+    else
+        tell_failure(flight, &answer, failure);
     aws_keys_clear(&flight->keys);
     aws_plan_clear(&flight->plan);
     wipe(flight->output, flight->output_length);

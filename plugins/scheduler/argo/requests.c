@@ -6,23 +6,36 @@
 
 #include "argo.h"
 #include "cluster/pull_secret.h"
+#include "cluster/pull_sweep.h"
 
 struct question {
     struct argo *self;
     struct descpipe_call *call;
     struct cluster_exchange *exchange;
+    char *run;      /* find */
+    json_t *tokens; /* find: of what was found */
+    struct pull_sweep *sweep;
 };
+
+static void question_free(struct question *question)
+{
+    free(question->run);
+    json_decref(question->tokens);
+    pull_sweep_free(question->sweep);
+    free(question);
+}
 
 static void question_cancelled(void *context)
 {
     struct question *question = context;
     question->self->host->call->fail(question->call, DESCPIPE_FAILED_CANCELLED, "cancelled", NULL);
     cluster_drop(question->exchange);
-    free(question);
+    question_free(question);
 }
 
-static void question_ask(struct argo *self, struct descpipe_call *call, const char *path,
-                         void (*done)(void *context, const struct cluster_reply *reply))
+/* NULL: the call has failed. */
+static struct question *question_ask(struct argo *self, struct descpipe_call *call, const char *path,
+                                     void (*done)(void *context, const struct cluster_reply *reply))
 {
     struct question *question = calloc(1, sizeof(*question));
     if (question != NULL) {
@@ -33,9 +46,10 @@ static void question_ask(struct argo *self, struct descpipe_call *call, const ch
     if (question == NULL || question->exchange == NULL) {
         self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
         free(question);
-        return;
+        return NULL;
     }
     self->host->call->on_cancel(call, question_cancelled, question);
+    return question;
 }
 
 /* find: a run has few Workflows, each with its jobs by position. */
@@ -63,19 +77,57 @@ static void answer_tasks(const struct question *question, const json_t *workflow
     }
 }
 
+/* A submission that has a Workflow, or that is on its way now. */
+static bool is_known(const void *context, const char *token)
+{
+    const struct question *question = context;
+    return json_object_get(question->tokens, token) != NULL || flow_find(question->self, token) != NULL;
+}
+
+static void swept(void *context)
+{
+    struct question *question = context;
+    question->self->host->call->succeed(question->call);
+    question_free(question);
+}
+
+/* All of one run have its label. Argo Server has no Secrets. */
+static void sweep_logins(struct question *question, const json_t *items)
+{
+    question->tokens = json_object();
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *labels = json_object_get(json_object_get(json_array_get(items, i), "metadata"), "labels");
+        const char *token = json_string_value(json_object_get(labels, POD_LABEL_TOKEN));
+        if (token != NULL) {
+            json_object_set_new(question->tokens, token, json_true());
+        }
+    }
+    const struct pull_sweep_request request = {.cluster = &question->self->cluster,
+                                               .run = question->run,
+                                               .is_known = is_known,
+                                               .done = swept,
+                                               .context = question};
+    bool can = !server_is_asked(question->self) && question->run != NULL && question->tokens != NULL;
+    question->sweep = can ? pull_sweep_start(&request) : NULL;
+    if (question->sweep == NULL) {
+        swept(question);
+    }
+}
+
 static void workflows_came(void *context, const struct cluster_reply *reply)
 {
     struct question *question = context;
     const json_t *items = json_object_get(reply->json, "items");
+    question->exchange = NULL;
     if (!reply->ok) {
         cluster_fail(&question->self->cluster, question->call, "look for this run's Workflows", reply);
-    } else {
-        for (size_t i = 0; i < json_array_size(items); i++) {
-            answer_tasks(question, json_array_get(items, i));
-        }
-        question->self->host->call->succeed(question->call);
+        question_free(question);
+        return;
     }
-    free(question);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        answer_tasks(question, json_array_get(items, i));
+    }
+    sweep_logins(question, items);
 }
 
 void argo_find(void *context, struct descpipe_call *call, const char *run)
@@ -89,7 +141,10 @@ void argo_find(void *context, struct descpipe_call *call, const char *run)
                      ? cluster_path(&self->cluster, "%s?%slabelSelector=" POD_LABEL_RUN "%%3D%s", all,
                                     server_is_asked(self) ? "listOptions." : "", value)
                      : NULL;
-    question_ask(self, call, path, workflows_came);
+    struct question *question = question_ask(self, call, path, workflows_came);
+    if (question != NULL) {
+        question->run = strdup(run);
+    }
     free(path);
     free(all);
     free(value);

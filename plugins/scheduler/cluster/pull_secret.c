@@ -10,8 +10,6 @@
 
 #include "cluster/pod.h"
 
-#define PART "descpipe.org/part"
-#define PART_PULL "pull"
 #define HUB "docker.io"
 #define HUB_KEY "https://index.docker.io/v1/" /* as docker writes it, and as the nodes look for it */
 #define ACCOUNT_TOKEN "<token>"
@@ -241,7 +239,7 @@ static bool make_manifest(struct pull_secret *pull)
             json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:s, s:s, s:s, s:s}}, s:{s:s}}", "apiVersion", "v1", "kind", "Secret",
                       "type", "kubernetes.io/dockerconfigjson", "metadata", "name", pull->name, "labels",
                       "app.kubernetes.io/managed-by", "descpipe", POD_LABEL_RUN, submission->run, POD_LABEL_TOKEN,
-                      submission->token, PART, PART_PULL, "data", ".dockerconfigjson", data);
+                      submission->token, PULL_SECRET_LABEL, PULL_SECRET_LABEL_VALUE, "data", ".dockerconfigjson", data);
     }
     pull_secret_wipe(config);
     pull_secret_wipe(data);
@@ -432,8 +430,8 @@ void pull_secret_check_removed(const struct cluster *cluster, const struct clust
     if (!reply->ok && reply->status != 404) {
         char words[PULL_SECRET_WORDS];
         snprintf(words, sizeof(words),
-                 "a registry login stays in the cluster (kubectl delete secret -n %.100s -l " PART "=" PART_PULL
-                 "): %s",
+                 "a registry login stays in the cluster (kubectl delete secret -n %.100s -l " PULL_SECRET_LABEL
+                 "=" PULL_SECRET_LABEL_VALUE "): %s",
                  cluster->namespace, reply->words);
         cluster->host->log->write(cluster->host, DESCPIPE_LOG_WARNING, words);
     }

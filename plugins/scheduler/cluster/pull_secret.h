@@ -18,6 +18,9 @@
 
 #include "cluster/client.h"
 
+#define PULL_SECRET_LABEL "descpipe.org/part"
+#define PULL_SECRET_LABEL_VALUE "pull"
+
 enum { PULL_SECRET_LOGINS = 256, PULL_SECRET_NAME = 64, PULL_SECRET_WORDS = 1024 };
 
 struct pull_secret;

@@ -98,5 +98,6 @@ void kubernetes_release(void *self, struct descpipe_call *call, const char *toke
 void kubernetes_probe(void *self, struct descpipe_call *call);
 void kubernetes_queue_estimate(void *self, struct descpipe_call *call, const struct descpipe_job *job);
 void submissions_close(struct kubernetes *self);
+bool submission_is_open(const struct kubernetes *self, const char *token);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cluster/pull_secret.h"
+#include "cluster/pull_sweep.h"
 #include "kubernetes.h"
 
 struct question {
@@ -12,12 +13,18 @@ struct question {
     struct descpipe_call *call; /* NULL: nobody waits any more */
     struct cluster_exchange *exchange;
     char *selector, *page; /* find: of the run's Jobs; release: the token */
+    char *run;             /* find */
+    json_t *tokens;        /* find: of what was found */
+    struct pull_sweep *sweep;
 };
 
 static void question_free(struct question *question)
 {
     free(question->selector);
     free(question->page);
+    free(question->run);
+    json_decref(question->tokens);
+    pull_sweep_free(question->sweep);
     free(question);
 }
 
@@ -80,6 +87,39 @@ static void answer_found(const struct question *question, const json_t *job)
                                          .native_id = name,
                                          .index = strtoll(index, NULL, 10)};
     question->self->host->answer->found(question->call, &found);
+    json_object_set_new(question->tokens, token, json_true());
+}
+
+/* A submission that has a Job, or that is on its way now. */
+static bool is_known(const void *context, const char *token)
+{
+    const struct question *question = context;
+    for (const struct task *task = question->self->tasks; task != NULL; task = task->next) {
+        if (strcmp(task->token, token) == 0) {
+            return true;
+        }
+    }
+    return json_object_get(question->tokens, token) != NULL || submission_is_open(question->self, token);
+}
+
+static void swept(void *context)
+{
+    struct question *question = context;
+    question->self->host->call->succeed(question->call);
+    question_free(question);
+}
+
+static void sweep_logins(struct question *question)
+{
+    const struct pull_sweep_request request = {.cluster = &question->self->cluster,
+                                               .run = question->run,
+                                               .is_known = is_known,
+                                               .done = swept,
+                                               .context = question};
+    question->sweep = pull_sweep_start(&request);
+    if (question->sweep == NULL) {
+        swept(question);
+    }
 }
 
 static void found_page(void *context, const struct cluster_reply *reply)
@@ -102,8 +142,7 @@ static void found_page(void *context, const struct cluster_reply *reply)
         ask_page(question);
         return;
     }
-    question->self->host->call->succeed(question->call);
-    question_free(question);
+    sweep_logins(question);
 }
 
 static void ask_page(struct question *question)
@@ -125,7 +164,9 @@ void kubernetes_find(void *context, struct descpipe_call *call, const char *run)
     char *value = cluster_escape(run);
     question->selector = value != NULL ? cluster_path(&question->self->cluster, POD_LABEL_RUN "%%3D%s", value) : NULL;
     free(value);
-    if (question->selector == NULL) {
+    question->run = strdup(run);
+    question->tokens = json_object();
+    if (question->selector == NULL || question->run == NULL || question->tokens == NULL) {
         question->self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
         question_free(question);
         return;

@@ -56,6 +56,15 @@ static void free_submission(struct submission *submission)
     free(submission);
 }
 
+bool submission_is_open(const struct kubernetes *self, const char *token)
+{
+    const struct submission *submission = self->submissions;
+    while (submission != NULL && strcmp(submission->given->token, token) != 0) {
+        submission = submission->next;
+    }
+    return submission != NULL;
+}
+
 void submissions_close(struct kubernetes *self)
 {
     while (self->submissions != NULL) {
