@@ -64,6 +64,20 @@ static void add_file(struct identity *identity, const char *name, const char *pa
         identity->unknown = path;
 }
 
+/* One that was just looked at, and is no folder. */
+static void add_seen_file(struct identity *identity, const char *name, const char *path, const struct stat *status,
+                          struct cache_store *store)
+{
+    char sha256[DIGEST_TEXT];
+    struct identity_field *field = add_field(identity, name, NULL);
+    field->path = path;
+    field->stamp = file_stamp_of(status);
+    if (cache_store_digest(store, &field->stamp, sha256))
+        field->value = arena_text(identity->arena, sha256);
+    else if (identity->unknown == NULL)
+        identity->unknown = path;
+}
+
 /* A text that may be long: its digest counts, and it is kept for whoever asks what it said. */
 static void add_text(struct identity *identity, const char *name, const char *text)
 {
@@ -156,8 +170,8 @@ static void add_programs(struct identity *identity, const char *const *command, 
         const char *path = has_path ? command[i] : found;
         if (path == NULL || strlen(path) >= PATH_MAX || stat(path, &status) != 0 || !S_ISREG(status.st_mode))
             continue;
-        add_file(identity, arena_pair(identity->arena, "program", command[i]), arena_text(identity->arena, path),
-                 store);
+        add_seen_file(identity, arena_pair(identity->arena, "program", command[i]), arena_text(identity->arena, path),
+                      &status, store);
     }
 }
 

@@ -29,10 +29,17 @@
 #define FILE_WORD "\"file\":\""
 #define RESULT_WORD "\"result\":\""
 #define STAMP_TEXT 96
+#define RECENT 64 /* files whose digest was asked for last: programs, modules and data that many tasks share */
 #define NS_PER_SECOND INT64_C(1000000000)
+
+struct recent {
+    struct file_stamp stamp;
+    char sha256[DIGEST_TEXT]; /* "": nothing here */
+};
 
 struct cache_store {
     pthread_mutex_t mutex;
+    struct recent recent[RECENT]; /* by inode */
     char *path;
     int descriptor; /* -1: for reading only */
     struct text bytes;
@@ -211,16 +218,34 @@ static bool take_digest(const struct members *members, const char *name, char sh
     return true;
 }
 
-bool cache_store_digest(struct cache_store *store, const struct file_stamp *stamp, char sha256[DIGEST_TEXT])
+static bool find_digest(struct cache_store *store, const struct file_stamp *stamp, char sha256[DIGEST_TEXT])
 {
     char subject[STAMP_TEXT];
     struct members members;
     stamp_text(stamp, subject);
-    pthread_mutex_lock(&store->mutex);
     const char *passing = table_get(store->passing, subject);
     if (passing != NULL)
         memcpy(sha256, passing, DIGEST_TEXT);
-    bool found = passing != NULL || (look_up(store, subject, &members) && take_digest(&members, "sha256", sha256));
+    return passing != NULL || (look_up(store, subject, &members) && take_digest(&members, "sha256", sha256));
+}
+
+static struct recent *recent_place(struct cache_store *store, const struct file_stamp *stamp)
+{
+    return &store->recent[stamp->inode % RECENT];
+}
+
+bool cache_store_digest(struct cache_store *store, const struct file_stamp *stamp, char sha256[DIGEST_TEXT])
+{
+    pthread_mutex_lock(&store->mutex);
+    struct recent *recent = recent_place(store, stamp);
+    bool found = recent->sha256[0] != '\0' && file_stamp_equal(&recent->stamp, stamp);
+    if (found) {
+        memcpy(sha256, recent->sha256, DIGEST_TEXT);
+    } else if (find_digest(store, stamp, sha256)) {
+        found = true;
+        recent->stamp = *stamp;
+        memcpy(recent->sha256, sha256, DIGEST_TEXT);
+    }
     pthread_mutex_unlock(&store->mutex);
     return found;
 }
@@ -248,6 +273,7 @@ void cache_store_keep_digest(struct cache_store *store, const struct file_stamp 
     char subject[STAMP_TEXT];
     stamp_text(stamp, subject);
     pthread_mutex_lock(&store->mutex);
+    recent_place(store, stamp)->sha256[0] = '\0';
     if (lasting && store->descriptor >= 0) {
         cleanup(text_clear) struct text rest = TEXT_INIT;
         text_format(&rest, FILE_WORD "%s\",\"sha256\":\"%s\"}", subject, sha256);
@@ -341,19 +367,25 @@ static void append_member(struct text *text, const char *name, const char *value
 {
     if (value == NULL)
         return;
-    text_format(text, ",\"%s\":", name);
+    text_append(text, ",\"");
+    text_append(text, name); /* a word of ours */
+    text_append(text, "\":");
     text_append_json(text, value);
 }
 
 void cache_store_keep_result(struct cache_store *store, const struct cache_result *result)
 {
     cleanup(text_clear) struct text rest = TEXT_INIT;
-    text_format(&rest, RESULT_WORD "%s\"", result->key);
+    text_append(&rest, RESULT_WORD);
+    text_append(&rest, result->key);
+    text_append_character(&rest, '"');
     append_member(&rest, "run", result->run);
     append_member(&rest, "stage", result->stage);
     append_member(&rest, "member", result->member);
     append_member(&rest, "folder", result->folder);
-    text_format(&rest, ",\"attempt\":%" PRIu64 ",\"outputs\":[", result->attempt);
+    text_append(&rest, ",\"attempt\":");
+    text_append_unsigned(&rest, result->attempt);
+    text_append(&rest, ",\"outputs\":[");
     for (size_t i = 0; i < result->outputs_count; i++) {
         const struct cache_output *output = &result->outputs[i];
         text_append(&rest, i > 0 ? ",{\"name\":" : "{\"name\":");

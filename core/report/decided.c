@@ -17,6 +17,17 @@
 #include "report/number_index.h"
 #include "run/journal/journal.h"
 
+enum { LIKES = 64, LIKE_BYTES = 64 * 1024 };
+struct like { /* a record that others say what they have otherwise */
+    uint64_t sequence;
+    struct decided_fields fields;
+};
+struct decided_place {
+    uint64_t at;
+    uint32_t length;
+    uint32_t key; /* how the key of it begins */
+};
+
 struct decided {
     struct journal_reader *own;
     const struct journal_reader *reader;
@@ -25,14 +36,18 @@ struct decided {
     struct number_index tasks; /* stage and member → the place of the last record that decides */
     struct number_index whole; /* sequence of a record that others may be like → its place */
     struct number_index texts; /* the first bytes of a digest → the place of its text */
-    LIST(struct journal_place) places;
+    LIST(struct decided_place) places;
+    struct like likes[LIKES]; /* the first of them that were asked for, in `kept` */
+    size_t likes_count;
+    struct arena *kept;
 };
 
 static void keep_place(struct decided *decided, struct number_index *index, uint64_t key,
                        const struct journal_record *record)
 {
+    const struct decided_place place = {.at = record->place.at, .length = record->place.length};
     number_index_put(index, key, (uint32_t)decided->places.count);
-    list_add(&decided->places, record->place);
+    list_add(&decided->places, place);
 }
 
 /* The record there, or false. */
@@ -42,7 +57,8 @@ static bool read_again(const struct decided *decided, const struct number_index 
     uint32_t number = number_index_get(index, key);
     if (number == UINT32_MAX)
         return false;
-    struct journal_place place = decided->places.items[number];
+    const struct decided_place *kept = &decided->places.items[number];
+    const struct journal_place place = {.at = kept->at, .length = kept->length};
     const char *line = journal_reader_again(decided->reader, place, arena);
     return line != NULL && members_find(record, arena, line, place.length);
 }
@@ -50,6 +66,16 @@ static bool read_again(const struct decided *decided, const struct number_index 
 static uint64_t task_key(symbol stage, symbol member)
 {
     return (uint64_t)stage << 32 | member;
+}
+
+/* Two digests with the same beginning do not happen; who reads the text compares all of it. */
+static uint64_t digest_beginning(const char *sha256)
+{
+    enum { DIGITS = 16 };
+    char beginning[DIGITS + 1];
+    memcpy(beginning, sha256, DIGITS);
+    beginning[DIGITS] = '\0';
+    return strtoull(beginning, NULL, DIGITS);
 }
 
 static void keep_task(struct decided *decided, const struct members *record, const struct journal_record *journal)
@@ -60,6 +86,9 @@ static void keep_task(struct decided *decided, const struct members *record, con
     symbol stage_name = symbol_intern(decided->names, stage, strlen(stage));
     symbol member_name = member != NULL ? symbol_intern(decided->names, member, strlen(member)) : 0;
     keep_place(decided, &decided->tasks, task_key(stage_name, member_name), journal);
+    const char *key = members_text(record, "key");
+    if (key != NULL && digest_is_text(key))
+        decided->places.items[decided->places.count - 1].key = (uint32_t)(digest_beginning(key) >> 32);
 }
 
 static void apply_key(struct decided *decided, const struct members *record, const struct journal_record *journal)
@@ -73,16 +102,6 @@ static void apply_state(struct decided *decided, const struct members *record, c
 {
     if (text_equal(members_text(record, "state"), "cached"))
         keep_task(decided, record, journal);
-}
-
-/* Two digests with the same beginning do not happen; who reads the text compares all of it. */
-static uint64_t digest_beginning(const char *sha256)
-{
-    enum { DIGITS = 16 };
-    char beginning[DIGITS + 1];
-    memcpy(beginning, sha256, DIGITS);
-    beginning[DIGITS] = '\0';
-    return strtoull(beginning, NULL, DIGITS);
 }
 
 static void apply_text(struct decided *decided, const struct members *record, const struct journal_record *journal)
@@ -100,7 +119,7 @@ static const struct {
 struct decided *decided_new(const struct journal_reader *reader)
 {
     struct decided *decided = memory_allocate(sizeof *decided);
-    *decided = (struct decided){.reader = reader, .passing = arena_new(), .names = symbols_new()};
+    *decided = (struct decided){.reader = reader, .passing = arena_new(), .kept = arena_new(), .names = symbols_new()};
     return decided;
 }
 
@@ -139,23 +158,45 @@ void decided_free(struct decided *decided)
     number_index_clear(&decided->texts);
     list_clear(&decided->places);
     arena_free(decided->passing);
+    arena_free(decided->kept);
     memory_free(decided);
+}
+
+/* What `tasks` has it under; 0: nothing is known of it. */
+static uint64_t find_task(const struct decided *decided, const char *stage, const char *member)
+{
+    symbol stage_name = symbol_find(decided->names, stage, strlen(stage));
+    symbol member_name = member != NULL ? symbol_find(decided->names, member, strlen(member)) : 0;
+    return stage_name == 0 || (member != NULL && member_name == 0) ? 0 : task_key(stage_name, member_name);
 }
 
 bool decided_task(const struct decided *decided, const char *stage, const char *member, struct arena *arena,
                   struct decided_task *task)
 {
     *task = (struct decided_task){.key = NULL};
-    symbol stage_name = symbol_find(decided->names, stage, strlen(stage));
-    symbol member_name = member != NULL ? symbol_find(decided->names, member, strlen(member)) : 0;
-    if (stage_name == 0 || (member != NULL && member_name == 0) ||
-        !read_again(decided, &decided->tasks, task_key(stage_name, member_name), arena, &task->record))
+    uint64_t key = find_task(decided, stage, member);
+    if (key == 0 || !read_again(decided, &decided->tasks, key, arena, &task->record))
         return false;
     task->key = members_text(&task->record, "key");
     task->refused = members_text(&task->record, "refused");
     task->made_by = members_text(&task->record, "made_by");
     int64_t made_in = members_number(&task->record, "made_in");
     task->made_in = made_in > 0 ? (uint64_t)made_in : 0;
+    return true;
+}
+
+bool decided_key_beginning(const struct decided *decided, const char *stage, const char *member,
+                           char beginning[DECIDED_BEGINNING])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t key = find_task(decided, stage, member);
+    uint32_t number = key != 0 ? number_index_get(&decided->tasks, key) : UINT32_MAX;
+    uint32_t value = number != UINT32_MAX ? decided->places.items[number].key : 0;
+    if (value == 0)
+        return false;
+    for (unsigned i = 0; i < DECIDED_BEGINNING - 1; i++)
+        beginning[i] = digits[value >> (28 - 4 * i) & 15];
+    beginning[DECIDED_BEGINNING - 1] = '\0';
     return true;
 }
 
@@ -212,23 +253,72 @@ static void leave_out(const struct members *record, struct decided_fields *field
     json_decref(names);
 }
 
-bool decided_fields(const struct decided *decided, const struct decided_task *task, struct arena *arena,
+static void sort_fields(struct decided_fields *fields)
+{
+    if (fields->count > 0)
+        qsort(fields->items, fields->count, sizeof *fields->items, compare_fields);
+}
+
+/* The fields of a whole record: of the first LIKES of them kept for the tasks to come. */
+static bool whole_fields(struct decided *decided, uint64_t sequence, struct arena *arena, struct decided_fields *fields)
+{
+    struct members record;
+    for (size_t i = 0; i < decided->likes_count; i++)
+        if (decided->likes[i].sequence == sequence) {
+            *fields = decided->likes[i].fields;
+            return true;
+        }
+    uint32_t number = number_index_get(&decided->whole, sequence);
+    bool keeps =
+        number != UINT32_MAX && decided->places.items[number].length <= LIKE_BYTES && decided->likes_count < LIKES;
+    if (!read_again(decided, &decided->whole, sequence, keeps ? decided->kept : arena, &record))
+        return false; /* damaged: what `verify` is for */
+    take_fields(&record, fields);
+    sort_fields(fields);
+    fields->whole = keeps ? sequence : 0;
+    if (keeps)
+        decided->likes[decided->likes_count++] = (struct like){.sequence = sequence, .fields = *fields};
+    return true;
+}
+
+static bool says_nothing_else(const struct members *record)
+{
+    struct members item;
+    const char *bytes;
+    size_t length;
+    struct elements all = members_elements(record, "fields");
+    return !elements_next(&all, &item) && !members_raw(record, "without", &bytes, &length);
+}
+
+/* For who changes them. */
+static void copy_fields(struct decided_fields *fields, struct arena *arena)
+{
+    struct decided_field *items = arena_allocate(arena, (fields->count + 1) * sizeof *items);
+    if (fields->count > 0)
+        memcpy(items, fields->items, fields->count * sizeof *items);
+    *fields = (struct decided_fields){.items = items, .count = fields->count};
+}
+
+bool decided_fields(struct decided *decided, const struct decided_task *task, struct arena *arena,
                     struct decided_fields *fields)
 {
-    struct members like;
     *fields = (struct decided_fields){.count = 0};
     if (members_text(&task->record, "state") != NULL)
         return false;
     int64_t sequence = members_number(&task->record, "like");
     if (sequence > 0) {
-        if (!read_again(decided, &decided->whole, (uint64_t)sequence, arena, &like))
-            return false; /* damaged: what `verify` is for */
-        take_fields(&like, fields);
+        if (!whole_fields(decided, (uint64_t)sequence, arena, fields))
+            return false;
+        uint64_t whole = fields->whole;
+        copy_fields(fields, arena);
+        if (says_nothing_else(&task->record)) {
+            fields->whole = whole;
+            return true;
+        }
         leave_out(&task->record, fields);
     }
     take_fields(&task->record, fields);
-    if (fields->count > 0)
-        qsort(fields->items, fields->count, sizeof *fields->items, compare_fields);
+    sort_fields(fields);
     return true;
 }
 

@@ -8,7 +8,7 @@
 #include "base/members.h"
 #include "cache/identity.h"
 
-struct decided_field { /* all texts live as long as the arena they were asked for with */
+struct decided_field { /* texts live as long as the arena they were asked for with, and `decided` */
     const char *name, *value;
     const char *path; /* the file it is the content of, or NULL */
     const char *text; /* what stands behind a digest: see decided_texts; or NULL */
@@ -16,6 +16,7 @@ struct decided_field { /* all texts live as long as the arena they were asked fo
 struct decided_fields { /* sorted by name */
     struct decided_field *items;
     size_t count;
+    uint64_t whole; /* the record of the journal that has just these, of which others may be told; 0: not known */
 };
 
 struct decided_task {
@@ -39,8 +40,12 @@ DEFINE_CLEANUP(struct decided *, decided_free);
 /* False: nothing is known of it. `member` may be NULL. */
 bool decided_task(const struct decided *decided, const char *stage, const char *member, struct arena *arena,
                   struct decided_task *task);
+/* How its key begins, without a look into the journal. False: nothing is known of it. */
+#define DECIDED_BEGINNING 9
+bool decided_key_beginning(const struct decided *decided, const char *stage, const char *member,
+                           char beginning[DECIDED_BEGINNING]);
 /* The task's values; none for a cached one. */
-bool decided_fields(const struct decided *decided, const struct decided_task *task, struct arena *arena,
+bool decided_fields(struct decided *decided, const struct decided_task *task, struct arena *arena,
                     struct decided_fields *fields);
 /* And the texts behind them, for who wants to show them. */
 void decided_texts(const struct decided *decided, struct arena *arena, struct decided_fields *fields);

@@ -17,6 +17,12 @@
 #include "report/run_records.h"
 #include "run/journal/journal.h"
 
+enum { RENDERED = 16 };
+struct rendered {   /* what decided tasks that are alike */
+    uint64_t whole; /* decided_fields; 0: nothing here */
+    struct text text;
+};
+
 struct provenance { /* parts of the journal, as JSON */
     const struct journal_reader *reader;
     struct arena *arena, *passing;
@@ -25,11 +31,19 @@ struct provenance { /* parts of the journal, as JSON */
     char *plugins, *options, *site;
     struct text images;
     struct text sources;
+    struct rendered rendered[RENDERED]; /* by `whole` */
 };
+
+static void member_name(struct text *out, const char *name)
+{
+    text_append(out, ",\"");
+    text_append(out, name); /* a word of ours */
+    text_append(out, "\":");
+}
 
 static void member(struct text *out, const char *name, const char *value)
 {
-    text_format(out, ",\"%s\":", name);
+    member_name(out, name);
     if (value != NULL && value[0] != '\0')
         text_append_json(out, value);
     else
@@ -38,7 +52,7 @@ static void member(struct text *out, const char *name, const char *value)
 
 static void member_time(struct text *out, const char *name, int64_t wall_ms)
 {
-    text_format(out, ",\"%s\":", name);
+    member_name(out, name);
     if (wall_ms <= 0) {
         text_append(out, "null");
         return;
@@ -130,6 +144,8 @@ void provenance_free(struct provenance *sources)
     list_clear(&sources->places);
     text_clear(&sources->images);
     text_clear(&sources->sources);
+    for (size_t i = 0; i < RENDERED; i++)
+        text_clear(&sources->rendered[i].text);
     memory_free(sources);
 }
 
@@ -137,7 +153,8 @@ static void append_files(const struct decided_fields *fields, const char *kind, 
 {
     size_t length = strlen(kind);
     bool first = true;
-    text_format(out, ",\"%s\":[", name);
+    member_name(out, name);
+    text_append_character(out, '[');
     for (size_t i = 0; i < fields->count; i++) {
         if (strncmp(fields->items[i].name, kind, length) != 0)
             continue;
@@ -177,20 +194,34 @@ static const char *field_value(const struct decided_fields *fields, const char *
     return NULL;
 }
 
-static void append_decided(const struct decided *decided, const struct decided_task *task, struct arena *arena,
-                           struct text *out)
+static void append_fields(const struct decided_fields *fields, struct text *out)
+{
+    member(out, "image", field_value(fields, "image"));
+    member(out, "command", field_value(fields, "command"));
+    append_environment(fields, out);
+    append_files(fields, "input ", "inputs", out);
+    append_files(fields, "config ", "configs", out);
+    append_files(fields, "program ", "programs", out);
+}
+
+static void append_decided(const struct run_records *records, const struct decided_task *task, struct text *out)
 {
     struct decided_fields fields;
     member(out, "key", task->key);
     member(out, "made_by", task->made_by);
-    if (!decided_fields(decided, task, arena, &fields))
+    if (!decided_fields(records->decided, task, records->passing, &fields))
         return;
-    member(out, "image", field_value(&fields, "image"));
-    member(out, "command", field_value(&fields, "command"));
-    append_environment(&fields, out);
-    append_files(&fields, "input ", "inputs", out);
-    append_files(&fields, "config ", "configs", out);
-    append_files(&fields, "program ", "programs", out);
+    if (fields.whole == 0) {
+        append_fields(&fields, out);
+        return;
+    }
+    struct rendered *rendered = &records->sources->rendered[fields.whole % RENDERED];
+    if (rendered->whole != fields.whole) {
+        text_reset(&rendered->text);
+        append_fields(&fields, &rendered->text);
+        rendered->whole = fields.whole;
+    }
+    text_append_bytes(out, rendered->text.bytes, rendered->text.length);
 }
 
 /* What its attempt published: nothing, where the record cannot be read again. */
@@ -215,20 +246,21 @@ static void append_task(const struct run_records *records, uint32_t number, stru
     const struct run_view *view = records->view;
     const struct task_view *task = &view->tasks.items[number];
     const char *stage = run_view_text(view, task->stage);
-    const char *member_name = task->member != 0 ? run_view_text(view, task->member) : NULL;
+    const char *member_text = task->member != 0 ? run_view_text(view, task->member) : NULL;
     struct decided_task why;
     arena_reset(records->passing);
     text_append(out, "{\"stage\":");
     text_append_json(out, stage);
-    member(out, "member", member_name);
+    member(out, "member", member_text);
     member(out, "state", task_state_name((enum task_state)task->state));
     member(out, "verdict", run_view_text(view, task->verdict));
-    text_format(out, ",\"attempt\":%u", task->attempt);
+    member_name(out, "attempt");
+    text_append_unsigned(out, task->attempt);
     member(out, "host", run_view_text(view, task->host));
     member_time(out, "started", task->started_at_ms);
     member_time(out, "finished", task->finished_at_ms);
-    if (decided_task(records->decided, stage, member_name, records->passing, &why))
-        append_decided(records->decided, &why, records->passing, out);
+    if (decided_task(records->decided, stage, member_text, records->passing, &why))
+        append_decided(records, &why, out);
     append_outputs(records->sources, task->job, records->passing, out);
     text_append(out, "}");
 }

@@ -7,13 +7,15 @@
 #include "base/path.h"
 #include "report/run_reader.h"
 
-bool run_records_read(struct run_records *records, const char *run_folder, struct error *error)
+bool run_records_read(struct run_records *records, const char *run_folder, bool own, struct error *error)
 {
     *records = (struct run_records){.view = run_view_open(run_folder, 0, error)};
     if (records->view != NULL)
         records->reader = journal_reader_open(run_folder, error);
     if (records->reader == NULL)
         return false;
+    if (own)
+        journal_reader_trust(records->reader);
     records->decided = decided_new(records->reader);
     records->sources = provenance_new(records->reader);
     records->passing = arena_new();
@@ -46,11 +48,11 @@ static void write_one(const struct run_records *records, const char *name, const
         log_warning("%s", error.message);
 }
 
-void run_records_write(const char *run_folder, const char *version)
+void run_records_write(const char *run_folder, bool own, const char *version)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
     cleanup(run_records_clear) struct run_records records = {.view = NULL};
-    if (!run_records_read(&records, run_folder, &error)) {
+    if (!run_records_read(&records, run_folder, own, &error)) {
         log_warning("the records of the run cannot be written: %s", error.message);
         return;
     }

@@ -16,8 +16,8 @@ struct run_records { /* all that they are made from */
     struct provenance *sources;
     struct arena *passing; /* of one task at a time */
 };
-/* One reading of the plan and of the journal. */
-bool run_records_read(struct run_records *records, const char *run_folder, struct error *error);
+/* One reading of the plan and of the journal; of `own` one all was written by this process (journal_reader_trust). */
+bool run_records_read(struct run_records *records, const char *run_folder, bool own, struct error *error);
 void run_records_clear(struct run_records *records);
 static inline void run_records_clear_at(struct run_records *place)
 {
@@ -35,7 +35,7 @@ struct records_writing {
 };
 
 /* Both files, replaced in one step each; what cannot be written is a warning. */
-void run_records_write(const char *run_folder, const char *version);
+void run_records_write(const char *run_folder, bool own, const char *version);
 
 /* A table with the columns of Nextflow's trace file, which many tools read: one line per task, "-" for what is not
  * known. */

@@ -108,13 +108,17 @@ static const char *status_word(enum task_state state)
     }
 }
 
-static void append_hash(const struct decided_task *task, struct text *out)
+static void append_hash(const struct decided *decided, const char *stage, const char *member, struct text *out)
 {
+    char key[DECIDED_BEGINNING];
     tab(out);
-    if (task != NULL && task->key != NULL && digest_is_text(task->key))
-        text_format(out, "%.2s/%.6s", task->key, task->key + 2);
-    else
+    if (decided_key_beginning(decided, stage, member, key)) {
+        text_append_bytes(out, key, 2);
+        text_append_character(out, '/');
+        text_append_bytes(out, key + 2, DECIDED_BEGINNING - 3);
+    } else {
         text_append_character(out, '-');
+    }
 }
 
 static void append_cpu(const struct task_view *task, int64_t wall_ms, struct text *out)
@@ -126,8 +130,7 @@ static void append_cpu(const struct task_view *task, int64_t wall_ms, struct tex
         text_append_character(out, '-');
 }
 
-static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided,
-                        struct arena *passing, struct text *out)
+static void append_task(const struct run_view *view, uint32_t number, const struct decided *decided, struct text *out)
 {
     const struct task_view *task = &view->tasks.items[number];
     const char *stage = run_view_text(view, task->stage);
@@ -136,14 +139,11 @@ static void append_task(const struct run_view *view, uint32_t number, const stru
     int64_t submitted = task->submitted_at_ms > 0 ? task->submitted_at_ms : task->started_at_ms;
     bool whole = submitted > 0 && task->finished_at_ms >= submitted;
     cleanup(text_clear) struct text name = TEXT_INIT;
-    struct decided_task decides;
-    arena_reset(passing);
-    bool known = decided_task(decided, stage, member, passing, &decides);
     text_append(&name, stage);
     if (member != NULL)
         text_format(&name, " (%s)", member);
     text_append_unsigned(out, number + 1);
-    append_hash(known ? &decides : NULL, out);
+    append_hash(decided, stage, member, out);
     append_text(run_view_text(view, task->native), out);
     append_text(text_bytes(&name), out);
     append_text(status_word((enum task_state)task->state), out);
@@ -171,6 +171,6 @@ bool trace_next(void *context, struct text *piece)
         text_append(piece, columns);
     writing->begun = true;
     for (; writing->task < records->view->tasks.count && piece->length < RECORDS_PIECE; writing->task++)
-        append_task(records->view, writing->task, records->decided, records->passing, piece);
+        append_task(records->view, writing->task, records->decided, piece);
     return piece->length > 0;
 }

@@ -234,7 +234,7 @@ static bool check_provenance(struct checking *checking, const char *version)
     if (!text_equal(version, checking->view->version) || !file_exists(path))
         return true;
     cleanup(run_records_clear) struct run_records records = {.view = NULL};
-    if (!run_records_read(&records, checking->view->folder, checking->error))
+    if (!run_records_read(&records, checking->view->folder, false, checking->error))
         return false;
     cleanup(descriptor_close) int file = file_open(path, NULL, checking->error);
     if (file < 0)

@@ -24,7 +24,6 @@
 #include "run/walk.h"
 
 #define BACKOFF_LIMIT_MS INT64_C(3600000)
-#define ERROR_TAIL 4096
 #define SIGNALLED 128
 #define WORD_PATIENCE_MS 3000
 
@@ -278,21 +277,6 @@ void attempt_stop(void *context, uint64_t job, uint64_t grace_ms)
     attempt_end_by_us(engine->attempts.items[task->attempt_slot], DESCPIPE_ENDED_CANCELLED, (int64_t)grace_ms);
 }
 
-/* What it said at first, for launchers that fail like a stage. */
-static const char *error_tail(struct attempt *attempt, bool *whole)
-{
-    char *bytes = arena_allocate(attempt->arena, ERROR_TAIL + 1);
-    cleanup(memory_free) char *path = memory_format("%s/logs/%03u/%s.err", attempt->engine->folder.path,
-                                                    attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
-    cleanup(descriptor_close) int log = file_open(path, NULL, NULL);
-    ssize_t got = log >= 0 ? pread(log, bytes, ERROR_TAIL, 0) : -1;
-    if (got < 0)
-        return NULL;
-    bytes[got] = '\0';
-    *whole = got < ERROR_TAIL;
-    return bytes;
-}
-
 static void judge(struct attempt *attempt)
 {
     struct outcome_case evidence = {
@@ -305,7 +289,7 @@ static void judge(struct attempt *attempt)
     };
     const struct descpipe_ending *first = attempt->endings_count > 0 ? &attempt->endings[0] : NULL;
     if (attempt->argv0 != NULL && first != NULL && (first->flags & DESCPIPE_ENDED_EXITED) && first->exit_code != 0)
-        evidence.error_tail = error_tail(attempt, &evidence.error_tail_whole);
+        evidence.error_tail = attempt_error_tail(attempt, &evidence.error_tail_whole);
     outcome_judge(&evidence, &attempt->outcome);
 }
 

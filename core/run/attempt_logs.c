@@ -2,12 +2,14 @@
 /* The two files in which an attempt's output is kept. */
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "run/walk.h"
+
+#define ERROR_TAIL 4096
 
 /* The folder logs/NNN, kept open: stages that lie together are started together. */
 static int logs_folder(struct engine *engine, uint32_t stage, struct error *error)
@@ -27,11 +29,20 @@ static int logs_folder(struct engine *engine, uint32_t stage, struct error *erro
     return engine->logs_folder;
 }
 
+static bool log_name(const struct attempt *attempt, const char *suffix, char name[NAME_MAX + 1])
+{
+    size_t length = strlen(attempt->name), rest = strlen(suffix) + 1;
+    if (length + rest > NAME_MAX + 1)
+        return false;
+    memcpy(name, attempt->name, length);
+    memcpy(name + length, suffix, rest);
+    return true;
+}
+
 static int open_log(struct attempt *attempt, int folder, const char *suffix, struct error *error)
 {
     char name[NAME_MAX + 1];
-    int length = snprintf(name, sizeof name, "%s.%s", attempt->name, suffix);
-    if (length < 0 || (size_t)length >= sizeof name) {
+    if (!log_name(attempt, suffix, name)) {
         error_set(error, ERROR_SYSTEM, "the log of '%s' would have a name that is too long", attempt->name);
         return -1;
     }
@@ -46,9 +57,9 @@ bool attempt_open_logs(struct attempt *attempt, struct error *error)
     int folder = logs_folder(attempt->engine, attempt->stage, error);
     if (folder < 0)
         return false;
-    attempt->output = open_log(attempt, folder, "out", error);
+    attempt->output = open_log(attempt, folder, ".out", error);
     attempt->has_logs = true;
-    attempt->error = attempt->output >= 0 ? open_log(attempt, folder, "err", error) : -1;
+    attempt->error = attempt->output >= 0 ? open_log(attempt, folder, ".err", error) : -1;
     return attempt->error >= 0;
 }
 
@@ -69,13 +80,28 @@ void attempt_close_logs(struct attempt *attempt)
  * follows one has it open and reads on. */
 void attempt_drop_empty_logs(struct attempt *attempt)
 {
-    static const char *const suffixes[] = {"out", "err"};
+    static const char *const suffixes[] = {".out", ".err"};
     int folder = attempt->has_logs ? logs_folder(attempt->engine, attempt->stage, NULL) : -1;
     for (size_t i = 0; folder >= 0 && i < sizeof suffixes / sizeof *suffixes; i++) {
         char name[NAME_MAX + 1];
         struct stat status;
-        snprintf(name, sizeof name, "%s.%s", attempt->name, suffixes[i]);
-        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
+        if (log_name(attempt, suffixes[i], name) && fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(status.st_mode) && status.st_size == 0)
             unlinkat(folder, name, 0);
     }
+}
+
+/* What it said at first, for launchers that fail like a stage. */
+const char *attempt_error_tail(struct attempt *attempt, bool *whole)
+{
+    char *bytes = arena_allocate(attempt->arena, ERROR_TAIL + 1);
+    cleanup(memory_free) char *path = memory_format("%s/logs/%03u/%s.err", attempt->engine->folder.path,
+                                                    attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
+    cleanup(descriptor_close) int log = file_open(path, NULL, NULL);
+    ssize_t got = log >= 0 ? pread(log, bytes, ERROR_TAIL, 0) : -1;
+    if (got < 0)
+        return NULL;
+    bytes[got] = '\0';
+    *whole = got < ERROR_TAIL;
+    return bytes;
 }

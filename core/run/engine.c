@@ -507,6 +507,7 @@ static void tell_end(struct engine *engine, int status)
     const struct run_ended ended = {.folder = engine->folder.path,
                                     .version = engine->request->version,
                                     .pipeline = engine->pipeline,
+                                    .own = engine->resume == NULL,
                                     .succeeded = status == 0};
     if (engine->request->ended != NULL)
         engine->request->ended(&ended);

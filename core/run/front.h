@@ -23,6 +23,7 @@ enum on_interrupt {
 struct run_ended {
     const char *folder, *version;
     const struct pipeline *pipeline;
+    bool own; /* no engine before this one wrote into its journal */
     bool succeeded;
 };
 

@@ -385,11 +385,15 @@ void attempt_undo(struct attempt *attempt);
 void attempt_repeat(struct attempt *attempt);
 void attempt_ended_soon(struct attempt *attempt); /* comes back from the loop */
 void attempt_retry_later(struct engine *engine, uint32_t task, int64_t delay_ms);
+
+/* attempt_logs.c */
 bool attempt_open_logs(struct attempt *attempt, struct error *error);
 /* Somebody else makes them, with the first word or before: their folder is there. */
 bool attempt_expect_logs(struct attempt *attempt, struct error *error);
 void attempt_drop_empty_logs(struct attempt *attempt);
 void attempt_close_logs(struct attempt *attempt);
+/* What it said at first, for launchers that fail like a stage; in its arena, or NULL. */
+const char *attempt_error_tail(struct attempt *attempt, bool *whole);
 
 /* An attempt of a task that has just got its next number, in a slot of its own. */
 struct attempt *attempt_make(struct engine *engine, uint32_t task, void (*ended)(void *scheduler, uint64_t job),

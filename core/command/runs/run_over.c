@@ -20,7 +20,7 @@ static void let_go(const struct run_ended *ended)
 
 void run_over(const struct run_ended *ended)
 {
-    run_records_write(ended->folder, ended->version);
+    run_records_write(ended->folder, ended->own, ended->version);
     if (ended->succeeded && ended->pipeline->keep == KEEP_RUNS)
         let_go(ended);
 }

@@ -81,6 +81,50 @@ START_TEST(of_a_record_that_is_like_a_lost_one_nothing_is_said)
 }
 END_TEST
 
+/* Asked of one reader in any order: what it keeps of the first is not changed by what the others say. */
+START_TEST(tasks_that_are_alike_name_the_record_that_speaks_for_all)
+{
+    static const struct {
+        const char *member, *rank;
+        bool alike;
+    } asked[] = {{"1", "1", false}, {"2", "0", true}, {"1", "1", false}, {"3", "0", true}, {"2", "0", true}};
+    run_maker_record(&maker, "key", ",\"stage\":\"fit\",\"member\":\"0\"" WHOLE);
+    uint64_t whole = journal_sequence(maker.journal);
+    put_like("1", whole, "\"fields\":[{\"name\":\"environment RANK\",\"value\":\"1\"}]");
+    put_like("2", whole, "\"fields\":[]");
+    put_like("3", whole, "\"fields\":[]");
+    cleanup(decided_free) struct decided *decided = decided_read(maker.folder, NULL);
+    cleanup(arena_free) struct arena *arena = arena_new();
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct decided_task task;
+        struct decided_fields fields;
+        ck_assert(decided_task(decided, "fit", asked[i].member, arena, &task));
+        ck_assert(decided_fields(decided, &task, arena, &fields));
+        ck_assert_uint_eq(fields.count, 4);
+        ck_assert_str_eq(fields.items[1].name, "environment RANK");
+        ck_assert_str_eq(fields.items[1].value, asked[i].rank);
+        ck_assert_uint_eq(fields.whole, asked[i].alike ? whole : 0);
+        fields.items[1].value = "the caller's own";
+    }
+}
+END_TEST
+
+START_TEST(how_a_key_begins_is_known_without_a_look)
+{
+    char beginning[DECIDED_BEGINNING];
+    run_maker_record(&maker, "key", ",\"stage\":\"fit\"" WHOLE);
+    run_maker_record(
+        &maker, "state",
+        ",\"stage\":\"fat\",\"member\":\"7\",\"state\":\"cached\",\"made_by\":\"r1\",\"made_in\":7,\"key\":"
+        "\"0a9f00c4cccccccccccccccccccccccccccccccccccccccccccccccccccccccc\"");
+    cleanup(decided_free) struct decided *decided = decided_read(maker.folder, NULL);
+    ck_assert(decided_key_beginning(decided, "fat", "7", beginning));
+    ck_assert_str_eq(beginning, "0a9f00c4");
+    ck_assert(!decided_key_beginning(decided, "fat", NULL, beginning));
+    ck_assert(!decided_key_beginning(decided, "fit", NULL, beginning)); /* 'k' is no digest */
+}
+END_TEST
+
 START_TEST(the_last_attempt_s_record_counts)
 {
     run_maker_record(&maker, "key", ",\"stage\":\"fit\",\"member\":\"0\"" WHOLE);
@@ -140,6 +184,8 @@ int main(void)
 {
     const TTest *const tests[] = {what_a_record_leaves_out_is_that_of_the_one_it_is_like,
                                   of_a_record_that_is_like_a_lost_one_nothing_is_said,
+                                  tasks_that_are_alike_name_the_record_that_speaks_for_all,
+                                  how_a_key_begins_is_known_without_a_look,
                                   the_last_attempt_s_record_counts,
                                   what_stands_behind_a_digest_is_told_where_it_is_known,
                                   of_a_cached_task_the_run_that_made_it_is_known_and_no_fields,

@@ -55,7 +55,7 @@ static char *file_of(const char *name)
 START_TEST(what_is_written_in_pieces_is_one_document_with_every_task_in_order)
 {
     play(MEMBERS);
-    run_records_write(maker.folder, "test");
+    run_records_write(maker.folder, false, "test");
     cleanup(memory_free) char *path = file_of(PROVENANCE_FILE);
     json_t *json = json_load_file(path, 0, NULL);
     ck_assert_ptr_nonnull(json);
@@ -84,7 +84,7 @@ END_TEST
 START_TEST(a_run_without_tasks_has_records_too)
 {
     run_maker_record(&maker, "run", ",\"run\":\"r\"");
-    run_records_write(maker.folder, "test");
+    run_records_write(maker.folder, false, "test");
     cleanup(memory_free) char *path = file_of(PROVENANCE_FILE);
     json_t *json = json_load_file(path, 0, NULL);
     ck_assert_ptr_nonnull(json);
@@ -115,7 +115,7 @@ static char *what_differs(void)
 START_TEST(verify_compares_all_pieces_and_where_they_end)
 {
     play(MEMBERS);
-    run_records_write(maker.folder, "test");
+    run_records_write(maker.folder, false, "test");
     expect_difference("nothing");
     cleanup(memory_free) char *path = file_of(PROVENANCE_FILE);
     cleanup(text_clear) struct text whole = TEXT_INIT;

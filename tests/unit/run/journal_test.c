@@ -225,6 +225,27 @@ START_TEST(one_damaged_line_costs_one_record)
 }
 END_TEST
 
+START_TEST(a_reader_that_trusts_reads_the_same_and_asks_only_for_whole_lines)
+{
+    write_numbers(1, 0, 20);
+    struct text bytes = read_all();
+    char *changed = strstr(line_start(&bytes, 9), "\"job\":") + 6;
+    *changed = *changed == '5' ? '6' : '5';
+    line_start(&bytes, 12)[3] = '\0';
+    write_all(bytes.bytes, bytes.length);
+    struct journal_reader *reader = journal_reader_open(folder, NULL);
+    journal_reader_trust(reader);
+    struct journal_record record;
+    unsigned count = 0;
+    for (uint64_t last = 0; journal_reader_next(reader, &record); last = record.sequence, count++)
+        ck_assert_uint_gt(record.sequence, last);
+    ck_assert_uint_eq(count, 20); /* the changed one too, and of the writer's and the twenty the torn one not */
+    ck_assert_uint_eq(journal_reader_skipped(reader), 1);
+    journal_reader_close(reader);
+    text_clear(&bytes);
+}
+END_TEST
+
 START_TEST(a_line_that_is_gone_costs_two_records)
 {
     write_numbers(1, 0, 20);
@@ -434,6 +455,7 @@ int main(void)
     tcase_add_test(cases, late_bytes_before_a_newline_are_read_again);
     tcase_add_test(cases, next_writer_goes_on_behind_a_torn_line);
     tcase_add_test(cases, one_damaged_line_costs_one_record);
+    tcase_add_test(cases, a_reader_that_trusts_reads_the_same_and_asks_only_for_whole_lines);
     tcase_add_test(cases, a_line_that_is_gone_costs_two_records);
     tcase_add_test(cases, replayed_lines_are_not_records);
     tcase_add_loop_test(cases, passes_over_lines_of_any_length, 0, 4);
