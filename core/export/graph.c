@@ -167,6 +167,7 @@ static bool add_job(struct graph *graph, uint32_t number, uint32_t member)
                                  .after = edges_of(graph, stage, member),
                                  .retries = plan_retries(graph->arena, stage),
                                  .settings = (const struct descpipe_settings *)planned->scheduler_settings};
+    plan_warning(stage, job);
     if (stage->members > 0) {
         cleanup(text_clear) struct text text = TEXT_INIT;
         stage_member_name(graph->pipeline, stage, member, &text);

@@ -56,6 +56,19 @@ struct retries {
     uint64_t max_memory;
 };
 
+struct spot { /* in the pipeline's file; line 0: said elsewhere */
+    uint32_t line, column;
+};
+
+/* A stage that is told shortly before its time limit, and goes on in another attempt with what it wrote then. */
+struct checkpoint {
+    struct slice files; /* of pipeline->symbols_array: patterns of files in its output folder; none: no checkpoint */
+    int signal;
+    int64_t before_ms;
+    uint32_t links; /* attempts that its time limit may end, at most */
+    struct spot at;
+};
+
 struct variable {
     symbol name, value;
     bool secret; /* value is the secret's name */
@@ -63,9 +76,6 @@ struct variable {
 struct bind {
     symbol source, target;
     bool read_only;
-    uint32_t line, column;
-};
-struct spot { /* in the pipeline's file; line 0: said elsewhere */
     uint32_t line, column;
 };
 struct foreach_key {
@@ -79,6 +89,7 @@ struct scheduler_options {
 
 struct stage_extras {
     struct retries retries;
+    struct checkpoint checkpoint;
     LIST(struct variable) environment;
     LIST(struct bind) mounts;
     LIST(struct foreach_key) foreach; /* in order; the members are their product, last key fastest */

@@ -76,6 +76,10 @@ static const char values[] =
     "\"^(node-fail|preempted|timeout|oom|lost|image|fail|exit:[0-9]+)$\"}},"
     "\"backoff\":" SCALAR ",\"memory\":" REF("factor") ",\"max-memory\":" REF("bytes") ",\"minutes\":" REF(
         "factor") "}}]},"
+                  "\"checkpoint\":{\"type\":\"object\",\"required\":[\"files\"],\"additionalProperties\":false,"
+                  "\"properties\":{\"files\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"minItems\":1,\"items\":"
+                  "{\"type\":\"string\"}}]},\"signal\":{\"enum\":[\"USR1\",\"USR2\"]},\"before\":" SCALAR
+                  ",\"links\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":200}}},"
                   "\"foreach\":{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"oneOf\":[" TEXTS
                   ",{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"glob\"],"
                   "\"additionalProperties\":false,\"properties\":{\"glob\":{\"type\":\"string\"}}}]}},";
@@ -97,7 +101,7 @@ static const char stage[] =
                                                   "\"on\":{\"type\":\"object\",\"additionalProperties\":{\"type\":"
                                                   "\"object\"}},"
                                                   "\"mounts\":" TEXTS ",\"scratch\":" REF(
-                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"cache\":{\"type\":\"boolean\"},\"python-module\":{"
+                                                      "bytes") ",\"network\":{\"type\":\"boolean\"},\"cache\":{\"type\":\"boolean\"},\"checkpoint\":" REF("checkpoint") ",\"python-module\":{"
                                                                "\"type\":\"boolean\"},\"workdir\":{"
                                                                "\"type\":\"string\"},"
                                                                "\"pull\":{\"enum\":[\"missing\",\"always\",\"never\"]},"

@@ -40,6 +40,7 @@ enum stage_key {
     KEY_CHECKOUT,
     KEY_PYTHON_MODULE,
     KEY_CACHE,
+    KEY_CHECKPOINT,
     KEY_OLD_PROCESSES,
     KEY_OLD_CORES,
     KEY_OLD_TIME,
@@ -97,6 +98,9 @@ void draft_depends_on(struct stage_draft *draft, const struct node *node); /* wi
 void draft_files(struct stage_draft *draft, const struct node *node, const char *what, struct slice *result);
 void draft_environment(struct stage_draft *draft, const struct node *node);
 void draft_retries(struct stage_draft *draft, const struct node *node);
+/* checkpoint.c; the second when all of the stage is known. */
+void draft_checkpoint(struct stage_draft *draft, const struct node *node);
+void draft_check_checkpoint(struct stage_draft *draft);
 void draft_scheduler_options(struct stage_draft *draft, const struct node *node);
 void draft_mounts(struct stage_draft *draft, const struct node *node);
 void draft_config(struct stage_draft *draft, const struct node *node);

@@ -10,22 +10,22 @@
 enum { RANKS_HIGHEST = 65536, NODES_HIGHEST = 1000000, MINUTES_HIGHEST = 5256000, MEMORY_LOWEST = 1024 * 1024 };
 
 static const char *const key_names[KEY_COUNT] = {
-    "",        "depends-on",  "inputs",   "outputs",       "config",  "image",     "command",
-    "script",  "interpreter", "env",      "cpus",          "memory",  "gpus",      "openmp",
-    "nodes",   "ppn",         "minutes",  "parallel",      "size",    "foreach",   "limit",
-    "retries", "on",          "mounts",   "scratch",       "network", "workdir",   "pull",
-    "backend", "github",      "checkout", "python-module", "cache",   "processes", "cores",
-    "time",    "depends_on",
+    "",        "depends-on",  "inputs",     "outputs",       "config",  "image",      "command",
+    "script",  "interpreter", "env",        "cpus",          "memory",  "gpus",       "openmp",
+    "nodes",   "ppn",         "minutes",    "parallel",      "size",    "foreach",    "limit",
+    "retries", "on",          "mounts",     "scratch",       "network", "workdir",    "pull",
+    "backend", "github",      "checkout",   "python-module", "cache",   "checkpoint", "processes",
+    "cores",   "time",        "depends_on",
 };
 
 /* As they stand in messages; ready, for numbers are read by the hundred thousand. */
 static const char *const key_quoted[KEY_COUNT] = {
-    "''",        "'depends-on'",  "'inputs'",   "'outputs'",       "'config'",  "'image'",     "'command'",
-    "'script'",  "'interpreter'", "'env'",      "'cpus'",          "'memory'",  "'gpus'",      "'openmp'",
-    "'nodes'",   "'ppn'",         "'minutes'",  "'parallel'",      "'size'",    "'foreach'",   "'limit'",
-    "'retries'", "'on'",          "'mounts'",   "'scratch'",       "'network'", "'workdir'",   "'pull'",
-    "'backend'", "'github'",      "'checkout'", "'python-module'", "'cache'",   "'processes'", "'cores'",
-    "'time'",    "'depends_on'",
+    "''",        "'depends-on'",  "'inputs'",     "'outputs'",       "'config'",  "'image'",      "'command'",
+    "'script'",  "'interpreter'", "'env'",        "'cpus'",          "'memory'",  "'gpus'",       "'openmp'",
+    "'nodes'",   "'ppn'",         "'minutes'",    "'parallel'",      "'size'",    "'foreach'",    "'limit'",
+    "'retries'", "'on'",          "'mounts'",     "'scratch'",       "'network'", "'workdir'",    "'pull'",
+    "'backend'", "'github'",      "'checkout'",   "'python-module'", "'cache'",   "'checkpoint'", "'processes'",
+    "'cores'",   "'time'",        "'depends_on'",
 };
 
 static unsigned key_hash(const char *key, size_t length)
@@ -316,6 +316,9 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
     case KEY_RETRIES:
         draft_retries(draft, node);
         break;
+    case KEY_CHECKPOINT:
+        draft_checkpoint(draft, node);
+        break;
     case KEY_ON:
         draft_scheduler_options(draft, node);
         break;
@@ -593,6 +596,7 @@ void stage_read(struct pipeline_reader *reader, uint32_t number, const struct do
     if (draft.extras != NULL && draft.stage.members > 0)
         foreach_check_names(reader->pipeline, &draft.stage, draft.extras);
     check_command(&draft);
+    draft_check_checkpoint(&draft);
     check_each(&draft);
     draft.stage.resources = intern_resources(reader, &draft.resources);
     draft.stage.extras = draft.extras;

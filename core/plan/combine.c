@@ -89,6 +89,26 @@ static void check_read_only_mounts(struct plan_builder *builder, const struct st
     }
 }
 
+/* Whether somebody can tell the stage that its time is nearly up. */
+static void check_checkpoint(struct plan_builder *builder, const struct stage *stage,
+                             const struct plan_backend *backend)
+{
+    const struct checkpoint *checkpoint = &stage->extras->checkpoint;
+    uint32_t can = plugin_scheduler(backend->scheduler)->capabilities;
+    if (checkpoint->files.count == 0)
+        return;
+    bool here = (can & DESCPIPE_SCHEDULER_HOST_STARTS) != 0;
+    bool by_runtime = here && backend->form == DESCPIPE_FORM_MANAGED;
+    if (by_runtime ? (plugin_runtime(backend->runtime)->capabilities & DESCPIPE_RUNTIME_SIGNALS) != 0
+                   : here || (can & DESCPIPE_SCHEDULER_SIGNALS) != 0)
+        return;
+    problem_add(builder->problems, PROBLEM_ERROR, plan_stage_place(builder, stage, checkpoint->at),
+                "give it more 'minutes' instead, or run it on a backend with scheduler slurm, local or sequential",
+                "stage '%s' has a 'checkpoint'; %s '%s' cannot tell a stage that its time is nearly up",
+                pipeline_text(builder->pipeline, stage->name), by_runtime ? "runtime" : "scheduler",
+                by_runtime ? backend->runtime_name : backend->scheduler_name);
+}
+
 void plan_check_stage(struct plan_builder *builder, uint32_t number)
 {
     const struct stage *stage = &builder->pipeline->stages.items[number];
@@ -107,6 +127,7 @@ void plan_check_stage(struct plan_builder *builder, uint32_t number)
     if (!stage->extras)
         return;
     check_read_only_mounts(builder, stage, backend);
+    check_checkpoint(builder, stage, backend);
     if (stage->extras->network == 0 && backend->form == DESCPIPE_FORM_POD)
         problem_add(builder->problems, PROBLEM_ERROR, stage_place(builder, stage),
                     "remove 'network: false', or run it on another backend",

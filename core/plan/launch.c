@@ -406,3 +406,12 @@ const struct descpipe_retries *plan_retries(struct arena *arena, const struct st
                                          .backoff_ms = own->backoff_ms};
     return retries;
 }
+
+void plan_warning(const struct stage *stage, struct descpipe_job *job)
+{
+    const struct checkpoint *checkpoint = stage->extras != NULL ? &stage->extras->checkpoint : NULL;
+    if (checkpoint == NULL || checkpoint->files.count == 0)
+        return;
+    job->signal = (uint32_t)checkpoint->signal;
+    job->signal_before_ms = (uint64_t)checkpoint->before_ms;
+}

@@ -132,6 +132,8 @@ struct plan_launch {
 void plan_resources(const struct plan *plan, uint32_t stage_number, struct descpipe_resources *resources);
 /* For schedulers that try again by themselves; NULL: never. */
 const struct descpipe_retries *plan_retries(struct arena *arena, const struct stage *stage);
+/* The signal that a stage with a checkpoint wants before its limit. */
+void plan_warning(const struct stage *stage, struct descpipe_job *job);
 
 const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const struct plan_launch *launch);
 

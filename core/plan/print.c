@@ -92,6 +92,20 @@ static void json_resources(const struct plan *plan, uint32_t number, struct text
     text_append(out, "}");
 }
 
+static void json_checkpoint(const struct pipeline *pipeline, const struct stage *stage, struct text *out)
+{
+    const struct checkpoint *checkpoint = stage->extras != NULL ? &stage->extras->checkpoint : NULL;
+    if (checkpoint == NULL || checkpoint->files.count == 0)
+        return;
+    text_append(out, ",\"checkpoint\":{\"files\":[");
+    for (uint32_t i = 0; i < checkpoint->files.count; i++) {
+        text_append(out, i > 0 ? "," : "");
+        text_append_json(out, pipeline_text(pipeline, pipeline->symbols_array.items[checkpoint->files.at + i]));
+    }
+    text_format(out, "],\"signal\":\"%s\",\"before_ms\":%lld,\"links\":%u}", sigabbrev_np(checkpoint->signal),
+                (long long)checkpoint->before_ms, checkpoint->links);
+}
+
 static void json_stage(const struct plan *plan, uint32_t number, struct text *out)
 {
     const struct pipeline *pipeline = plan->pipeline;
@@ -118,6 +132,7 @@ static void json_stage(const struct plan *plan, uint32_t number, struct text *ou
     }
     text_append(out, "]");
     json_resources(plan, number, out);
+    json_checkpoint(pipeline, stage, out);
     text_append(out, ",\"members\":[");
     for (uint32_t member = 0; member < stage->members; member++) {
         cleanup(text_clear) struct text name = TEXT_INIT;
@@ -199,6 +214,24 @@ static void print_resources(const struct plan *plan, uint32_t number, struct tex
     text_append(out, "\n");
 }
 
+static void print_checkpoint(const struct pipeline *pipeline, const struct stage *stage, struct text *out)
+{
+    const struct checkpoint *checkpoint = stage->extras != NULL ? &stage->extras->checkpoint : NULL;
+    if (checkpoint == NULL || checkpoint->files.count == 0)
+        return;
+    text_format(out, "      chain    told by %s ", sigabbrev_np(checkpoint->signal));
+    clock_append_length(out, checkpoint->before_ms);
+    text_append(out, " before its limit, goes on from ");
+    for (uint32_t i = 0; i < checkpoint->files.count; i++) {
+        text_append(out, i > 0 ? ", " : "");
+        text_append_printable(out, pipeline_text(pipeline, pipeline->symbols_array.items[checkpoint->files.at + i]),
+                              200);
+    }
+    text_append(out, ", at most ");
+    text_append_count(out, checkpoint->links, "attempt");
+    text_append(out, "\n");
+}
+
 /* A folder has no digest to have: it is what it is when a stage starts. */
 static const char *digest_words(const struct plan_image *image)
 {
@@ -242,6 +275,7 @@ static void print_stage(const struct plan *plan, uint32_t number, struct text *o
     print_names(plan, "reads", stage->inputs, out);
     print_names(plan, "writes", stage->outputs, out);
     print_resources(plan, number, out);
+    print_checkpoint(pipeline, stage, out);
 }
 
 void plan_print(const struct plan *plan, struct text *out)

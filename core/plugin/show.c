@@ -25,6 +25,7 @@ static const struct bit runtime_bits[] = {{DESCPIPE_RUNTIME_GPUS, "gpus"},
                                           {DESCPIPE_RUNTIME_PINS_DIGEST, "pins-digest"},
                                           {DESCPIPE_RUNTIME_RANKS_OUTSIDE, "ranks-outside"},
                                           {DESCPIPE_RUNTIME_ISOLATES_PATHS, "isolates-paths"},
+                                          {DESCPIPE_RUNTIME_SIGNALS, "signals"},
                                           {0, NULL}};
 static const struct bit source_bits[] = {{DESCPIPE_SOURCE_REGISTRY, "registry"},
                                          {DESCPIPE_SOURCE_DOCKER_ARCHIVE, "docker-archive"},
@@ -44,6 +45,8 @@ static const struct bit scheduler_bits[] = {{DESCPIPE_SCHEDULER_HOST_STARTS, "ho
                                             {DESCPIPE_SCHEDULER_GPUS, "gpus"},
                                             {DESCPIPE_SCHEDULER_RETRIES, "retries"},
                                             {DESCPIPE_SCHEDULER_SHARED_FILES, "shared-files"},
+                                            {DESCPIPE_SCHEDULER_WHOLE, "whole"},
+                                            {DESCPIPE_SCHEDULER_SIGNALS, "signals"},
                                             {0, NULL}};
 static const struct bit form_bits[] = {
     {DESCPIPE_FORM_POD, "POD"}, {DESCPIPE_FORM_MANAGED, "MANAGED"}, {DESCPIPE_FORM_COMMAND, "COMMAND"}, {0, NULL}};

@@ -140,7 +140,7 @@ void attempt_begin(struct attempt *attempt)
         attempt_not_started(attempt,
                             attempt->files_verdict == VERDICT_DISK ? DESCPIPE_ENDED_DISK : DESCPIPE_ENDED_STAGE_IN,
                             attempt->files_error.message);
-    else if (attempt->has_inputs)
+    else if (attempt->has_inputs || attempt->restores != NULL)
         bring_in(attempt);
     else
         attempt_run(attempt);
@@ -331,9 +331,10 @@ static bool may_retry(const struct engine *engine, uint32_t task, const struct r
                       const struct outcome *outcome)
 {
     uint32_t reasons = retry_reasons(outcome) & retries->reasons;
+    uint32_t tried = engine->tasks[task].attempts - (uint32_t)engine->tasks[task].links; /* a chain is one try */
     if (reasons == RETRY_EXIT_CODES && !names_exit_code(retries, outcome->exit_code))
         return false;
-    return reasons != 0 && engine->tasks[task].attempts <= retries->limit &&
+    return reasons != 0 && tried <= retries->limit &&
            engine->tasks[task].attempts < ATTEMPTS_LIMIT && engine->stop == STOP_NOT;
 }
 
@@ -385,7 +386,8 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     state->verdict = (uint8_t)outcome->verdict;
     struct record_retry retry = {.at_ms = 0};
     int64_t delay = 0;
-    bool again = retries != NULL && engine->detach == NULL &&
+    bool linked = chain_goes_on(engine, task, outcome);
+    bool again = !linked && retries != NULL && engine->detach == NULL &&
                  !engine->backends[engine->plan->stages[number].backend].repeats &&
                  may_retry(engine, task, retries, outcome);
     /* What was lost with its engine is no fault of its own. */
@@ -394,12 +396,13 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
                         (engine->request->ends_at_ms != 0 &&
                          is_killed(outcome->signal, outcome->exit_code))); /* with its allocation */
     state->resumed = false;
-    if (again || lost_before) {
+    if (again || lost_before || linked) {
         delay = again ? backoff(retries, state->attempts) : 0;
-        retry = (struct record_retry){.at_ms = clock_wall_ms() + delay, .reason = verdict_name(outcome->verdict)};
+        retry = (struct record_retry){.at_ms = clock_wall_ms() + delay,
+                                      .reason = linked ? "checkpoint" : verdict_name(outcome->verdict)};
         if (outcome->verdict == VERDICT_OOM)
             state->out_of_memory++;
-        if (outcome->verdict == VERDICT_TIMEOUT)
+        if (outcome->verdict == VERDICT_TIMEOUT && !linked)
             state->timed_out++;
         struct attempt_limits next = attempt_limits(engine, task, number);
         retry.memory = state->out_of_memory > 0 ? next.memory : 0;
@@ -407,7 +410,7 @@ static void decide(struct engine *engine, uint32_t task, const struct outcome *o
     }
     record_verdict(engine, task, state->attempts, outcome, &retry);
     walk_release_limit(engine, task);
-    if (again || lost_before) {
+    if (again || lost_before || linked) {
         attempt_retry_later(engine, task, delay);
         return;
     }
@@ -555,8 +558,9 @@ static bool waits_for_word(struct attempt *attempt)
 void attempt_ended(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
-    if (waits_for_word(attempt))
+    if (waits_for_word(attempt) || chain_waits(attempt))
         return;
+    loop_timer_stop(steal(&attempt->warning));
     loop_timer_stop(steal(&attempt->limit));
     loop_timer_stop(steal(&attempt->kill));
     attempt_close_logs(attempt);
@@ -568,6 +572,7 @@ void attempt_ended(struct attempt *attempt)
     if (!attempt->ended_recorded)
         record_ended(attempt);
     judge(attempt);
+    chain_judge(attempt);
     /* What filled the disk is of no use, and the journal needs the room. */
     if (attempt->outcome.verdict == VERDICT_DISK && attempt->has_outputs)
         folder_remove(attempt->attempt_folder, NULL);

@@ -246,6 +246,7 @@ void record_verdict(struct engine *engine, uint32_t task, uint64_t attempt, cons
     member_text(text, "reason", text_bytes(&outcome->reason));
     member_unsigned(text, "cpu_ms", outcome->cpu_ms);
     member_unsigned(text, "peak_memory", outcome->peak_memory);
+    text_append(text, outcome->checkpoint ? ",\"checkpoint\":true" : "");
     if (retry != NULL && retry->at_ms != 0) {
         text_append(text, ",\"retry\":{\"at\":");
         text_append_signed(text, retry->at_ms);

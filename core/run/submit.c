@@ -83,6 +83,7 @@ struct descpipe_job *submit_fill_job(struct engine *engine, struct arena *arena,
                                  .resources = resources,
                                  .settings =
                                      (const struct descpipe_settings *)engine->plan->stages[number].scheduler_settings};
+    plan_warning(stage, job);
     if (engine->whole != NULL && stage->extras != NULL && stage->extras->script != 0)
         job->source = pipeline_text(engine->pipeline, stage->extras->script);
     if (engine->graph != NULL)

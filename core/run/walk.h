@@ -17,6 +17,7 @@
  *     detach*.c    handing the whole run over to a scheduler
  *     whole.c      … or sending it as one submission, and following it
  *     graph.c      … and which of its jobs wait for which
+ *     chain.c      … that a time limit ended, and the next one that goes on from its checkpoint
  *     secrets.c    … what only its start knows
  *     secret_command.c   … secrets that a command prints
  *     scratch.c    … its scratch folder
@@ -84,6 +85,8 @@ struct task {
     uint8_t verdict;       /* the last attempt's */
     uint8_t out_of_memory; /* retries for these reasons, which raise what it asks for */
     uint8_t timed_out;
+    uint8_t links;       /* attempts that their time limit ended with a new checkpoint */
+    uint16_t checkpoint; /* the last of them, 0: none */
     bool holds_limit;
     bool resumed; /* its attempt was begun by an engine before this one */
 };
@@ -195,7 +198,9 @@ struct attempt {
     bool has_logs;     /* they were made */
     const char *argv0;
     const char *const *removal, *const *removal_environment; /* what a killed COMMAND needs to be gone, or NULL */
-    struct loop_timer *limit, *kill;
+    struct loop_timer *limit, *kill, *warning;
+    bool warned; /* of its time limit, by the signal that its stage asks for */
+    const char *restores; /* the output folder of the attempt whose checkpoint it goes on from, or NULL */
     uint32_t stopped; /* DESCPIPE_ENDED_CANCELLED or _TIMED_OUT: what we did to it first */
     bool stop_sent, ended_recorded, placed_back;
     const char *scratch;              /* its scratch folder, while there is one */
@@ -433,6 +438,18 @@ void managed_stop(struct attempt *attempt, int64_t grace_ms);
 void managed_adopt(struct attempt *attempt); /* of an engine before this one; found by its token */
 void managed_forget(struct attempt *attempt, const char *native_id); /* all is known of it: released, then ended */
 void managed_give_up(struct attempt *attempt);                       /* ends it soon, whatever its runtime does */
+void managed_signal(struct attempt *attempt, int signal);
+
+/* chain.c: attempts of a stage with a checkpoint. All but chain_of do nothing for others. */
+const struct checkpoint *chain_of(const struct engine *engine, uint32_t stage); /* NULL: it has none */
+void chain_warn_in(struct attempt *attempt, int64_t left_ms); /* so long before its limit it is here */
+/* It has ended. Whom its warning made end otherwise than well was ended by its time limit. */
+void chain_take_end(struct attempt *attempt);
+bool chain_waits(struct attempt *attempt); /* True: attempt_ended comes again; its node's files may be seen late */
+void chain_judge(struct attempt *attempt); /* whether its outcome is one to go on from, and the words for it */
+bool chain_goes_on(struct engine *engine, uint32_t task, const struct outcome *outcome);
+void chain_prepare(struct attempt *attempt); /* → attempt->restores */
+bool chain_restore(const struct attempt *attempt, struct error *error); /* on a helper thread */
 
 /* secrets.c: "NAME=value" for the names a launch left open, in the attempt's arena with `prefix` before each name. NULL
  * with an error when one cannot be had. */

@@ -36,7 +36,9 @@ print(*sorted("%s=%s" % (stage["name"], stage["verdict"] or stage["state"]) for 
 mkdir -p "$folder/with, blanks" "$folder/images/layer/bin" "$folder/images/layer/etc" "$folder/images/layer/tmp" "$folder/images/layer/opt"
 cd "$folder/with, blanks"
 export XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config"
+chain=
 finish() {
+    [ -z "$chain" ] || kill "$chain" 2>/dev/null || true
     [ ! -d "$folder/engine" ] || "$here/../integration/docker_daemon.sh" stop "$folder/engine" || true
 }
 trap finish EXIT
@@ -74,6 +76,35 @@ if [ "$runtime" != host ]; then
     python3 "$here/../runtimes/make_image.py" "$folder/images"
     image="image: \"docker-archive:$folder/images/probe.tar\""
 fi
+
+# A stage that its time limit ends goes on from what it wrote when SLURM told its script, which is half a minute or more
+# before: it waits beside all that follows here. What a shell does in the foreground it finishes before it hears.
+cat >chain.yaml <<END
+pipeline: {name: chain, stages: [learner, forgetful]}
+runtime: {working: chain, output: chainout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: $runtime}}
+learner:
+  $image
+  outputs: {model: txt}
+  memory: 60MiB
+  minutes: 1
+  checkpoint: {files: "state/*", before: 10s, links: 3}
+  script: |
+    trap 'mkdir -p state; echo half >state/one; exit 75' USR1
+    if [ -r state/one ]; then cat state/one >model.txt; exit 0; fi
+    while :; do sleep 1; done
+forgetful:
+  $image
+  outputs: {nothing: txt}
+  memory: 60MiB
+  minutes: 1
+  checkpoint: {files: "state/*", before: 10s}
+  script: |
+    trap 'exit 3' USR1
+    while :; do sleep 1; done
+END
+"$program" run --keep-going chain.yaml >chain.log 2>&1 &
+chain=$!
 
 # Files from stage to stage, members as one array, a stage that waits for all of them.
 cat >pipeline.yaml <<END
@@ -194,4 +225,18 @@ salloc --quiet --nodes=2 --ntasks-per-node=1 --cpus-per-task=2 --mem=600 \
     "$program" run --only wide toowide.yaml >log 2>&1 || status=$?
 [ "$status" = 5 ] || { cat log >&2; failed "a stage that is too wide for the allocation ended with $status"; }
 grep -q "asks for 5 cpus; the allocation (job [0-9]*) has 4" log || { cat log >&2; failed "the number of cpus is not told"; }
+
+status=0
+wait "$chain" || status=$?
+chain=
+[ "$status" = 5 ] || { cat chain.log >&2; failed "the chain's run ended with $status"; }
+run=$(basename "$(echo chain/.descpipe/runs/*)")
+verdicts_of "$run" >verdicts
+grep -qx "forgetful=TIMEOUT learner=OK" verdicts || { cat chain.log >&2; failed "verdicts of the chain: '$(cat verdicts)'"; }
+[ "$(cat chain/data/model.txt)" = half ] || failed "the second link wrote '$(cat chain/data/model.txt)'"
+grep -q "learner: TIMEOUT: told by USR1 that its time is nearly up, it ended with exit status 75; goes on from its checkpoint (link 1 of 3)" chain.log ||
+    { cat chain.log >&2; failed "the first link is not told of"; }
+grep -q "forgetful: TIMEOUT: told by USR1 that its time is nearly up, it ended with exit status 3, and left no new checkpoint ('state/\*')" chain.log ||
+    { cat chain.log >&2; failed "it is not told that there is no checkpoint"; }
+[ "$(squeue --noheader --array --states=all --format=%j | grep -c "^$run-")" = 3 ] || failed "not 3 jobs were submitted for the chain"
 echo "run_test ($runtime): passed"

@@ -39,6 +39,8 @@ static void over(struct attempt *attempt, const struct descpipe_ending *ending)
     if (attempt->stopped != 0) {
         const struct descpipe_ending ours = {.size = sizeof ours, .flags = attempt->stopped, .witness = "descpipe"};
         attempt_add_ending(attempt, &ours);
+    } else {
+        chain_take_end(attempt);
     }
     if (attempt->adopted) {
         adopt_signal(attempt, SIGKILL); /* what it left behind */

@@ -287,6 +287,8 @@ static void restore_task(struct engine *engine, uint32_t number)
     task->attempts = past->job > 0 ? (uint16_t)walk_job_attempt(engine, past->job) : 0;
     task->out_of_memory = past->out_of_memory;
     task->timed_out = past->timed_out;
+    task->links = past->links;
+    task->checkpoint = past->checkpoint;
     if (is_done(engine, past)) {
         walk_done_before(engine, number);
     } else if (past->step == HISTORY_RETRY) {

@@ -68,7 +68,7 @@ void job_script_print_saying(const char *outcome, struct text *text)
     text_append(
         text, "\numask 022\n"
               "PATH=${PATH:-/usr/bin:/bin}\n"
-              "stopped= failed= reason= timed_out= finished= attempt=\n"
+              "stopped= warned= failed= reason= timed_out= finished= attempt=\n"
               "now() { date +%s.%3N; }\n"
               "here=$(uname -n)\n"
               "say() { # PHASE: what is known so far, as a whole or not at all\n"
@@ -79,6 +79,7 @@ void job_script_print_saying(const char *outcome, struct text *text)
               "        [ \"$1\" != end ] || echo \"finished=$(now)\"\n"
               "        [ \"$1\" != end ] || echo \"exit=$status\"\n"
               "        [ -z \"$stopped\" ] || echo \"stopped=$stopped\"\n"
+              "        [ -z \"$warned\" ] || echo \"warned=$warned\"\n"
               "        [ -z \"$attempt\" ] || echo \"attempt=$attempt\"\n"
               "        [ -z \"$timed_out\" ] || echo \"timed_out=$timed_out\"\n"
               "        [ -z \"$failed\" ] || echo \"failed=$failed\"\n"
@@ -290,10 +291,21 @@ static void print_results(const struct job_detached *detached, struct text *text
                     "if [ -n \"$stopped\" ] && [ $(($(date +%%s) - ${started%%%%.*})) -ge %lld ]; then\n"
                     "    timed_out=yes\nfi\n",
                     (long long)(detached->time_limit_ms / 1000 - CLOCK_SLACK_S));
-    text_append(text, "[ \"$status\" -eq 0 ] || finish \"$status\"\n");
+    text_append(text, "if [ \"$status\" -ne 0 ]; then\n    [ -z \"$warned\" ] || timed_out=yes\n"
+                      "    finish \"$status\"\nfi\n");
     if (detached->out != NULL)
         text_append(text, "say out\nif ! look_at_outputs || ! publish_outputs; then\n    finish 1\nfi\n");
     text_append(text, "finished=yes\n");
+}
+
+/* Its scheduler tells this script alone; who must hear of it may be some processes below the child, all of them in this
+ * one's group. */
+static void print_warning(const char *signal, struct text *text)
+{
+    text_format(text,
+                "warn() {\n    warned=%s\n    [ -n \"$child\" ] || return 0\n    heard=yes\n    trap '' %s\n"
+                "    kill -s %s 0\n}\ntrap warn %s\n",
+                signal, signal, signal, signal);
 }
 
 bool job_script_print(const struct job_script *script, struct text *text, struct error *error)
@@ -313,6 +325,8 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
     text_append(text, "    stopped=$1\n    heard=yes\n    [ -z \"$child\" ] || kill -s \"$1\" \"$child\" 2>/dev/null "
                       "|| :\n}\n"
                       "trap 'hear TERM' TERM\ntrap 'hear INT' INT\ntrap 'hear HUP' HUP\n");
+    if (script->warning != NULL)
+        print_warning(script->warning, text);
     if (script->detached != NULL)
         print_life(script->detached, text);
     print_finish(script, text);
@@ -324,9 +338,10 @@ bool job_script_print(const struct job_script *script, struct text *text, struct
     text_append(text, script->ranks_outside
                           ? "/bin/sh \"${DESCPIPE_LAUNCHER:?is not set: nobody starts the ranks}\" ranks /bin/sh "
                             "\"$script\" rank \"${DESCPIPE_INDEX-}\" &\n"
-                          : "(trap - TERM INT HUP; stage) &\n");
+                          : "(trap - TERM INT HUP USR1 USR2; stage) &\n");
     text_append(text, "child=$!\n"
                       "[ -z \"$stopped\" ] || kill -s \"$stopped\" \"$child\" 2>/dev/null || :\n"
+                      "[ -z \"$warned\" ] || warn\n"
                       "status=0\nwait \"$child\" || status=$?\n"
                       /* A signal cuts `wait` short, and its status is then no status of the child, which may have
                        * ended meanwhile; so it is asked again. A shell that has told it once may say 127. */
@@ -397,6 +412,8 @@ static void read_line(const char *name, char *value, struct job_outcome *outcome
         outcome->exit_code = (int)number;
     else if (strcmp(name, "stopped") == 0)
         outcome->stopped = value[0] != '\0';
+    else if (strcmp(name, "warned") == 0)
+        outcome->warned = value[0] != '\0';
     else if (strcmp(name, "attempt") == 0 && text_to_unsigned(value, &number) && number < UINT32_MAX)
         outcome->attempt = (uint32_t)number;
     else if (strcmp(name, "failed") == 0)

@@ -9,7 +9,8 @@
  * It ends with the stage's exit status, 128 + n for one that signal n ended.
  *
  * The outcome file has lines `name=value`: phase (setup, in, run, out, end), host, started, finished (seconds since the
- * epoch, with milliseconds where `date` knows them), exit, stopped (the signal that asked the job to end). It is
+ * epoch, with milliseconds where `date` knows them), exit, stopped (the signal that asked the job to end),
+ * warned (the signal by which it was told that its time is nearly up). It is
  * replaced as a whole, so a reader finds an old or a new one. A job that was ended by force leaves `phase=run`.
  *
  * Detached, a job looks after its files itself (job_files.h), and its outcome may also have: attempt (more than 1 when
@@ -56,6 +57,7 @@ struct job_script {
     const char *late_prefix;        /* in front of their names; or NULL */
     const char *const *setup;       /* once per node before, or NULL */
     const char *const *removal;     /* once per node after argv was killed or told to stop, or NULL */
+    const char *warning;            /* the name of a signal that argv is to get too ("USR1"), or NULL */
     bool ranks_outside;             /* the launcher starts argv once per rank */
     const struct job_detached *detached; /* or NULL: somebody lays its inputs, judges and publishes */
 };
@@ -83,6 +85,7 @@ struct job_outcome {
     enum job_phase phase; /* NONE: there is no (whole) file */
     int exit_code;        /* -1: it does not say */
     bool stopped;         /* it was asked to end */
+    bool warned;          /* it was told that its time is nearly up */
     bool timed_out;       /* … at its time limit */
     bool done;            /* detached: its outputs are published */
     enum job_failure failure;

@@ -110,6 +110,7 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
         return false;
     attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
     struct detached_parts parts;
+    const struct checkpoint *checkpoint = chain_of(attempt->engine, attempt->stage);
     if (attempt->engine->detach != NULL)
         fill_detached(attempt, &parts);
     const struct job_script script = {.outcome = outcome,
@@ -122,6 +123,7 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
                                       .late_prefix = form->late_prefix,
                                       .setup = form->setup,
                                       .removal = form->removal,
+                                      .warning = checkpoint != NULL ? sigabbrev_np(checkpoint->signal) : NULL,
                                       .ranks_outside = attempt->launched->ranks == DESCPIPE_RANKS_OUTSIDE,
                                       .detached = attempt->engine->detach != NULL ? &parts.detached : NULL};
     cleanup(text_clear) struct text text = TEXT_INIT;

@@ -53,6 +53,8 @@ static void add_outcome(struct attempt *attempt, const struct job_outcome *outco
     const struct descpipe_ending first = attempt->endings[last];
     memmove(&attempt->endings[1], &attempt->endings[0], last * sizeof first);
     attempt->endings[0] = first;
+    attempt->warned = outcome->warned;
+    chain_take_end(attempt);
     if (outcome->started_at_ms != 0)
         attempt->started_ms = outcome->started_at_ms;
     attempt->finished_ms = outcome->finished_at_ms;

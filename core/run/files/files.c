@@ -80,8 +80,10 @@ static bool make_output_folder(struct attempt *attempt)
     cleanup(memory_free) char *parent = path_folder(attempt->attempt_folder);
     errno = 0;
     bool made = mkdir(attempt->attempt_folder, 0777) == 0;
-    if (!made && errno == EEXIST && engine->resume != NULL) /* meant, and never begun: it is empty */
-        made = rmdir(attempt->attempt_folder) == 0 && mkdir(attempt->attempt_folder, 0777) == 0;
+    if (!made && errno == EEXIST && engine->resume != NULL) /* meant, and never begun: it holds nothing of its own */
+        made = (attempt->restores != NULL ? folder_remove(attempt->attempt_folder, &attempt->files_error)
+                                          : rmdir(attempt->attempt_folder) == 0) &&
+               mkdir(attempt->attempt_folder, 0777) == 0;
     if (!made && errno == ENOENT)
         made = folder_make(parent, 0777, &attempt->files_error) && mkdir(attempt->attempt_folder, 0777) == 0;
     if (!made && attempt->files_error.message == NULL)
@@ -253,6 +255,7 @@ bool files_prepare(struct attempt *attempt)
         attempt->attempt_folder = slot_folder(attempt, EMPTY_OUTPUT);
         return attempt->attempt_folder != NULL;
     }
+    chain_prepare(attempt);
     if (!make_output_folder(attempt))
         return false;
     if (attempt->has_outputs)
@@ -264,7 +267,11 @@ static void bring_in_work(void *context)
 {
     struct attempt *attempt = context;
     attempt->files_verdict = VERDICT_OK;
-    staging_bring_in(&attempt->in, &attempt->files_verdict, &attempt->files_error);
+    errno = 0;
+    if (attempt->has_inputs && !staging_bring_in(&attempt->in, &attempt->files_verdict, &attempt->files_error))
+        return;
+    if (!chain_restore(attempt, &attempt->files_error))
+        attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
 }
 
 static void bring_in_done(void *context)

@@ -63,6 +63,8 @@ static void process_ended(void *context, const struct process_end *end)
     if (attempt->stopped != 0)
         attempt->endings[attempt->endings_count++] =
             (struct descpipe_ending){.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};
+    else
+        chain_take_end(attempt);
     /* What it left in its group ends with it; while it is a zombie the group's number is still its own. But in its
      * grace the process may be a launcher that the signal ended first, while the stage still puts its things in order.
      */
@@ -149,6 +151,7 @@ void command_time_limit(struct attempt *attempt)
         return;
     int64_t used_ms = attempt->resumed ? clock_wall_ms() - attempt->started_ms : 0;
     int64_t left_ms = used_ms > 0 ? attempt->time_limit_ms - used_ms : attempt->time_limit_ms;
+    chain_warn_in(attempt, left_ms);
     attempt->limit = loop_timer(attempt->engine->loop, left_ms > 0 ? left_ms : 0, time_is_up, attempt);
 }
 

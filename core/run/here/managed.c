@@ -124,6 +124,8 @@ static void release(struct attempt *attempt)
     if (attempt->stopped != 0) {
         const struct descpipe_ending ending = {.size = sizeof ending, .flags = attempt->stopped, .witness = "descpipe"};
         attempt_add_ending(attempt, &ending);
+    } else {
+        chain_take_end(attempt);
     }
     record_ended(attempt);
     attempt->ended_recorded = true;
@@ -430,7 +432,8 @@ static void stop_answered(void *context, const struct call_result *result)
     memory_free(wish);
 }
 
-void managed_stop(struct attempt *attempt, int64_t grace_ms)
+/* A signal and nothing else, or the end with its grace. */
+static void make_wish(struct attempt *attempt, int signal, int64_t grace_ms)
 {
     if (attempt->observed)
         return;
@@ -440,9 +443,21 @@ void managed_stop(struct attempt *attempt, int64_t grace_ms)
     wish->native_id = container->native_id != NULL ? memory_copy_text(container->native_id) : NULL;
     wish->container =
         (struct descpipe_container){.size = sizeof wish->container, .token = wish->token, .native_id = wish->native_id};
-    wish->stop = (struct descpipe_stop){
-        .size = sizeof wish->stop, .container = &wish->container, .grace_ms = grace_ms > 0 ? (uint64_t)grace_ms : 0};
+    wish->stop = (struct descpipe_stop){.size = sizeof wish->stop,
+                                        .signal = (uint32_t)signal,
+                                        .container = &wish->container,
+                                        .grace_ms = grace_ms > 0 ? (uint64_t)grace_ms : 0};
     runtime_stop(
         runtime_of(attempt), &wish->stop,
         (struct call_options){.deadline_ms = grace_ms + CALL_DEADLINE_MS, .done = stop_answered, .context = wish});
+}
+
+void managed_stop(struct attempt *attempt, int64_t grace_ms)
+{
+    make_wish(attempt, 0, grace_ms);
+}
+
+void managed_signal(struct attempt *attempt, int signal)
+{
+    make_wish(attempt, signal, 0);
 }

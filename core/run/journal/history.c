@@ -63,6 +63,8 @@ static struct history_task *begin(struct history *history, struct history_task *
     *task = (struct history_task){.job = job,
                                   .out_of_memory = task->out_of_memory,
                                   .timed_out = task->timed_out,
+                                  .links = task->links,
+                                  .checkpoint = task->checkpoint,
                                   .step = HISTORY_INTENDED,
                                   .writer = (uint32_t)(history->writers.count - (history->writers.count > 0))};
     return task;
@@ -112,6 +114,8 @@ static void take_intent(struct history *history, const json_t *record)
                                       .position = (uint32_t)(first + index),
                                       .out_of_memory = task->out_of_memory,
                                       .timed_out = task->timed_out,
+                                      .links = task->links,
+                                      .checkpoint = task->checkpoint,
                                       .step = HISTORY_INTENDED,
                                       .outcome = keep(history, word(one, "outcome")),
                                       .writer = (uint32_t)(history->writers.count - (history->writers.count > 0))};
@@ -190,8 +194,14 @@ static void take_verdict(struct history *history, const json_t *record)
     task->retry_at_ms = (int64_t)number(retry, "at");
     if (retry != NULL && strcmp(verdict, "OOM") == 0)
         task->out_of_memory++;
-    if (retry != NULL && strcmp(verdict, "TIMEOUT") == 0)
+    bool checkpoint = json_is_true(json_object_get(record, "checkpoint"));
+    if (retry != NULL && strcmp(verdict, "TIMEOUT") == 0 && !checkpoint)
         task->timed_out++;
+    if (checkpoint && attempt > 0 && attempt <= UINT16_MAX) {
+        task->checkpoint = (uint16_t)attempt;
+        if (task->links < UINT8_MAX)
+            task->links++;
+    }
 }
 
 static void take_end(struct history *history, const json_t *record)

@@ -35,6 +35,8 @@ struct history_task {  /* texts live as long as the history */
     uint32_t writer;   /* index: who meant to start it */
     uint8_t step;      /* enum history_step */
     uint8_t out_of_memory, timed_out;
+    uint8_t links;       /* attempts that their time limit ended with a new checkpoint */
+    uint16_t checkpoint; /* the last of them, 0: none */
     pid_t session; /* 0: none known */
     uint64_t session_start;
     int64_t started_at_ms, finished_at_ms, retry_at_ms;

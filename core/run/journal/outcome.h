@@ -57,8 +57,9 @@ struct outcome_case {
 
 struct outcome {
     enum verdict verdict;
-    int exit_code; /* EXIT; 0 with OK */
-    int signal;    /* SIGNAL */
+    int exit_code;   /* EXIT; 0 with OK */
+    int signal;      /* SIGNAL */
+    bool checkpoint; /* TIMEOUT: it left a new one */
     uint64_t peak_memory, cpu_ms;
     int64_t started_at_ms, finished_at_ms;
     struct text reason; /* one line, printable; text_clear it */

@@ -26,7 +26,8 @@ enum {
     DESCPIPE_RUNTIME_CALLER_UID = 1u << 5,    /* the stage runs as the caller */
     DESCPIPE_RUNTIME_PINS_DIGEST = 1u << 6,   /* can be told a digest instead of a tag */
     DESCPIPE_RUNTIME_RANKS_OUTSIDE = 1u << 7, /* a launcher may start it once per rank; else they are inside one */
-    DESCPIPE_RUNTIME_ISOLATES_PATHS = 1u << 8 /* mount targets exist; without it paths are the machine's own (host) */
+    DESCPIPE_RUNTIME_ISOLATES_PATHS = 1u << 8, /* mount targets exist; without it paths are the machine's own (host) */
+    DESCPIPE_RUNTIME_SIGNALS = 1u << 9        /* MANAGED: `stop` honours `signal` */
 };
 
 enum {
@@ -58,7 +59,7 @@ struct descpipe_logs {
 
 struct descpipe_stop {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t signal;   /* with SIGNALS: 0, or the number of a signal that its command gets now, and nothing else is done */
     const struct descpipe_container *container;
     uint64_t grace_ms; /* from SIGTERM to SIGKILL */
 };

@@ -23,7 +23,8 @@ enum {
     DESCPIPE_SCHEDULER_GPUS = 1u << 5,
     DESCPIPE_SCHEDULER_RETRIES = 1u << 6,     /* repeats failed jobs itself, as told */
     DESCPIPE_SCHEDULER_SHARED_FILES = 1u << 7, /* jobs see our file system (after `paths`) */
-    DESCPIPE_SCHEDULER_WHOLE = 1u << 8        /* wants all jobs of a run in one submission, their edges among them; implies GRAPH */
+    DESCPIPE_SCHEDULER_WHOLE = 1u << 8,       /* wants all jobs of a run in one submission, their edges among them; implies GRAPH */
+    DESCPIPE_SCHEDULER_SIGNALS = 1u << 9      /* honours a job's `signal` */
 };
 
 enum {
@@ -94,6 +95,11 @@ struct descpipe_job {
      * (stage_in, output_missing, disk) and "reason=TEXT" to the file $DESCPIPE_WORD and ends with 1. */
     const char *bring_in;
     const char *publish;
+    /* With SIGNALS: the number of a signal that the job's `script`, it alone, is to get this long before the end of its time,
+     * so that its stage can write a checkpoint; 0: none. A minute more is no harm. */
+    uint64_t signal_before_ms;
+    uint32_t signal;
+    uint32_t reserved;
 };
 
 enum {

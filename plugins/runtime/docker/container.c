@@ -201,7 +201,10 @@ void docker_stop(void *self, struct descpipe_call *call, const struct descpipe_s
 {
     struct operation *operation = new_operation(self, call, container_name(stop->container));
     uint64_t seconds = stop->grace_ms / 1000 + (stop->grace_ms % 1000 != 0);
-    if (operation != NULL) {
+    if (operation != NULL && stop->signal != 0) {
+        ask(operation, "POST", container_path(operation->name, "/kill?signal=%" PRIu32, stop->signal),
+            STOP_PATIENCE_MS, stopped);
+    } else if (operation != NULL) {
         ask(operation, "POST", container_path(operation->name, "/stop?t=%" PRIu64, seconds),
             seconds * 1000 + STOP_PATIENCE_MS, stopped);
     }

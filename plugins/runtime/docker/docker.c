@@ -182,7 +182,7 @@ static const struct descpipe_option *const docker_options[] = {
 
 static const struct descpipe_runtime docker_operations = {
     .size = sizeof(struct descpipe_runtime),
-    .capabilities = DESCPIPE_RUNTIME_GPUS | DESCPIPE_RUNTIME_LIMITS | DESCPIPE_RUNTIME_NO_NETWORK |
+    .capabilities = DESCPIPE_RUNTIME_SIGNALS | DESCPIPE_RUNTIME_GPUS | DESCPIPE_RUNTIME_LIMITS | DESCPIPE_RUNTIME_NO_NETWORK |
                     DESCPIPE_RUNTIME_SINGLE_FILES | DESCPIPE_RUNTIME_READ_ONLY | DESCPIPE_RUNTIME_CALLER_UID |
                     DESCPIPE_RUNTIME_PINS_DIGEST | DESCPIPE_RUNTIME_ISOLATES_PATHS,
     .sources = DESCPIPE_SOURCE_REGISTRY | DESCPIPE_SOURCE_DOCKER_ARCHIVE,

@@ -113,7 +113,7 @@ static const uint32_t slurm_forms[] = {DESCPIPE_FORM_COMMAND, 0};
 
 static const struct descpipe_scheduler slurm_operations = {
     .size = sizeof(struct descpipe_scheduler),
-    .capabilities = DESCPIPE_SCHEDULER_OUTLIVES | DESCPIPE_SCHEDULER_ARRAYS | DESCPIPE_SCHEDULER_GRAPH |
+    .capabilities = DESCPIPE_SCHEDULER_SIGNALS | DESCPIPE_SCHEDULER_OUTLIVES | DESCPIPE_SCHEDULER_ARRAYS | DESCPIPE_SCHEDULER_GRAPH |
                     DESCPIPE_SCHEDULER_MPI | DESCPIPE_SCHEDULER_GPUS | DESCPIPE_SCHEDULER_SHARED_FILES,
     .forms = slurm_forms,
     .open = slurm_open,

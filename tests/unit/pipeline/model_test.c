@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the model holds after a file was read. */
+#include <signal.h>
+
 #include "pipeline/image_name.h"
 #include "pipeline_fixture.h"
 
@@ -382,7 +384,8 @@ START_TEST(stage_keys_reach_the_model)
         "/home\n  pull: never\n"
         "  backend: cloud\n  parallel: embarassing\n  foreach: {k: [v]}\n  on: {slurm: {qos: debug}, argo: {x: [1]}}\n"
         "  retries: {limit: 2, on: [oom, 'exit:75', timeout], backoff: 30s, memory: x2, max-memory: 64GiB, minutes: "
-        "x1.5}\n",
+        "x1.5}\n  minutes: 60\n  outputs: {o: txt}\n  checkpoint: {files: [s.h5, 'c/*'], signal: USR2, before: 90s, "
+        "links: 3}\n",
         NULL, &problems);
     cleanup(text_clear) struct text printed = TEXT_INIT;
     problems_print(&problems, &printed);
@@ -407,6 +410,11 @@ START_TEST(stage_keys_reach_the_model)
     ck_assert_uint_eq(extras->retries.reasons, RETRY_OOM | RETRY_TIMEOUT | RETRY_EXIT_CODES);
     ck_assert_uint_eq(extras->retries.exit_codes[0], 75);
     ck_assert_int_eq(extras->retries.backoff_ms, 30000);
+    ck_assert_int_eq(extras->checkpoint.signal, SIGUSR2);
+    ck_assert_int_eq(extras->checkpoint.before_ms, 90000);
+    ck_assert_uint_eq(extras->checkpoint.links, 3);
+    ck_assert_uint_eq(extras->checkpoint.files.count, 2);
+    ck_assert_str_eq(pipeline_text(pipeline, pipeline->symbols_array.items[extras->checkpoint.files.at + 1]), "c/*");
     ck_assert(extras->retries.memory_factor == 2 && extras->retries.minutes_factor == 1.5);
     const struct backend *backend = pipeline_backend(pipeline, "cloud");
     ck_assert_str_eq(backend->scheduler.use, "argo");

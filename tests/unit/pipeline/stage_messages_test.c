@@ -290,6 +290,44 @@ const struct message_case message_cases[] = {
      "p.yaml:2:28: error: 'retries' must be a number or a mapping, not a list\n"
      "  hint: write {limit: 2, on: [node-fail]}\n",
      false},
+    {"checkpoint_without_files",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 9, outputs: {o: txt}, checkpoint: {links: 3}}\n",
+     "p.yaml:2:62: error: 'checkpoint' must be a mapping with 'files', not a mapping\n"
+     "  hint: write {files: \"checkpoint*\", signal: USR1, before: 5m, links: 10}\n",
+     false},
+    {"checkpoint_outside_its_folder",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 9, outputs: {o: txt}, checkpoint: {files: [s.h5, ../x]}}\n",
+     "p.yaml:2:77: error: 'files' of 'checkpoint' must be the names of files in the stage's output folder, not '../x'\n"
+     "  hint: write state.npz, or \"checkpoint/*.h5\"\n",
+     false},
+    {"checkpoint_by_another_signal",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 9, outputs: {o: txt}, checkpoint: {files: s, signal: TERM}}\n",
+     "p.yaml:2:81: error: 'signal' of 'checkpoint' must be USR1 or USR2, not 'TERM'\n"
+     "  hint: the others have their own meaning: TERM is how a stage is asked to end\n",
+     false},
+    {"unknown_checkpoint_key",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 9, outputs: {o: txt}, checkpoint: {file: s, files: s}}\n",
+     "p.yaml:2:63: error: 'checkpoint' has no key 'file'\n"
+     "  hint: did you mean 'files'?\n",
+     false},
+    {"checkpoint_without_limit_and_outputs",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], checkpoint: {files: s}}\n",
+     "p.yaml:2:31: error: stage 'a' has a 'checkpoint' but no 'minutes'\n"
+     "  hint: say how long one attempt may take: minutes: 60\n"
+     "p.yaml:2:31: error: stage 'a' has a 'checkpoint' but no 'outputs'\n"
+     "  hint: a stage keeps its checkpoint in the folder of its outputs, $DESC_OUTPUT\n",
+     false},
+    {"checkpoint_before_it_begins",
+     "pipeline: {name: p, stages: [a]}\n"
+     "a: {command: [x], minutes: 5, outputs: {o: txt}, checkpoint: {files: s}}\n",
+     "p.yaml:2:62: error: 'before' in 'checkpoint' of stage 'a' must be more than nothing and less than its 5 minutes\n"
+     "  hint: it is how long before its limit the stage is told: before: 5m\n",
+     false},
     {"max_memory_below_memory",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], memory: 8GiB, retries: {max-memory: 4GiB}}\n",

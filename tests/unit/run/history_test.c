@@ -80,6 +80,34 @@ START_TEST(each_task_stands_where_its_last_attempt_stood)
 }
 END_TEST
 
+/* A chain's links are no tries that ask for more time, and any later attempt goes on from the last one. */
+START_TEST(the_last_checkpoint_outlives_what_came_after_it)
+{
+    struct error error = ERROR_INIT;
+    struct journal *journal = journal_open(folder, 1, "0", &error);
+    ck_assert_ptr_nonnull(journal);
+    for (unsigned attempt = 1; attempt <= 3; attempt++) {
+        cleanup(memory_free) char *intent =
+            memory_format(",\"submission\":%u,\"jobs\":[{\"job\":%u}]", attempt, attempt);
+        cleanup(memory_free) char *verdict =
+            memory_format(",\"job\":%u,\"attempt\":%u,\"verdict\":\"%s\"%s,\"retry\":{\"at\":9}", attempt, attempt,
+                          attempt < 3 ? "TIMEOUT" : "NODE_FAIL", attempt < 3 ? ",\"checkpoint\":true" : "");
+        append(journal, "intent", intent);
+        append(journal, "verdict", verdict);
+    }
+    append(journal, "intent", ",\"submission\":4,\"jobs\":[{\"job\":4}]");
+    append(journal, "started", ",\"job\":4,\"pid\":9");
+    journal_close(journal);
+    struct history *history = history_read(folder, 1, &error);
+    ck_assert_ptr_nonnull(history);
+    ck_assert_uint_eq(history->tasks[0].job, 4);
+    ck_assert_uint_eq(history->tasks[0].links, 2);
+    ck_assert_uint_eq(history->tasks[0].checkpoint, 2);
+    ck_assert_uint_eq(history->tasks[0].timed_out, 0);
+    history_free(history);
+}
+END_TEST
+
 START_TEST(a_keepers_words_count_when_the_line_is_whole)
 {
     cleanup(memory_free) char *path = path_join(folder, KEEPER_LOG);
@@ -148,6 +176,7 @@ int main(void)
     TCase *tests = tcase_create("history");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, each_task_stands_where_its_last_attempt_stood);
+    tcase_add_test(tests, the_last_checkpoint_outlives_what_came_after_it);
     tcase_add_test(tests, a_keepers_words_count_when_the_line_is_whole);
     tcase_add_test(tests, evidence_comes_back_as_it_was_written);
     suite_add_tcase(suite, tests);

@@ -172,6 +172,29 @@ START_TEST(a_signal_reaches_the_stage_and_the_outcome)
 }
 END_TEST
 
+/* Its scheduler tells the script alone. Whoever must hear of it may stand below a launcher that does not care. */
+START_TEST(a_warning_reaches_all_that_the_stage_is)
+{
+    static const char *const argv[] = {
+        "/bin/sh", "-c",
+        "trap : USR1; /bin/sh -c 'trap \"exit 75\" USR1; echo ready; while :; do sleep 1; done'; exit $?", NULL};
+    write_script((struct job_script){
+        .argv = argv, .environment = (const char *const[]){"PATH=/usr/bin:/bin", NULL}, .warning = "USR1"});
+    int heard = -1;
+    pid_t child = start_and_hear(batch_environment, &heard);
+    ck_assert_int_eq(kill(child, SIGUSR1), 0);
+    int status = 0;
+    ck_assert(waitpid(child, &status, 0) == child);
+    close(heard);
+    ck_assert_int_eq(WEXITSTATUS(status), 75);
+    struct job_outcome outcome;
+    job_outcome_read(outcome_path, &outcome);
+    ck_assert_int_eq(outcome.phase, JOB_PHASE_END);
+    ck_assert(outcome.warned);
+    ck_assert(!outcome.stopped);
+}
+END_TEST
+
 START_TEST(a_job_ended_by_force_leaves_the_phase_it_was_in)
 {
     static const char *const argv[] = {"/bin/sh", "-c", "echo ready; exec sleep 1000", NULL};
@@ -352,6 +375,7 @@ int main(void)
     tcase_add_test(scripts, the_stage_sees_what_was_named_and_nothing_else);
     tcase_add_test(scripts, the_outcome_says_how_where_and_when);
     tcase_add_loop_test(scripts, a_signal_reaches_the_stage_and_the_outcome, 0, ROUNDS); /* it is a race */
+    tcase_add_loop_test(scripts, a_warning_reaches_all_that_the_stage_is, 0, ROUNDS);    /* so is this */
     tcase_add_test(scripts, a_job_ended_by_force_leaves_the_phase_it_was_in);
     tcase_add_loop_test(scripts, what_a_killed_stage_leaves_is_removed, 0, sizeof removals / sizeof *removals);
     tcase_add_test(scripts, what_keeps_a_deaf_stage_is_removed_before_the_script_is_ended_by_force);

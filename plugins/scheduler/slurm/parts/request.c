@@ -73,6 +73,10 @@ void request_add(struct arguments *arguments, const struct wishes *wishes, const
     if (resources->time_limit_ms > 0) {
         arguments_format(arguments, "--time=%" PRIu64, minutes_of(resources));
     }
+    if (job->signal != 0) { /* of a batch job, its script alone; without B: all but it */
+        arguments_format(arguments, "--signal=B:%" PRIu32 "@%" PRIu64, job->signal,
+                         job->signal_before_ms / 1000 + (job->signal_before_ms % 1000 != 0));
+    }
     add_gpus(arguments, wishes, resources->gpus_per_node);
     add_word(arguments, "account", wishes->account);
     add_word(arguments, "partition", wishes->partition);
