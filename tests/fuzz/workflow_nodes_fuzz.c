@@ -8,8 +8,7 @@
 static void look(const json_t *node)
 {
     struct pod_view view;
-    char task[WORKFLOW_TASK_LIMIT + 1];
-    int64_t number;
+    struct node_place place;
     node_look(node, &view);
     if (memchr(view.reason, '\0', sizeof(view.reason)) == NULL || memchr(view.node, '\0', sizeof(view.node)) == NULL ||
         view.phase < POD_WAITING || view.phase > POD_ENDED || strchr(view.reason, '\n') != NULL) {
@@ -18,8 +17,8 @@ static void look(const json_t *node)
     if (node_is_over(node) != (view.phase == POD_ENDED) || (view.phase == POD_ENDED && view.flags == 0)) {
         __builtin_trap(); /* an end without evidence */
     }
-    if (node_name(json_string_value(json_object_get(node, "name")), "w", task, &number) &&
-        (task[0] == '\0' || number < -1)) {
+    if (node_find_place(json_string_value(json_object_get(node, "name")), "w", &place) &&
+        (place.task[0] == '\0' || place.item < -1 || place.attempt < -1)) {
         __builtin_trap();
     }
 }

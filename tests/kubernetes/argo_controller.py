@@ -15,7 +15,6 @@ import base64
 import copy
 import datetime
 import gzip
-import hashlib
 import json
 import re
 import ssl
@@ -46,6 +45,14 @@ class Server:
                                          headers={"Authorization": "Bearer " + self.token, "Content-Type": kind})
         with urllib.request.urlopen(request, context=self.context, timeout=30) as answer:
             return json.load(answer)
+
+
+def fnv1a(text):
+    """By which Argo tells the names of nodes and pods apart."""
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 % 2**32
+    return value
 
 
 def now():
@@ -108,6 +115,28 @@ def substituted(value, names):
     return value
 
 
+def items_of(task):
+    """None: it is no loop."""
+    if "withSequence" in task:
+        sequence = task["withSequence"]
+        first = int(sequence.get("start", 0))
+        return [sequence.get("format", "%d") % number for number in range(first, first + int(sequence["count"]))]
+    return task.get("withItems")
+
+
+def item_text(item):
+    """As it stands in a node's name."""
+    if isinstance(item, dict):
+        return ",".join("%s:%s" % pair for pair in sorted(item.items()))
+    return item if isinstance(item, str) else json.dumps(item)
+
+
+def parameters_of(task, names):
+    """What a task's template is given; the loop's item is known in the arguments only."""
+    return {"inputs.parameters." + parameter["name"]: substituted(parameter["value"], names)
+            for parameter in task.get("arguments", {}).get("parameters", [])}
+
+
 class Walk:
     """One look at one Workflow."""
 
@@ -127,7 +156,7 @@ class Walk:
 
     def node(self, name, kind, template, parent=None, phase="Running", **more):
         if name not in self.by_name:
-            number = self.name if name == self.name else "%s-%d" % (self.name, int(hashlib.sha256(name.encode()).hexdigest()[:8], 16))
+            number = self.name if name == self.name else "%s-%d" % (self.name, fnv1a(name))
             node = dict(id=number, name=name, displayName=name.rsplit(".", 1)[-1], type=kind, templateName=template,
                         templateScope="local/" + self.name, phase=phase, startedAt=now(), **more)
             if phase in OVER:
@@ -339,13 +368,9 @@ class Walk:
                 if not holds:
                     self.node(whole, "Skipped", task["template"], node, "Omitted", message="omitted: depends condition not met")
                     continue
-            items = task.get("withItems")
-            if "withSequence" in task:
-                sequence = task["withSequence"]
-                first = int(sequence.get("start", 0))
-                items = [sequence.get("format", "%d") % number for number in range(first, first + int(sequence["count"]))]
+            items = items_of(task)
             if items is None:
-                self.run_template(whole, task["template"], node)
+                self.run_template(whole, task["template"], node, parameters_of(task, {}))
             else:
                 self.run_items(self.node(whole, "TaskGroup", task["template"], node), task, items)
         phases = [phase(name) for name in tasks]
@@ -358,11 +383,8 @@ class Walk:
     def run_items(self, group, task, items):
         done = []
         for number, item in enumerate(items):
-            text = item if isinstance(item, str) else json.dumps(item)
-            names = {"item": text, **({"item." + key: value for key, value in item.items()} if isinstance(item, dict) else {})}
-            shown = ",".join("%s:%s" % pair for pair in sorted(item.items())) if isinstance(item, dict) else text
-            template = substituted(copy.deepcopy(self.templates[task["template"]]), names)
-            node = self.run_template("%s(%d:%s)" % (group["name"], number, shown), template, group)
+            names = {"item": item, **({"item." + key: value for key, value in item.items()} if isinstance(item, dict) else {})}
+            node = self.run_template("%s(%d:%s)" % (group["name"], number, item_text(item)), task["template"], group, parameters_of(task, names))
             done.append(node["phase"] if node else "")
         if all(phase in OVER for phase in done):
             self.end(group, next((bad for bad in ("Error", "Failed") if bad in done), "Succeeded"))
@@ -377,6 +399,7 @@ class Walk:
             raise ValueError("this controller does not know the spec's " + ", ".join(sorted(unknown)))
         self.status.setdefault("startedAt", now())
         self.status["phase"] = "Running"
+        self.workflow["metadata"].setdefault("annotations", {})["workflows.argoproj.io/pod-name-format"] = "v2"
         if "activeDeadlineSeconds" in self.spec and since(self.status["startedAt"]) > self.spec["activeDeadlineSeconds"]:
             self.shutdown = self.shutdown or "Terminate"
         root = self.run_template(self.name, self.spec["entrypoint"], None)

@@ -10,15 +10,9 @@ import time
 import urllib.parse
 
 import api
+from argo_controller import fnv1a, item_text, items_of, parameters_of, substituted
 
 POD_NAMES = "workflows.argoproj.io/pod-name-format"
-
-
-def fnv1a(text):
-    value = 0x811C9DC5
-    for byte in text.encode():
-        value = (value ^ byte) * 0x01000193 % 2**32
-    return value
 
 
 class Cluster(api.Cluster):
@@ -63,10 +57,22 @@ class Cluster(api.Cluster):
                 self.show_node(workflow, name, "Omitted", message="omitted: depends condition not met")
                 done[task["name"]] = False
                 continue
-            done[task["name"]] = self.attempts(workflow, name, templates[task["template"]])
+            done[task["name"]] = self.items(workflow, name, task, templates[task["template"]])
         with self.lock:
             workflow["status"].update(phase="Succeeded" if all(done.values()) else "Failed", finishedAt=api.now())
             self.put("workflows", metadata["name"], workflow, "MODIFIED")
+
+    def items(self, workflow, name, task, template):
+        items = items_of(task)
+        if items is None:
+            return self.attempts(workflow, name, substituted(template, parameters_of(task, {})))
+        self.show_node(workflow, name, "Running", "TaskGroup")
+        done = []
+        for number, item in enumerate(items):
+            names = {"item": item, **({"item." + key: value for key, value in item.items()} if isinstance(item, dict) else {})}
+            done.append(self.attempts(workflow, "%s(%d:%s)" % (name, number, item_text(item)), substituted(template, parameters_of(task, names))))
+        self.show_node(workflow, name, "Succeeded" if all(done) else "Failed", "TaskGroup")
+        return all(done)
 
     def attempts(self, workflow, name, template):
         if "retryStrategy" not in template:

@@ -63,6 +63,22 @@ class Run(person.Person):
         self.assertIn("flaky: EXIT 4", output)
         self.assertIn("after: skipped", output)
 
+    def test_members_are_one_task_and_each_has_its_log_attempts_and_verdict(self):
+        self.pipeline({"m": "command: [say, '${each.n}', it, is], foreach: {n: ['x)(1', y]}",
+                       "flaky": "command: [flaky, '4'], foreach: {n: [p, q]}, retries: {limit: 2, backoff: 1s}, depends-on: [m]",
+                       "bad": "command: [exit, '3'], foreach: {n: [p, q]}", "never": "command: [say], foreach: {n: [p, q]}, depends-on: [bad]"})
+        code, output = self.command("run", "pipeline.yaml", "--keep-going")
+        self.assertEqual(code, 5, output)
+        workflow, = self.workflows()
+        self.assertEqual([len(template["dag"]["tasks"]) for template in workflow["spec"]["templates"] if "dag" in template], [4])
+        stages = self.status()
+        self.assertEqual({name: stages[name]["state"] for name in stages}, {"m": "succeeded", "flaky": "succeeded", "bad": "failed", "never": "skipped"})
+        for member in "pq":
+            self.assertIn("flaky/%s: EXIT 4" % member, output)
+        self.assertEqual(sorted(member["verdict"].split()[0] for member in stages["bad"]["members"]), ["EXIT", "EXIT"])
+        names = [member["name"] for member in stages["m"]["members"]]
+        self.assertEqual([self.log("m/" + name) for name in names], ["x)(1\nit\nis\n", "y\nit\nis\n"])
+
     def test_an_image_that_does_not_come_ends_after_its_patience(self):
         self.pipeline({"s": "command: [noimage]"}, ", image-patience: 1s")
         self.assertIn("ImagePullBackOff", self.run_to_end(5))
@@ -146,7 +162,7 @@ class Run(person.Person):
         self.kill(process)
         workflow, = self.workflows()
         validate(workflow)
-        self.assertEqual(len([template for template in workflow["spec"]["templates"] if template.get("initContainers")]), 3)
+        self.assertEqual(len([template for template in workflow["spec"]["templates"] if template.get("initContainers")]), 2)  # the members are one
 
     def secret(self):
         """One of a person's own, of the name 'mine'."""

@@ -69,34 +69,53 @@ static const struct {
     const char *text;
     bool ours;
     const char *task;
-    int64_t number;
+    int64_t item, attempt;
 } names[] = {
-    {"w.a", true, "a", -1},      {"w.a(0)", true, "a", 0},    {"w.a(12)", true, "a", 12}, {"w", false, NULL, 0},
-    {"w.", false, NULL, 0},      {"w.a.b", false, NULL, 0},   {"w.(1)", false, NULL, 0},  {"w.a(", false, NULL, 0},
-    {"w.a(-1)", false, NULL, 0}, {"w.a(1)x", false, NULL, 0}, {"w2.a", false, NULL, 0},   {"w.a()", false, NULL, 0},
+    {"w.a", true, "a", -1, -1},
+    {"w.a(0)", true, "a", -1, 0},
+    {"w.a(12)", true, "a", -1, 12},
+    {"w.a(0:g)", true, "a", 0, -1},
+    {"w.a(31:band:g,p2:x.y)", true, "a", 31, -1},
+    {"w.a(3:g)(1)", true, "a", 3, 1},
+    {"w.a(3:)", true, "a", 3, -1},
+    {"w.a(3:f(x))", true, "a", 3, -1},
+    {"w.a(3:f(2))", true, "a", 3, -1},
+    {"w.a(3:f(2))(4)", true, "a", 3, 4},
+    {"w.a(3:x)(y)", true, "a", 3, -1},
+    {"w", false, NULL, 0, 0},
+    {"w.", false, NULL, 0, 0},
+    {"w.a.b", false, NULL, 0, 0},
+    {"w.(1)", false, NULL, 0, 0},
+    {"w.a(", false, NULL, 0, 0},
+    {"w.a(-1)", false, NULL, 0, 0},
+    {"w.a(1)x", false, NULL, 0, 0},
+    {"w.a(1:x", false, NULL, 0, 0},
+    {"w.a(x:1)", false, NULL, 0, 0},
+    {"w2.a", false, NULL, 0, 0},
+    {"w.a()", false, NULL, 0, 0},
 };
 
-START_TEST(a_nodes_name_is_its_workflow_its_task_and_its_attempt)
+START_TEST(a_nodes_name_is_its_workflow_its_task_its_item_and_its_attempt)
 {
-    char task[WORKFLOW_TASK_LIMIT + 1];
-    int64_t number = -2;
-    ck_assert_msg(node_name(names[_i].text, "w", task, &number) == names[_i].ours, "%s", names[_i].text);
+    struct node_place place;
+    ck_assert_msg(node_find_place(names[_i].text, "w", &place) == names[_i].ours, "%s", names[_i].text);
     if (names[_i].ours) {
-        ck_assert_str_eq(task, names[_i].task);
-        ck_assert_int_eq(number, names[_i].number);
+        ck_assert_str_eq(place.task, names[_i].task);
+        ck_assert_msg(place.item == names[_i].item && place.attempt == names[_i].attempt, "%s: %d, %d", names[_i].text,
+                      (int)place.item, (int)place.attempt);
     }
 }
 END_TEST
 
 START_TEST(a_name_that_is_too_long_is_none)
 {
-    char text[WORKFLOW_TASK_LIMIT + 8] = "w.", task[WORKFLOW_TASK_LIMIT + 1];
-    int64_t number;
+    char text[WORKFLOW_TASK_LIMIT + 8] = "w.";
+    struct node_place place;
     memset(text + 2, 'a', WORKFLOW_TASK_LIMIT);
-    ck_assert(node_name(text, "w", task, &number));
+    ck_assert(node_find_place(text, "w", &place));
     text[2 + WORKFLOW_TASK_LIMIT] = 'a';
-    ck_assert(!node_name(text, "w", task, &number));
-    ck_assert(!node_name(NULL, "w", task, &number));
+    ck_assert(!node_find_place(text, "w", &place));
+    ck_assert(!node_find_place(NULL, "w", &place));
 }
 END_TEST
 
@@ -155,7 +174,7 @@ int main(void)
     Suite *suite = suite_create("node");
     TCase *tests = tcase_create("node");
     tcase_add_loop_test(tests, what_a_node_says_is_told_as_it_is, 0, (int)(sizeof(views) / sizeof(*views)));
-    tcase_add_loop_test(tests, a_nodes_name_is_its_workflow_its_task_and_its_attempt, 0,
+    tcase_add_loop_test(tests, a_nodes_name_is_its_workflow_its_task_its_item_and_its_attempt, 0,
                         (int)(sizeof(names) / sizeof(*names)));
     tcase_add_test(tests, a_name_that_is_too_long_is_none);
     tcase_add_test(tests, packed_nodes_are_the_same_nodes);

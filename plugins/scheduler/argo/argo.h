@@ -55,6 +55,13 @@ struct task {
     const json_t *top, *now, *next;
 };
 
+/* A task of the DAG: the jobs it stands for. */
+struct flow_unit {
+    uint32_t first, count;
+    bool loops, repeats; /* over its jobs; with attempts of Argo's own */
+    const json_t *whole; /* of flow->nodes: its own node, of a loop */
+};
+
 /* A Workflow. */
 struct flow {
     struct argo *self;
@@ -63,7 +70,10 @@ struct flow {
     char *uid;
     uint32_t count;
     struct task *tasks; /* by position; those with job 0 are nobody's */
-    json_t *by_name;    /* task's name in Argo → position */
+    struct flow_unit *units;
+    uint32_t unit_count;
+    json_t *by_name;    /* task's name in Argo → number of its unit */
+    json_t *early;      /* pods that came before the Workflow itself, by name; or NULL */
     json_t *nodes;      /* as last heard; NULL: they are not told */
     bool over, stopping, is_read, again;
     uint32_t logging; /* tasks that are over but for their logs */
@@ -120,10 +130,24 @@ void node_look(const json_t *node, struct pod_view *view);
 bool node_is_over(const json_t *node);
 /* The nodes of a status, packed ones too: a new reference; NULL when it does not tell them. */
 json_t *node_all(const json_t *status);
-/* "NAME.TASK(2)" → "TASK" and 2, -1 without a number; false when it is none of this Workflow. */
-bool node_name(const char *text, const char *workflow, char task[WORKFLOW_TASK_LIMIT + 1], int64_t *number);
+/* Where a node belongs, by its name: "WORKFLOW.TASK", "(ITEM:its text)" in a loop, "(ATTEMPT)". What looks like an attempt
+ * may be the end of an item's text: only of a task that repeats, and of a node that is no Retry, it is one. */
+struct node_place {
+    char task[WORKFLOW_TASK_LIMIT + 1];
+    int64_t item, attempt; /* -1: there is none */
+};
+/* False when it is none of this Workflow's tasks. */
+bool node_find_place(const char *text, const char *workflow, struct node_place *place);
+
+/* place.c */
+/* Which tasks it has, from its own words: once. */
+void flow_read(struct flow *flow, const json_t *workflow);
+void flow_lay_beside(struct flow *flow); /* its nodes, beside the tasks */
+/* NULL: it is none of ours, or of an attempt that is told about later. */
+struct task *flow_task_of_pod(const struct flow *flow, const json_t *pod);
 
 /* flow.c */
+void task_begin_attempt(struct task *task, uint32_t number); /* of which nothing is known yet */
 struct flow *flow_new(struct argo *self, const struct descpipe_submission *submission);
 void flow_free(struct flow *flow);
 struct flow *flow_find(const struct argo *self, const char *name);

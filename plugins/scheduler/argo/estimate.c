@@ -50,8 +50,8 @@ static void ask_server(struct argo *self, struct descpipe_call *call, json_t *wo
     free(path);
 }
 
-static void ask_cluster(struct argo *self, struct descpipe_call *call, const struct pod_wishes *wishes, json_t *workflow,
-                        json_t *pod)
+static void ask_cluster(struct argo *self, struct descpipe_call *call, const struct pod_wishes *wishes,
+                        json_t *workflow, json_t *pod)
 {
     char *workflows = server_workflows(self, NULL);
     char *tried = workflows != NULL ? cluster_path(&self->cluster, "%s?dryRun=All", workflows) : NULL;

@@ -65,7 +65,7 @@ static char *log_path_of(const struct task *task)
 }
 
 /* The task's next attempt, or its first, of which nothing is known yet. */
-static void begin_attempt(struct task *task, uint32_t number)
+void task_begin_attempt(struct task *task, uint32_t number)
 {
     struct argo *self = task->flow->self;
     stop_patience(task);
@@ -120,6 +120,8 @@ void flow_free(struct flow *flow)
     }
     tasks_free(flow);
     json_decref(flow->by_name);
+    json_decref(flow->early);
+    free(flow->units);
     json_decref(flow->nodes);
     free(flow->name);
     free(flow->uid);
@@ -142,7 +144,6 @@ struct flow *flow_new(struct argo *self, const struct descpipe_submission *submi
     for (uint32_t i = 0; good && i < submission->count; i++) {
         const struct descpipe_job *job = submission->jobs[i];
         struct task *task = &flow->tasks[i];
-        char name[WORKFLOW_TASK_LIMIT + 1];
         task->flow = flow;
         if (job->job == 0 || (adopts && job->native_id == NULL)) {
             continue;
@@ -151,12 +152,7 @@ struct flow *flow_new(struct argo *self, const struct descpipe_submission *submi
         task->index = i;
         task->first = task->output_attempt = job->attempt;
         task->output = job->output_path != NULL ? strdup(job->output_path) : NULL;
-        begin_attempt(task, 0);
-        if (adopts && job->stage[0] == '\0') {
-            continue; /* somebody who only wants it ended */
-        }
-        good = workflow_task_name(job->stage, job->member, name) &&
-               json_object_set_new(flow->by_name, name, json_integer(i)) == 0;
+        task_begin_attempt(task, 0);
     }
     flow->next = self->flows;
     self->flows = flow;
@@ -251,7 +247,7 @@ static void look_at_judged(struct task *task)
     struct flow *flow = task->flow;
     if (task->next != NULL) {
         tell_end(task, DESCPIPE_JOB_REPEATED);
-        begin_attempt(task, task->current + 1);
+        task_begin_attempt(task, task->current + 1);
         task->now = task->next;
         task->next = NULL;
         flow->again = true; /* the one after it may be there already */
@@ -368,11 +364,12 @@ static bool is_held(struct task *task, const struct pod_view *view)
     return never && flow->logging > 0;
 }
 
-/* Where no pods are told, their names are known all the same. */
-static void name_pod(struct task *task)
+/* Where no pods are told, or later than that it has run, their names are known all the same. */
+static void name_pod(struct task *task, const struct pod_view *view)
 {
     const struct flow *flow = task->flow;
-    if (task->pod == NULL && server_is_asked(flow->self)) {
+    bool has_run = view->phase == POD_ENDED && (view->flags & DESCPIPE_ENDED_EXITED) != 0;
+    if (task->pod == NULL && (has_run || server_is_asked(flow->self))) {
         task->log.pod = task->pod = server_pod_name(task->now, flow->name, flow->by_node);
     }
 }
@@ -390,7 +387,7 @@ static void look_at_living(struct task *task)
         return;
     } else {
         node_look(task->now, &view);
-        name_pod(task);
+        name_pod(task, &view);
     }
     if (view.phase == POD_ENDED && is_held(task, &view)) {
         return;
@@ -420,43 +417,11 @@ static void look_at_task(struct task *task)
     }
 }
 
-/* Nodes. */
-
-static void lay_beside(struct flow *flow)
-{
-    const char *id;
-    json_t *node;
-    for (uint32_t i = 0; i < flow->count; i++) {
-        flow->tasks[i].top = flow->tasks[i].now = flow->tasks[i].next = NULL;
-    }
-    json_object_foreach(flow->nodes, id, node)
-    {
-        char name[WORKFLOW_TASK_LIMIT + 1];
-        int64_t number;
-        const char *type = json_string_value(json_object_get(node, "type"));
-        if (!node_name(json_string_value(json_object_get(node, "name")), flow->name, name, &number)) {
-            continue;
-        }
-        const json_t *index = json_object_get(flow->by_name, name);
-        struct task *task = index != NULL ? &flow->tasks[json_integer_value(index)] : NULL;
-        if (task == NULL || task->job == 0) {
-            continue;
-        }
-        if (number < 0) {
-            task->top = node;
-            bool whole = type == NULL || strcmp(type, "Retry") != 0;
-            task->now = whole && task->current == 0 ? node : task->now;
-        } else if (number == task->current) {
-            task->now = node;
-        } else if (number == (int64_t)task->current + 1) {
-            task->next = node;
-        }
-    }
-}
+/* What the watches tell. */
 
 static void look_at_all(struct flow *flow)
 {
-    lay_beside(flow);
+    flow_lay_beside(flow);
     for (uint32_t i = 0; i < flow->count; i++) {
         if (flow->tasks[i].job != 0) {
             look_at_task(&flow->tasks[i]);
@@ -479,24 +444,19 @@ static const json_t *metadata_of(const json_t *object, const char *key)
     return json_object_get(json_object_get(object, "metadata"), key);
 }
 
-/* Which attempt its tasks began with: of one that is adopted, only it says so. */
-static void read_templates(struct flow *flow, const json_t *workflow)
+static void pod_changed(void *context, const json_t *pod, bool gone);
+
+/* Those that came before it was known whose they are. */
+static void replay_pods(struct flow *flow)
 {
-    const json_t *templates = json_object_get(json_object_get(workflow, "spec"), "templates");
-    flow->is_read = true;
-    for (size_t i = 0; i < json_array_size(templates); i++) {
-        const json_t *template = json_array_get(templates, i);
-        const char *name = json_string_value(json_object_get(template, "name"));
-        const char *first = json_string_value(json_object_get(metadata_of(template, "annotations"), WORKFLOW_ATTEMPT));
-        const json_t *index = name != NULL && first != NULL ? json_object_get(flow->by_name, name) : NULL;
-        struct task *task = index != NULL ? &flow->tasks[json_integer_value(index)] : NULL;
-        uint64_t number = first != NULL ? strtoull(first, NULL, 10) : 0;
-        if (task != NULL && task->job != 0 && number > 0 && number < task->first) {
-            uint32_t current = (uint32_t)(task->first - number);
-            task->first = number;
-            begin_attempt(task, current);
-        }
+    json_t *early = flow->early, *pod;
+    const char *name;
+    flow->early = NULL;
+    json_object_foreach(early, name, pod)
+    {
+        pod_changed(flow->self, pod, false);
     }
+    json_decref(early);
 }
 
 static void workflow_changed(void *context, const json_t *workflow, bool gone)
@@ -513,7 +473,8 @@ static void workflow_changed(void *context, const json_t *workflow, bool gone)
         flow->uid = strdup(uid);
     }
     if (!flow->is_read && json_is_object(json_object_get(workflow, "spec"))) {
-        read_templates(flow, workflow);
+        flow_read(flow, workflow);
+        replay_pods(flow);
     }
     flow->by_node = server_names_by_node(workflow);
     json_t *nodes = node_all(status);
@@ -562,20 +523,23 @@ void flow_begin(struct flow *flow)
 static void pod_changed(void *context, const json_t *pod, bool gone)
 {
     struct argo *self = context;
-    const json_t *labels = metadata_of(pod, "labels");
-    const char *token = json_string_value(json_object_get(labels, POD_LABEL_TOKEN));
-    const char *index = json_string_value(json_object_get(labels, POD_LABEL_INDEX));
-    const char *node = json_string_value(json_object_get(metadata_of(pod, "annotations"), ARGO_NODE_NAME));
+    const char *token = json_string_value(json_object_get(metadata_of(pod, "labels"), POD_LABEL_TOKEN));
     const char *name = json_string_value(metadata_of(pod, "name"));
     struct flow *flow = flow_find(self, token);
-    uint64_t position = index != NULL ? strtoull(index, NULL, 10) : UINT64_MAX;
-    struct task *task = flow != NULL && position < flow->count ? &flow->tasks[position] : NULL;
-    char task_name[WORKFLOW_TASK_LIMIT + 1];
-    int64_t number = -1;
-    if (task == NULL || task->job == 0 || name == NULL || task->step != TASK_LIVES ||
-        json_object_get(pod, "status") == NULL ||
-        (node != NULL &&
-         (!node_name(node, flow->name, task_name, &number) || (number < 0 ? 0 : number) != (int64_t)task->current))) {
+    if (flow == NULL || name == NULL) {
+        return;
+    }
+    if (!flow->is_read) {
+        flow->early = flow->early != NULL ? flow->early : json_object();
+        if (gone) {
+            json_object_del(flow->early, name);
+        } else {
+            json_object_set(flow->early, name, (json_t *)(uintptr_t)pod);
+        }
+        return;
+    }
+    struct task *task = flow_task_of_pod(flow, pod);
+    if (task == NULL || task->step != TASK_LIVES || json_object_get(pod, "status") == NULL) {
         return; /* none of ours, or of an attempt that is told about later */
     }
     if (task->pod == NULL) {

@@ -212,24 +212,44 @@ json_t *node_all(const json_t *status)
     return nodes;
 }
 
-bool node_name(const char *text, const char *workflow, char task[WORKFLOW_TASK_LIMIT + 1], int64_t *number)
+/* "(12" at `text`, and what follows; -1 when it is none. */
+static int64_t number_at(const char *text, const char **rest)
+{
+    char *end = NULL;
+    if (text[0] != '(' || !isdigit((unsigned char)text[1])) {
+        return -1;
+    }
+    int64_t number = strtoll(text + 1, &end, 10);
+    *rest = end;
+    return number;
+}
+
+bool node_find_place(const char *text, const char *workflow, struct node_place *place)
 {
     size_t prefix = strlen(workflow);
     if (text == NULL || strncmp(text, workflow, prefix) != 0 || text[prefix] != '.') {
         return false;
     }
-    const char *name = text + prefix + 1;
+    const char *name = text + prefix + 1, *rest = NULL;
     size_t length = strcspn(name, "(.");
     if (length == 0 || length > WORKFLOW_TASK_LIMIT || name[length] == '.') {
         return false;
     }
-    memcpy(task, name, length);
-    task[length] = '\0';
-    *number = -1;
-    if (name[length] == '(') {
-        char *end = NULL;
-        *number = strtoll(name + length + 1, &end, 10);
-        return end != name + length + 1 && strcmp(end, ")") == 0 && *number >= 0;
+    memcpy(place->task, name, length);
+    place->task[length] = '\0';
+    place->item = place->attempt = -1;
+    if (name[length] == '\0') {
+        return true;
+    }
+    const char *first = name + length, *last = strrchr(first, '(');
+    int64_t number = number_at(first, &rest);
+    if (number < 0 || (*rest != ':' && strcmp(rest, ")") != 0) || first[strlen(first) - 1] != ')') {
+        return false;
+    }
+    *(*rest == ':' ? &place->item : &place->attempt) = number;
+    if (last != first && last[-1] == ')') {
+        number = number_at(last, &rest);
+        place->attempt = number >= 0 && strcmp(rest, ")") == 0 ? number : -1;
     }
     return true;
 }

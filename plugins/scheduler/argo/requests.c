@@ -7,6 +7,9 @@
 #include "argo.h"
 #include "cluster/pull_secret.h"
 #include "cluster/pull_sweep.h"
+#include "dag.h"
+
+enum { FIND_LIMIT = 1 << 20 };
 
 struct question {
     struct argo *self;
@@ -57,21 +60,22 @@ static struct question *question_ask(struct argo *self, struct descpipe_call *ca
 static void answer_tasks(const struct question *question, const json_t *workflow)
 {
     const json_t *metadata = json_object_get(workflow, "metadata");
-    const json_t *templates = json_object_get(json_object_get(workflow, "spec"), "templates");
+    const json_t *tasks = dag_tasks(workflow);
+    int64_t position = 0;
+    bool loops;
     const char *name = json_string_value(json_object_get(metadata, "name"));
     const char *token = json_string_value(json_object_get(json_object_get(metadata, "labels"), POD_LABEL_TOKEN));
     if (name == NULL || token == NULL || json_object_get(metadata, "deletionTimestamp") != NULL) {
         return;
     }
-    for (size_t i = 0; i < json_array_size(templates); i++) {
-        const json_t *labels = json_object_get(json_object_get(json_array_get(templates, i), "metadata"), "labels");
-        const char *index = json_string_value(json_object_get(labels, POD_LABEL_INDEX));
-        const struct descpipe_found found = {.size = sizeof(found),
-                                             .running = !node_is_over(json_object_get(workflow, "status")),
-                                             .token = token,
-                                             .native_id = name,
-                                             .index = index != NULL ? strtoll(index, NULL, 10) : -1};
-        if (index != NULL) {
+    for (size_t i = 0; i < json_array_size(tasks); i++) {
+        uint32_t size = dag_task_size(json_array_get(tasks, i), &loops);
+        for (uint32_t k = 0; k < size && position < FIND_LIMIT; k++) {
+            const struct descpipe_found found = {.size = sizeof(found),
+                                                 .running = !node_is_over(json_object_get(workflow, "status")),
+                                                 .token = token,
+                                                 .native_id = name,
+                                                 .index = position++};
             question->self->host->answer->found(question->call, &found);
         }
     }

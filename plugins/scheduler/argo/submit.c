@@ -365,6 +365,9 @@ void argo_submit(void *context, struct descpipe_call *call, const struct descpip
     *sending = (struct sending){
         .self = self, .next = self->sendings, .call = call, .flow = flow, .workflow = workflow, .secret = secret};
     self->sendings = sending;
+    if (!adopts) {
+        flow_read(flow, workflow);
+    }
     self->host->call->on_cancel(call, cancelled, sending);
     begin(sending, given, adopts);
 }

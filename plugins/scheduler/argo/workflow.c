@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Workflows; workflow.h says how it works. */
 #include "workflow.h"
+#include "dag.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -13,7 +14,6 @@ struct making {
     const struct descpipe_submission *submission;
     char (*names)[WORKFLOW_TASK_LIMIT + 1]; /* of tasks and templates, by position */
     json_t *by_name;                        /* name → position */
-    json_t *by_job;                         /* job's number as text → position */
     char entry[WORKFLOW_TASK_LIMIT + 1];
     char *words;
 };
@@ -50,7 +50,6 @@ static bool name_tasks(struct making *making)
 {
     for (uint32_t i = 0; i < making->submission->count; i++) {
         const struct descpipe_job *job = making->submission->jobs[i];
-        char number[24];
         if (!workflow_task_name(job->stage, job->member, making->names[i])) {
             return say(making, "stage '%.150s' has a name that Argo does not take: letters, digits and '-', at most %d",
                        job->stage, WORKFLOW_TASK_LIMIT);
@@ -64,8 +63,6 @@ static bool name_tasks(struct making *making)
                        making->names[i]);
         }
         json_object_set_new(making->by_name, making->names[i], json_integer(i));
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)job->job);
-        json_object_set_new(making->by_job, number, json_integer(i));
     }
     /* The entry point is called like the Workflow, unless a stage is. */
     snprintf(making->entry, sizeof(making->entry), "%s", making->submission->token);
@@ -298,53 +295,16 @@ static json_t *template_of(struct making *making, uint32_t index)
     return template;
 }
 
-/* "a && (b.Succeeded || b.Failed || ...)"; NULL when it waits for nothing, or with words. */
-static bool depends_of(struct making *making, uint32_t index, json_t *task)
-{
-    const struct descpipe_job *job = making->submission->jobs[index];
-    char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-    bool done = stream != NULL;
-    for (size_t i = 0; done && job->after != NULL && job->after[i] != NULL; i++) {
-        char number[24];
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)job->after[i]->job);
-        const json_t *position = json_object_get(making->by_job, number);
-        if (position == NULL) {
-            done = say(making, "stage '%.150s' waits for a job that is not in this Workflow", job->stage);
-            break;
-        }
-        const char *name = making->names[json_integer_value(position)];
-        fputs(i > 0 ? " && " : "", stream);
-        if (job->after[i]->condition == DESCPIPE_AFTER_OK) {
-            fputs(name, stream);
-        } else {
-            fprintf(stream, "(%s.Succeeded || %s.Failed || %s.Errored || %s.Skipped || %s.Omitted)", name, name, name,
-                    name, name);
-        }
-    }
-    if (stream != NULL && fclose(stream) == 0 && done && length > 0) {
-        json_object_set_new(task, "depends", json_string(text));
-    }
-    free(text);
-    return done;
-}
-
-static bool add_tasks(struct making *making, json_t *templates, json_t *tasks)
+/* Of all jobs, by position. */
+static bool make_templates(struct making *making, json_t **templates)
 {
     for (uint32_t i = 0; i < making->submission->count; i++) {
         const struct descpipe_job *job = making->submission->jobs[i];
         if (job->form == NULL || job->form->form != DESCPIPE_FORM_POD) {
             return say(making, "stage '%.150s' is no pod", job->stage);
         }
-        json_t *template = check_templates(making, job) ? template_of(making, i) : NULL;
-        if (template == NULL) {
-            return false;
-        }
-        json_array_append_new(templates, template);
-        json_t *task = json_pack("{s:s, s:s}", "name", making->names[i], "template", making->names[i]);
-        json_array_append_new(tasks, task);
-        if (!depends_of(making, i, task)) {
+        templates[i] = check_templates(making, job) ? template_of(making, i) : NULL;
+        if (templates[i] == NULL) {
             return false;
         }
     }
@@ -425,17 +385,14 @@ static json_t *specification_of(struct making *making, json_t *templates)
     return spec;
 }
 
-static json_t *make(struct making *making)
+static json_t *assemble(struct making *making, json_t *const *own, bool shares)
 {
     const struct descpipe_submission *submission = making->submission;
-    if (strlen(submission->token) > WORKFLOW_NAME_LIMIT) {
-        say(making, "the Workflow's name '%.100s' is longer than %d", submission->token, WORKFLOW_NAME_LIMIT);
-        return NULL;
-    }
+    const struct dag_request request = {
+        .submission = submission, .templates = own, .shares = shares, .words = making->words};
     json_t *templates = json_array(), *tasks = json_array(), *workflow = NULL;
-    if (name_tasks(making) && add_tasks(making, templates, tasks)) {
-        json_t *dag = json_pack("{s:o}", "tasks", tasks);
-        tasks = NULL;
+    if (dag_make(&request, templates, tasks)) {
+        json_t *dag = json_pack("{s:O}", "tasks", tasks);
         if ((submission->flags & DESCPIPE_SUBMISSION_KEEP_GOING) != 0) { /* what does not need it goes on */
             json_object_set_new(dag, "failFast", json_false());
         }
@@ -448,6 +405,35 @@ static json_t *make(struct making *making)
     }
     json_decref(templates);
     json_decref(tasks);
+    return workflow;
+}
+
+/* A large one becomes as small as it can: what Argo writes of its nodes has to fit beside it. */
+static json_t *make(struct making *making, json_t **templates)
+{
+    if (strlen(making->submission->token) > WORKFLOW_NAME_LIMIT) {
+        say(making, "the Workflow's name '%.100s' is longer than %d", making->submission->token, WORKFLOW_NAME_LIMIT);
+        return NULL;
+    }
+    if (!name_tasks(making) || !make_templates(making, templates)) {
+        return NULL;
+    }
+    json_t *workflow = assemble(making, templates, false);
+    size_t size = workflow != NULL ? json_dumpb(workflow, NULL, 0, JSON_COMPACT) : 0;
+    if (size <= WORKFLOW_SMALL) {
+        return workflow;
+    }
+    json_decref(workflow);
+    workflow = assemble(making, templates, true);
+    size = workflow != NULL ? json_dumpb(workflow, NULL, 0, JSON_COMPACT) : 0;
+    if (size > WORKFLOW_BYTES) {
+        say(making,
+            "the Workflow has %zu bytes for its %u stages; Kubernetes takes %d (run fewer stages at a time, or use the "
+            "scheduler 'kubernetes', which sends each by itself)",
+            size, (unsigned)making->submission->count, WORKFLOW_BYTES);
+        json_decref(workflow);
+        workflow = NULL;
+    }
     return workflow;
 }
 
@@ -472,19 +458,14 @@ json_t *workflow_make(const struct workflow_wishes *wishes, const struct descpip
     snprintf(words, POD_WORDS, "out of memory");
     making.names = calloc((size_t)submission->count + 1, sizeof(*making.names));
     making.by_name = json_object();
-    making.by_job = json_object();
-    json_t *workflow = making.names != NULL && making.by_name != NULL && making.by_job != NULL ? make(&making) : NULL;
-    size_t size = workflow != NULL ? json_dumpb(workflow, NULL, 0, JSON_COMPACT) : 0;
-    if (size > WORKFLOW_BYTES) {
-        say(&making,
-            "the Workflow has %zu bytes; Kubernetes takes %d (run fewer stages at a time, or use the scheduler "
-            "'kubernetes', which sends each by itself)",
-            size, WORKFLOW_BYTES);
-        json_decref(workflow);
-        workflow = NULL;
+    json_t **templates = calloc((size_t)submission->count + 1, sizeof(json_t *));
+    json_t *workflow =
+        making.names != NULL && making.by_name != NULL && templates != NULL ? make(&making, templates) : NULL;
+    for (uint32_t i = 0; templates != NULL && i < submission->count; i++) {
+        json_decref(templates[i]);
     }
+    free(templates);
     free(making.names);
     json_decref(making.by_name);
-    json_decref(making.by_job);
     return workflow;
 }

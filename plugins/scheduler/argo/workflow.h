@@ -19,7 +19,7 @@
 #define WORKFLOW_SCRIPTS "%s/%u."   /* the submission's folder, position */
 #define WORKFLOW_SECRET_KEY "%u.%s" /* position, name */
 
-enum { WORKFLOW_BYTES = 1 << 20, WORKFLOW_NAME_LIMIT = 63, WORKFLOW_TASK_LIMIT = 128 };
+enum { WORKFLOW_BYTES = 1 << 20, WORKFLOW_SMALL = 1 << 19, WORKFLOW_NAME_LIMIT = 63, WORKFLOW_TASK_LIMIT = 128 };
 
 struct workflow_wishes {
     struct pod_wishes pods; /* of the backend; `for_job` says those of a stage */

@@ -115,7 +115,7 @@ static void judge(struct site *site, const struct step *step, const struct clust
         if (reply->status == 404 && step->absent != NULL && strcmp(reply->reason, "NotFound") != 0) {
             say(site, "ask the cluster's administrator for it", "%s", step->absent);
         } else if (reply->status >= 400 && reply->status < 500 && reply->status != 429 &&
-            strstr(reply->words, "cannot create resource") == NULL) {
+                   strstr(reply->words, "cannot create resource") == NULL) {
             say(site, NULL, "%s would be refused: %s", step->what, reply->words);
         }
         break;
@@ -271,7 +271,8 @@ void site_check(struct cluster *cluster, struct descpipe_call *call, const struc
     add_nodes(site, wishes->node_selector);
     for (size_t i = 0; i < 2 && request->trials[i].object != NULL; i++) {
         const struct site_trial *trial = &request->trials[i];
-        add_step(site, STEP_TRIAL, trial->path != NULL ? strdup(trial->path) : NULL, trial->object, strdup(trial->what));
+        add_step(site, STEP_TRIAL, trial->path != NULL ? strdup(trial->path) : NULL, trial->object,
+                 strdup(trial->what));
         if (!site->no_memory) {
             site->steps[site->count - 1].absent = trial->absent;
         }
