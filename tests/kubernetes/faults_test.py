@@ -80,6 +80,17 @@ current-context: x
         self.write(".docker/config.json", json.dumps({"auths": {host or self.server.place: {"auth": auth}}}))
         self.pipeline({"s": "command: [say, x]"}, options)
 
+    def the_workflow(self):
+        self.until(lambda: [key for key in self.cluster.objects if key[0] == "workflows"])
+        with self.cluster.lock:
+            workflow, = [item for key, item in self.cluster.objects.items() if key[0] == "workflows"]
+        return workflow
+
+    def end_workflow(self):
+        workflow = self.the_workflow()
+        with self.cluster.lock:
+            self.cluster.put("workflows", workflow["metadata"]["name"], dict(workflow, status={"phase": "Error", "nodes": {}, "message": "gone"}), "MODIFIED")
+
     def secrets_made(self):
         with self.cluster.lock:
             return [item for _, plural, kind, item in self.cluster.history if plural == "secrets" and kind == "ADDED"]
@@ -130,16 +141,13 @@ current-context: x
             text = file.read()
         self.write("pipeline.yaml", text.replace("use: kubernetes", "use: argo"))
         process = self.start("run", "pipeline.yaml")
-        self.until(lambda: [key for key in self.cluster.objects if key[0] == "workflows"])
-        with self.cluster.lock:
-            workflow, = [item for key, item in self.cluster.objects.items() if key[0] == "workflows"]
+        workflow = self.the_workflow()
         secret, = self.secrets_made()
         self.assertEqual(workflow["spec"]["imagePullSecrets"], [{"name": secret["metadata"]["name"]}])
         self.assertNotIn("canary-9", json.dumps(workflow))
         self.until(lambda: [kind for _, plural, kind, item in self.cluster.history if (plural, kind) == ("secrets", "MODIFIED")
                             and item["metadata"]["ownerReferences"][0]["kind"] == "Workflow"])
-        with self.cluster.lock:
-            self.cluster.put("workflows", workflow["metadata"]["name"], dict(workflow, status={"phase": "Error", "nodes": {}, "message": "gone"}), "MODIFIED")
+        self.end_workflow()
         process.communicate(timeout=PATIENCE)
         self.assertEqual([key for key in self.cluster.objects if key[0] == "secrets"], [])
 
@@ -172,22 +180,32 @@ current-context: x
         self.assertEqual(len(self.secrets_made()), 1)
         self.assertEqual(self.cluster.objects, {})
 
-    def test_a_login_that_ends_is_told_once_when_it_is_handed_over(self):
+    def log_in_to_ecr(self, scheduler="kubernetes"):
         self.cluster.registry_token, self.cluster.registry_token_ends = "canary-8", 4102444800.0
         self.pipeline({"first": "command: [say, x]", "second": "command: [say, y], depends-on: [first]"})
         ecr = "use: ecr, account: '123456789012', region: eu-west-1, access-key-id: AKIDEXAMPLE, secret-access-key: {secret: aws}, "
         ecr += "endpoint: 'http://%s', data-host: '%s'" % (self.server.place, self.server.place)
         with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
             text = file.read()
-        self.write("pipeline.yaml", text.replace("use: oci", ecr))
+        self.write("pipeline.yaml", text.replace("use: oci", ecr).replace("use: kubernetes", "use: " + scheduler))
         os.makedirs(self.path("config", "descpipe"), exist_ok=True)
         self.write("config/descpipe/config.yaml", "secrets: {aws: {file: %s}}\n" % self.path("key"))
         self.write("key", "a-secret-key")
+
+    def test_a_login_that_ends_is_told_once_when_it_is_handed_over(self):
+        self.log_in_to_ecr()
         output = self.run_to_end()
         self.assertEqual(output.count("ends at 2100-01-01T00:00:00Z, and nobody renews it there"), 1, output)
         config = json.loads(api.secret_text(self.secrets_made()[0], ".dockerconfigjson"))
         self.assertEqual(config, {"auths": {self.server.place: {"auth": base64.b64encode(b"AWS:canary-8").decode()}}})
         self.assertEqual(self.cluster.objects, {})
+
+    def test_a_login_of_a_workflow_that_ends_is_told_when_it_is_handed_over(self):
+        self.log_in_to_ecr("argo")
+        process = self.start("run", "pipeline.yaml")
+        self.end_workflow()
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(output.count("ends at 2100-01-01T00:00:00Z, and nobody renews it there"), 1, output)
 
     def test_an_identity_token_is_no_login_for_nodes(self):
         self.log_in(user="<token>")

@@ -300,6 +300,18 @@ sent=$(requests plain PATCH /uploads/)
 [ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "what could be mounted was sent"
 [ "$(requests plain POST 'mount=.* 201')" = 4 ] || fail "not all was mounted"
 
+step="plain: layers of a repository that is new come from one that has them"
+sed "s,/me/box:1.0,/me/sibling:1.0," p.yaml >sibling.yaml
+skopeo copy -q --dest-tls-verify=false oci:layout:1.0 "docker://127.0.0.1:$plain/me/sibling:1.0"
+"$descpipe" pull sibling.yaml >out.txt 2>&1 || { cat out.txt; fail pull; }
+rm -rf plain/data/docker/registry/v2/repositories/me/sibling
+sent=$(requests plain PATCH /uploads/)
+mounted=$(requests plain POST 'mount=.* 201')
+"$descpipe" push sibling.yaml >out.txt 2>&1 || { cat out.txt; fail push; }
+[ "$(digest_of me/sibling:1.0)" = "$manifest" ] || fail "another digest"
+[ "$(requests plain PATCH /uploads/)" = "$sent" ] || fail "what could be mounted was sent"
+[ $(($(requests plain POST 'mount=.* 201') - mounted)) = 4 ] || fail "not all was mounted"
+
 step="TLS and a password: authorities"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt 2>/dev/null
 openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr 2>/dev/null

@@ -26,6 +26,7 @@
 #include "store/names.h"
 
 #define BUSY_RETRY_MS 200
+#define MOUNTS_LIMIT 4 /* repositories that are asked whether a layer can come from there */
 #define CONFIG_TYPE "application/vnd.oci.image.config.v1+json"
 #define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar+gzip"
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
@@ -47,8 +48,8 @@ struct push_job {
     char *media_type;
     struct push_blob *blobs; /* digests owned */
     size_t count;
-    char *mount;           /* a repository that may hold the layers, or NULL */
-    const char *mounts[2]; /* it, and NULL */
+    char *mounts[MOUNTS_LIMIT + 1]; /* repositories of the same registry that may hold layers; ends with NULL */
+    size_t mounts_count;
     struct reference target;
     struct registry_client *client;
     struct push *sending;
@@ -70,7 +71,8 @@ static void job_free(struct push_job *job)
     name_clear(&job->known);
     free(job->manifest);
     free(job->media_type);
-    free(job->mount);
+    for (size_t i = 0; i < job->mounts_count; i++)
+        free(job->mounts[i]);
     reference_clear(&job->target);
     registry_client_release(job->client);
     source_close(job->source);
@@ -93,7 +95,7 @@ static bool is_stopped(struct push_job *job)
     return job->failure.kind != 0;
 }
 
-/* --- what is to be sent; on a helper thread --- */
+/* --- what is to be sent, and where the registry may have it; on a helper thread --- */
 
 static bool add_blob(struct push_job *job, const char *digest, uint64_t bytes)
 {
@@ -255,12 +257,61 @@ static bool describe(struct push_job *job, const struct budget *budget)
     return job->described;
 }
 
+static bool has_layer_of_ours(const struct push_job *job, const struct name *name)
+{
+    cleanup(oci_manifest_clear) struct oci_manifest manifest = {0};
+    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
+    cleanup(memory_free) char *folder = blobs_folder(job->store);
+    size_t length;
+    cleanup(memory_free) char *bytes = document_cache_read(folder, name->manifest_digest, &length);
+    if (bytes == NULL || !oci_manifest_read(&manifest, bytes, length, &ignored))
+        return false;
+    for (size_t i = 0; i < manifest.layers_count; i++)
+        for (size_t k = 1; k < job->count; k++) /* the first is the config */
+            if (strcmp(manifest.layers[i].digest, job->blobs[k].digest) == 0)
+                return true;
+    return false;
+}
+
+/* The registry has the layers of the other images that came from there: what an image is built on, or its former name.
+ */
+static bool note_mount(void *context, struct name *name)
+{
+    struct push_job *job = context;
+    cleanup(reference_clear) struct reference other = {0};
+    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
+    if (!reference_read(&other, name->reference, &ignored) || !reference_use_docker_defaults(&other, &ignored) ||
+        strcmp(other.host, job->target.host) != 0 || strcmp(other.repository, job->target.repository) == 0)
+        return true;
+    for (size_t i = 0; i < job->mounts_count; i++)
+        if (strcmp(job->mounts[i], other.repository) == 0)
+            return true;
+    if (has_layer_of_ours(job, name))
+        job->mounts[job->mounts_count++] = steal(&other.repository);
+    return job->mounts_count < MOUNTS_LIMIT && !atomic_load(&job->stop);
+}
+
 static void forget_blobs(struct push_job *job)
 {
     while (job->count > 0)
         free((char *)(uintptr_t)job->blobs[--job->count].digest);
     free(steal(&job->manifest));
     free(steal(&job->media_type));
+    while (job->mounts_count > 0)
+        free(steal(&job->mounts[--job->mounts_count]));
+}
+
+static bool gather_source(struct push_job *job, const struct budget *budget)
+{
+    switch (job->push->image->source) {
+    case DESCPIPE_SOURCE_REGISTRY:
+        return gather_fetched(job);
+    case DESCPIPE_SOURCE_OCI_LAYOUT:
+    case DESCPIPE_SOURCE_OCI_ARCHIVE:
+        return describe(job, budget) && gather_layout(job, budget);
+    default:
+        return describe(job, budget) && gather_saved(job, budget);
+    }
 }
 
 static void work_on_gathering(void *context)
@@ -275,19 +326,8 @@ static void work_on_gathering(void *context)
         return;
     if (!store_enter(job->store, &job->busy, &job->failure))
         return;
-    switch (job->push->image->source) {
-    case DESCPIPE_SOURCE_REGISTRY:
-        gather_fetched(job);
-        return;
-    case DESCPIPE_SOURCE_OCI_LAYOUT:
-    case DESCPIPE_SOURCE_OCI_ARCHIVE:
-        if (describe(job, &budget))
-            gather_layout(job, &budget);
-        return;
-    default:
-        if (describe(job, &budget))
-            gather_saved(job, &budget);
-    }
+    if (gather_source(job, &budget))
+        names_each(job->store, note_mount, job);
 }
 
 /* --- sending --- */
@@ -353,7 +393,6 @@ static void on_pushed(void *context, const struct push_summary *summary, const s
 
 static void send_image(struct push_job *job)
 {
-    job->mounts[0] = job->mount;
     const struct push_request request = {.client = job->client,
                                          .reference = &job->target,
                                          .blobs = job->blobs,
@@ -361,7 +400,7 @@ static void send_image(struct push_job *job)
                                          .manifest = job->manifest,
                                          .manifest_length = job->manifest_length,
                                          .media_type = job->media_type,
-                                         .mount_from = job->mounts,
+                                         .mount_from = (const char *const *)job->mounts,
                                          .open = open_blob,
                                          .progress = on_progress,
                                          .done = on_pushed,
@@ -385,18 +424,6 @@ static void on_credential(void *context, const struct descpipe_credential *crede
         send_image(job);
 }
 
-/* The same registry may hold the layers already, where the image came from. */
-static void note_mount(struct push_job *job)
-{
-    cleanup(reference_clear) struct reference from = {0};
-    cleanup(failure_clear) struct failure ignored = FAILURE_INIT;
-    if (job->push->image->source != DESCPIPE_SOURCE_REGISTRY ||
-        !reference_read(&from, job->push->image->reference, &ignored) ||
-        !reference_use_docker_defaults(&from, &ignored) || strcmp(from.host, job->target.host) != 0)
-        return;
-    job->mount = steal(&from.repository);
-}
-
 static void gather(void *context);
 
 static void on_gathered(void *context)
@@ -411,12 +438,6 @@ static void on_gathered(void *context)
         host->timer->start(host, BUSY_RETRY_MS, gather, job);
         return;
     }
-    if (!reference_read(&job->target, job->push->target->reference, &job->failure) ||
-        !reference_use_docker_defaults(&job->target, &job->failure)) {
-        fail(job);
-        return;
-    }
-    note_mount(job);
     host->credential->for_image(host, job->push->target, DESCPIPE_PURPOSE_PUSH, on_credential, job);
 }
 
@@ -456,6 +477,11 @@ void native_push(void *self, struct descpipe_call *call, const struct descpipe_p
     job->native = native;
     job->call = call;
     job->push = push;
+    if (!reference_read(&job->target, push->target->reference, &job->failure) ||
+        !reference_use_docker_defaults(&job->target, &job->failure)) {
+        fail(job);
+        return;
+    }
     native->host->call->on_cancel(call, stop_job, job);
     gather(job);
 }

@@ -86,23 +86,43 @@ bool names_find(const struct store *store, const char *reference, const char *pl
     return false;
 }
 
-bool names_find_image(const struct store *store, const char *config_digest, struct name *name)
+void names_each(const struct store *store, bool (*visit)(void *context, struct name *name), void *context)
 {
     int descriptor = open_folder(store);
     DIR *folder = descriptor >= 0 ? fdopendir(descriptor) : NULL;
-    bool found = false;
+    bool more = true;
     if (folder == NULL)
         descriptor_close(descriptor);
-    for (const struct dirent *entry; folder != NULL && !found && (entry = readdir(folder)) != NULL;) {
-        if (entry->d_name[0] == '.' || !name_read(dirfd(folder), entry->d_name, name))
-            continue;
-        found = strcmp(name->config_digest, config_digest) == 0;
-        if (!found)
-            name_clear(name);
+    for (const struct dirent *entry; folder != NULL && more && (entry = readdir(folder)) != NULL;) {
+        cleanup(name_clear) struct name name = {0};
+        if (entry->d_name[0] != '.' && name_read(dirfd(folder), entry->d_name, &name))
+            more = visit(context, &name);
     }
     if (folder != NULL)
         closedir(folder);
-    return found;
+}
+
+struct image_search {
+    const char *config_digest;
+    struct name *found; /* its reference NULL: not yet */
+};
+
+static bool is_another_image(void *context, struct name *name)
+{
+    const struct image_search *search = context;
+    if (strcmp(name->config_digest, search->config_digest) != 0)
+        return true;
+    *search->found = *name;
+    *name = (struct name){0};
+    return false;
+}
+
+bool names_find_image(const struct store *store, const char *config_digest, struct name *name)
+{
+    struct image_search search = {.config_digest = config_digest, .found = name};
+    *name = (struct name){0};
+    names_each(store, is_another_image, &search);
+    return name->reference != NULL;
 }
 
 bool names_write(const struct store *store, const struct name *name, struct failure *failure)
