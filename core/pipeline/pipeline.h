@@ -15,9 +15,9 @@
 #include "base/problem.h"
 #include "base/table.h"
 #include "config/backend.h"
-#include "config/on_exit.h"
 #include "config/document.h"
 #include "config/layers.h"
+#include "config/on_exit.h"
 
 struct slice { /* of one of the pipeline's arrays */
     uint32_t at, count;
@@ -82,8 +82,8 @@ struct foreach_key {
     symbol key;
     struct slice values; /* of pipeline->symbols_array */
 };
-struct scheduler_options {
-    symbol scheduler;
+struct plugin_options { /* of a stage, for a scheduler or a runtime */
+    symbol plugin;
     struct document *document; /* kept: a small document whose root is the mapping */
 };
 
@@ -93,7 +93,7 @@ struct stage_extras {
     LIST(struct variable) environment;
     LIST(struct bind) mounts;
     LIST(struct foreach_key) foreach; /* in order; the members are their product, last key fastest */
-    LIST(struct scheduler_options) on;
+    LIST(struct plugin_options) on;
     symbol image;  /* overrides the formula */
     symbol script; /* verbatim text */
     struct slice interpreter;

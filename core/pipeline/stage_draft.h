@@ -101,7 +101,7 @@ void draft_retries(struct stage_draft *draft, const struct node *node);
 /* checkpoint.c; the second when all of the stage is known. */
 void draft_checkpoint(struct stage_draft *draft, const struct node *node);
 void draft_check_checkpoint(struct stage_draft *draft);
-void draft_scheduler_options(struct stage_draft *draft, const struct node *node);
+void draft_plugin_options(struct stage_draft *draft, const struct node *node);
 void draft_mounts(struct stage_draft *draft, const struct node *node);
 void draft_config(struct stage_draft *draft, const struct node *node);
 

@@ -320,7 +320,7 @@ static void read_extra(struct stage_draft *draft, enum stage_key key, const stru
         draft_checkpoint(draft, node);
         break;
     case KEY_ON:
-        draft_scheduler_options(draft, node);
+        draft_plugin_options(draft, node);
         break;
     case KEY_MOUNTS:
         draft_mounts(draft, node);

@@ -73,8 +73,8 @@ static bool fits_exec(struct stage_draft *draft, struct place place, const char 
     if (length <= EXEC_WORD_LIMIT)
         return true;
     draft_refuse(draft, place, "put it into a file of 'config', or of the inputs",
-                 "%s is %zu bytes long; Linux starts no command with a word or a variable of more than %d", what, length,
-                 EXEC_WORD_LIMIT);
+                 "%s is %zu bytes long; Linux starts no command with a word or a variable of more than %d", what,
+                 length, EXEC_WORD_LIMIT);
     return false;
 }
 
@@ -375,12 +375,13 @@ void draft_retries(struct stage_draft *draft, const struct node *node)
     retries->reasons |= retries->minutes_factor > 1 ? RETRY_TIMEOUT : 0;
 }
 
-void draft_scheduler_options(struct stage_draft *draft, const struct node *node)
+void draft_plugin_options(struct stage_draft *draft, const struct node *node)
 {
     if (node_is_null(node))
         return;
     if (node_kind(node) != NODE_MAPPING) {
-        draft_refuse_kind(draft, node, "'on'", "a mapping of schedulers to options", "write {slurm: {qos: debug}}");
+        draft_refuse_kind(draft, node, "'on'", "a mapping of schedulers and runtimes to options",
+                          "write {slurm: {qos: debug}}");
         return;
     }
     for (const struct node *child = node_first(node); child != NULL; child = node_next(child)) {
@@ -390,8 +391,8 @@ void draft_scheduler_options(struct stage_draft *draft, const struct node *node)
         } else if (node_kind(child) != NODE_MAPPING) {
             draft_refuse_kind(draft, child, "an entry of 'on'", "a mapping of options", "write {slurm: {qos: debug}}");
         } else {
-            struct scheduler_options options = {.scheduler = reader_intern(draft->reader, node_key(child)),
-                                                .document = document_copy(draft->document, child)};
+            struct plugin_options options = {.plugin = reader_intern(draft->reader, node_key(child)),
+                                             .document = document_copy(draft->document, child)};
             list_add(&stage_draft_extras(draft)->on, options);
         }
     }

@@ -53,9 +53,9 @@ struct settings *plan_choose_settings(struct plan_builder *builder, const struct
 #define ALLOCATION_SCHEDULER "local"
 struct settings *plan_allocation_settings(struct plan_builder *builder, const struct backend_words *words,
                                           const char *plugin, const struct descpipe_resources *resources);
-/* The `on:` options of a stage for its backend's scheduler, or NULL when it has none. */
+/* The `on:` options of a stage for the plugin of that name, its backend's scheduler or runtime; NULL: it has none. */
 struct settings *plan_stage_settings(struct plan_builder *builder, const struct stage *stage,
-                                     const struct plan_backend *backend);
+                                     const struct plugin_instance *plugin, const char *name);
 
 /* Fills plan->images and each stage's image. */
 void plan_collect_images(struct plan_builder *builder);

@@ -292,20 +292,34 @@ struct settings *plan_allocation_settings(struct plan_builder *builder, const st
     return settings;
 }
 
+static bool is_of_stages(const struct descpipe_option *const *options, const char *key)
+{
+    for (; options != NULL && *options != NULL; options++)
+        if (text_equal((*options)->key, key))
+            return ((*options)->flags & DESCPIPE_OPTION_PER_STAGE) != 0;
+    return true; /* an unknown one is told as that */
+}
+
 struct settings *plan_stage_settings(struct plan_builder *builder, const struct stage *stage,
-                                     const struct plan_backend *backend)
+                                     const struct plugin_instance *plugin, const char *name)
 {
     for (size_t i = 0; stage->extras && i < stage->extras->on.count; i++) {
-        const struct scheduler_options *on = &stage->extras->on.items[i];
-        if (!text_equal(pipeline_text(builder->pipeline, on->scheduler), backend->scheduler_name))
+        const struct plugin_options *on = &stage->extras->on.items[i];
+        if (!text_equal(pipeline_text(builder->pipeline, on->plugin), name))
             continue;
-        const struct descpipe_plugin *descriptor = plugin_instance_descriptor(backend->scheduler);
-        cleanup(memory_free) char *owner = memory_format("scheduler/%s", backend->scheduler_name);
+        const struct descpipe_plugin *descriptor = plugin_instance_descriptor(plugin);
+        cleanup(memory_free) char *owner = memory_format("%s/%s", descriptor->kind, name);
         struct settings *settings = settings_new(descriptor->options, owner);
         const struct node *root = document_root(on->document);
-        for (const struct node *value = node_first(root); value; value = node_next(value))
-            settings_set_node(settings, node_key(value), node_key_place(on->document, value), value, on->document,
-                              LAYER_PIPELINE, builder->problems);
+        for (const struct node *value = node_first(root); value; value = node_next(value)) {
+            struct place place = node_key_place(on->document, value);
+            if (is_of_stages(descriptor->options, node_key(value)))
+                settings_set_node(settings, node_key(value), place, value, on->document, LAYER_PIPELINE,
+                                  builder->problems);
+            else
+                problem_add(builder->problems, PROBLEM_ERROR, place, "say it of the whole backend, under 'backends'",
+                            "a stage can have no option '%.100s' of %s of its own", node_key(value), owner);
+        }
         return settings;
     }
     return NULL;

@@ -378,6 +378,7 @@ const struct descpipe_stage *plan_launch_stage(const struct plan *plan, const st
         .directory = extras && extras->workdir ? expanded(&launch, extras->workdir) : launch.output,
         .host_directory = request->host_directory,
         .resources = resources,
+        .settings = (const struct descpipe_settings *)planned->runtime_settings,
         .gpus = request->gpus,
     };
     return stage;

@@ -34,8 +34,10 @@ void plan_free(struct plan *plan)
 {
     if (!plan)
         return;
-    for (size_t i = 0; plan->stages && i < plan->pipeline->stages.count; i++)
+    for (size_t i = 0; plan->stages && i < plan->pipeline->stages.count; i++) {
         plugin_host_keep(plan->host, plan->stages[i].scheduler_settings);
+        plugin_host_keep(plan->host, plan->stages[i].runtime_settings);
+    }
     memory_free(plan->stages);
     for (size_t i = 0; i < plan->images_count; i++) {
         struct plan_image *image = &plan->images[i];
@@ -96,8 +98,12 @@ static void check_and_number(struct plan_builder *builder)
         plan_check_stage(builder, i);
         if (stage->extras && stage->extras->python_module && !plan->python_module)
             plan->python_module = python_module_find(&builder->error);
-        if (stage->extras && stage->extras->on.count > 0)
-            planned->scheduler_settings = plan_stage_settings(builder, stage, &plan->backends[planned->backend]);
+        if (stage->extras && stage->extras->on.count > 0) {
+            const struct plan_backend *backend = &plan->backends[planned->backend];
+            planned->scheduler_settings =
+                plan_stage_settings(builder, stage, backend->scheduler, backend->scheduler_name);
+            planned->runtime_settings = plan_stage_settings(builder, stage, backend->runtime, backend->runtime_name);
+        }
     }
 }
 

@@ -44,6 +44,7 @@ struct plan_stage {
     uint32_t image;                      /* index into plan->images, UINT32_MAX: none */
     uint32_t first_task;                 /* tasks of a stage lie together */
     struct settings *scheduler_settings; /* its `on:` for this scheduler, or NULL */
+    struct settings *runtime_settings;   /* and for this runtime */
     bool selected;                       /* by --only/--from/--until */
 };
 

@@ -85,9 +85,14 @@ tell() { # TITLE
     "$program" plan pipeline.yaml >told 2>&1 || status=$?
     sed -e "s#$hub#HUB#g; s#$ecr#ECR#g; s#$aws#AWS#g; s#$folder#FOLDER#g" -e 's/[0-9a-f]\{64\}/DIGEST/g' told
     # The image's full name and the launch form, as programs read them.
-    [ "$status" != 0 ] || "$program" plan --json pipeline.yaml 2>/dev/null |
+    if [ "$status" = 0 ]; then
+        "$program" plan --json pipeline.yaml >json 2>json.log || {
+            cat json.log >&2
+            failed "$1: planned for people, and not as JSON (above)"
+        }
         sed -n -e "s#$hub#HUB#g; s#$ecr#ECR#g; s#$folder#FOLDER#g" -e 's/[0-9a-f]\{64\}/DIGEST/g' \
-            -e 's/.*"name":"\([^"]*\)".*"reference":"\([^"]*\)".*"form":"\([^"]*\)".*/\1: \2 by form \3/p'
+            -e 's/.*"name":"\([^"]*\)".*"reference":"\([^"]*\)".*"form":"\([^"]*\)".*/\1: \2 by form \3/p' json
+    fi
     echo "exit status $status"
 }
 

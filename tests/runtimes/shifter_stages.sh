@@ -142,8 +142,13 @@ rm "$state/images.json"
 upstream desc/probe:1 "$id_one" ', "entry": ["env", "ENTERED=yes"]'
 # shellcheck disable=SC2016 # it is the stage's shell that reads it
 sed -i 's/FROM_IMAGE \$HOME/FROM_IMAGE $ENTERED/' pipeline.yaml
-run -o runtime.entry-point=true || { cat run.log; failed "a stage by its image's entry point failed"; }
+sed -i 's/^  outputs:/  on: {shifter: {entry-point: true, modules: [gpu]}}\n&/' pipeline.yaml
+run || { cat run.log; failed "a stage by its image's entry point failed"; }
+grep '"shifter",' "$state/log" | tail -n 1 | grep -F '"--module=gpu"' | grep -qF '"--entrypoint"' || { cat "$state/log"; failed "what a stage says of its runtime did not arrive"; }
 [ "$(sed -n 3p out/world.txt)" = "stage yes yes" ] || { cat out/world.txt; failed "the entry point was not run"; }
+
+sed -i 's/on: {shifter: {.*/on: {shifter: {folder: \/opt\/shifter}}/' pipeline.yaml
+refused "a stage can have no option 'folder' of runtime/shifter of its own"
 
 # In a job of SLURM the image is said to SLURM too, which pins it at submission and makes it ready in the prolog.
 python3 "$folder/simulator.py" make "$folder/slurm" >/dev/null

@@ -353,7 +353,7 @@ const struct message_case message_cases[] = {
     {"on_is_a_list",
      "pipeline: {name: p, stages: [a]}\n"
      "a: {command: [x], on: [slurm]}\n",
-     "p.yaml:2:23: error: 'on' must be a mapping of schedulers to options, not a list\n"
+     "p.yaml:2:23: error: 'on' must be a mapping of schedulers and runtimes to options, not a list\n"
      "  hint: write {slurm: {qos: debug}}\n",
      false},
     {"on_of_text",
