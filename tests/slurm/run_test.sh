@@ -156,6 +156,26 @@ memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null 
 grows: {$image${image:+, }memory: 60MiB, script: "dd if=/dev/zero of=/dev/null bs=100M count=200", retries: {limit: 3, on: [oom], backoff: 1ms, memory: x2}}
 after: {$image${image:+, }memory: 200MiB, depends-on: [exits], script: "echo never"}
 END
+# More time is asked for after a time limit as more memory is after too little; of five members one is tried again, alone.
+more=
+if [ "$runtime" = host ]; then
+    sed -i 's/after\]/after, again, gpus, none, slow]/' ends.yaml
+    cat >>ends.yaml <<END
+again:
+  foreach: {n: [1, 2, 3, 4, 5]}
+  memory: 20MiB
+  retries: {limit: 1, on: ["exit:75"], backoff: 1ms}
+  script: 'echo ran >>"$folder/again.\$DESC_EACH_N"; if [ "\$DESC_EACH_N" = 3 ] && mkdir "$folder/third" 2>/dev/null; then exit 75; fi'
+gpus: {gpus: 2, memory: 20MiB, script: 'echo "\$CUDA_VISIBLE_DEVICES"'}
+none: {memory: 20MiB, script: 'echo "\${CUDA_VISIBLE_DEVICES-none}"'}
+slow:
+  minutes: 1
+  memory: 20MiB
+  retries: {limit: 1, on: [timeout], backoff: 1ms, minutes: x2}
+  script: 'if mkdir "$folder/slow" 2>/dev/null; then exec sleep 600; fi'
+END
+    more=" slow=OK"
+fi
 status=0
 "$program" run --keep-going ends.yaml >log 2>&1 || status=$?
 [ "$status" = 5 ] || { cat log >&2; failed "a run with failed stages ended with $status"; }
@@ -165,8 +185,21 @@ verdicts_of "$run" >verdicts
 # A stage that asks for more when that is why it ended gets it, as another job.
 memory=OOM grows=OK
 [ "$runtime" != docker ] || memory=EXIT grows=EXIT
-wanted="after=skipped exits=EXIT fine=OK grows=$grows memory=$memory missing=OUTPUT_MISSING"
+wanted="after=skipped${more:+ again=succeeded} exits=EXIT fine=OK${more:+ gpus=OK} grows=$grows memory=$memory missing=OUTPUT_MISSING${more:+ none=OK}$more"
 grep -qx "$wanted" verdicts || { cat log >&2; failed "verdicts: '$(cat verdicts)', not '$wanted'"; }
+limits_of() { # the time limits of the run's jobs that are not the usual ones, as accounting has them in the end
+    sacct --allocations --noheader --parsable2 --format=JobName,Timelimit,State | sed -n "s/^$run-[0-9]*|//p" |
+        grep '^00:0[12]:00|' | sort | tr '\n' ' '
+}
+if [ -n "$more" ]; then
+    [ "$(wc -l <"$folder/again.3") $(cat "$folder"/again.[1245] | wc -l)" = "2 4" ] || failed "not one member alone was tried again"
+    [ "$("$program" logs "$run" gpus) $("$program" logs "$run" none)" = "0,1 none" ] || failed "gpus: $("$program" logs "$run" gpus)"
+    deadline=$(($(date +%s) + 60))
+    until [ "$(limits_of)" = "00:01:00|TIMEOUT 00:02:00|COMPLETED " ]; do
+        [ "$(date +%s)" -lt "$deadline" ] || failed "time limits and ends of 'slow': $(limits_of)"
+        sleep 0.5
+    done
+fi
 
 # Inside an allocation the stages are steps of it: no job of their own, packed, ranks over its nodes.
 cat >steps.yaml <<END
@@ -179,6 +212,18 @@ ranks: {$image${image:+, }parallel: mpi, nodes: 2, ppn: 2, memory: 280MiB, scrip
 exits: {$image${image:+, }memory: 60MiB, script: "exit 7"}
 memory: {$image${image:+, }memory: 30MiB, script: "dd if=/dev/zero of=/dev/null bs=300M count=1000"}
 END
+# Two that want a gpu each have one each, at the same time.
+if [ "$runtime" = host ]; then
+    cat >gpus.yaml <<END
+pipeline: {name: gpus, stages: [one]}
+runtime: {working: gpus}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: host}}
+one: {gpus: 1, foreach: {n: [1, 2]}, memory: 20MiB, script: 'echo "\$CUDA_VISIBLE_DEVICES"; : >"$folder/gpu.\$DESC_EACH_N"; until [ -e "$folder/gpu.1" ] && [ -e "$folder/gpu.2" ]; do sleep 0.1; done'}
+END
+    timeout 120 salloc --quiet --nodes=1 --cpus-per-task=2 --mem=200 --gres=gpu:2 "$program" run gpus.yaml >log 2>&1 ||
+        { cat log >&2; failed "steps with gpus failed"; }
+    [ "$(cat gpus/.descpipe/runs/*/logs/000/*.out | sort | tr '\n' ' ')" = "0 1 " ] || failed "gpus of steps: $(cat gpus/.descpipe/runs/*/logs/000/*.out)"
+fi
 # One container holds all ranks where it has a name that they cannot share: on one node, by its own mpirun.
 ranks=" ranks=OK"
 if [ "$runtime" = docker ]; then

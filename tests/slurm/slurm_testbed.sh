@@ -9,7 +9,8 @@
 #   slurm_testbed.sh kill DIR slurmctld|slurmdbd|n1|n2|n3     ends one daemon hard
 #   slurm_testbed.sh again DIR slurmctld|slurmdbd|n1|n2|n3    starts it again
 #
-# Partitions: debug (default, all nodes, an hour), short (all nodes, a minute). Nodes: n1 n2 n3 with 2 cpus and 4000 MiB each.
+# Partitions: debug (default, all nodes, an hour), short (all nodes, a minute). Nodes: n1 n2 n3 with 2 cpus, 4000 MiB and 2 gpus (other
+# devices that stand for them) each.
 # DIR should be short: its sockets' names have at most 107 characters.
 #
 # Exit status: 0 done, 77 this machine cannot run one (not root, packages missing), 1 it did not come up (the logs are printed).
@@ -113,12 +114,17 @@ KillWait=5
 MpiDefault=none
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min_interval=1000
 DefMemPerCPU=100
+GresTypes=gpu
 END
     number=0
     for port in $ports_nodes; do
         number=$((number + 1))
-        echo "NodeName=n$number NodeHostname=$host NodeAddr=127.0.0.1 Port=$port CPUs=2 RealMemory=4000 TmpDisk=0"
+        echo "NodeName=n$number NodeHostname=$host NodeAddr=127.0.0.1 Port=$port CPUs=2 RealMemory=4000 TmpDisk=0 Gres=gpu:2"
     done >> "$folder/slurm.conf"
+    # No gpus, but devices: SLURM numbers and hands them out, and nothing opens them.
+    ln -s /dev/null "$folder/gpu0"
+    ln -s /dev/zero "$folder/gpu1"
+    echo "Name=gpu File=$folder/gpu[0-1]" > "$folder/gres.conf"
     cat >> "$folder/slurm.conf" << END
 PartitionName=debug Nodes=n[1-3] Default=YES MaxTime=60 DefaultTime=10 State=UP
 PartitionName=short Nodes=n[1-3] MaxTime=1 State=UP

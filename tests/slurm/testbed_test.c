@@ -108,15 +108,6 @@ START_TEST(too_much_memory_is_told_with_peak_and_limit)
 }
 END_TEST
 
-START_TEST(a_time_limit_is_told)
-{
-    const struct test_job job = {.script = "exec sleep 300\n", .memory = 10u << 20, .minutes = 1};
-    submit("time-1", &job, 1);
-    const struct told *told = driver_until_ended(&driver, 1);
-    ck_assert_uint_eq(told->flags, DESCPIPE_ENDED_TIMED_OUT);
-}
-END_TEST
-
 START_TEST(a_signal_is_told)
 {
     const struct test_job job = {.script = "kill -SEGV $$\n", .memory = 10u << 20};
@@ -383,7 +374,6 @@ int main(void)
     tcase_add_test(cases, runs_a_script_and_keeps_its_words);
     tcase_add_test(cases, twenty_alike_are_one_array);
     tcase_add_test(cases, too_much_memory_is_told_with_peak_and_limit);
-    tcase_add_test(cases, a_time_limit_is_told);
     tcase_add_test(cases, a_signal_is_told);
     tcase_add_test(cases, cancelled_from_outside_says_by_whom);
     tcase_add_test(cases, cancels_some_of_an_array_and_then_the_rest);

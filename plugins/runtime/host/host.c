@@ -124,7 +124,8 @@ static void host_launch(void *self, struct descpipe_call *call, const struct des
 
 static const struct descpipe_runtime host_operations = {
     .size = sizeof host_operations,
-    .capabilities = DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_RANKS_OUTSIDE,
+    /* The machine's own devices, and of them those that CUDA_VISIBLE_DEVICES names. */
+    .capabilities = DESCPIPE_RUNTIME_GPUS | DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_RANKS_OUTSIDE,
     /* Any image is accepted and none is used, so that one pipeline file runs with and without containers. */
     .sources = DESCPIPE_SOURCE_REGISTRY | DESCPIPE_SOURCE_DOCKER_ARCHIVE | DESCPIPE_SOURCE_OCI_ARCHIVE |
                DESCPIPE_SOURCE_OCI_LAYOUT | DESCPIPE_SOURCE_ROOTFS | DESCPIPE_SOURCE_SIF | DESCPIPE_SOURCE_NONE,
