@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-static const char *const value_keys[] = {"backend", "scheduler", "runtime", "registry", "working",
-                                         "output",  "jobs",      "site",    NULL};
+static const char *const value_keys[] = {"backend", "scheduler", "runtime", "registry",     "working",
+                                         "output",  "jobs",      "site",    "shared-cache", NULL};
 static const char *const default_runtime_order[] = {"docker", "podman", "singularity", "shifter", "native", NULL};
 
 const char *const *layers_value_keys(void)

@@ -6,6 +6,7 @@
  * Site files (*.yaml of the site folder, in the order of their names, later wins) and the user's file hold:
  *
  *     site: nersc                             # what this place is called: in the journal and in provenance.json
+ *     shared-cache: /shared/descpipe          # a group's folder of results: cache/shared.h
  *     default-backend: nersc
  *     backends: {nersc: {scheduler: {use: slurm, account: m1727}, runtime: shifter}}     # as in a pipeline
  *     options: {scheduler: {slurm: {qos: regular}}, runtime: {docker: {host: "unix:///run/docker.sock"}}}
@@ -18,7 +19,7 @@
  *     lock: [scheduler.slurm.account, backend, runtime]     # site only: no later layer may say these
  *
  * A lock is kind.plugin.option (an option), backends.NAME, or one of the values below (backend, scheduler, runtime,
- * registry, working, output, jobs, site, runtime-order), or secrets, mirrors (the user may not define their own),
+ * registry, working, output, jobs, site, shared-cache, runtime-order), or secrets, mirrors (the user may not define their own),
  * on-exit (nor may a pipeline).
  *
  * The environment: DESCPIPE_BACKEND, DESCPIPE_SCHEDULER, DESCPIPE_RUNTIME, DESCPIPE_REGISTRY, DESCPIPE_WORKING,
@@ -63,7 +64,7 @@ const struct backend *config_layers_backend(const struct config_layers *layers, 
 /* The names of all of them, NULL-terminated, for "did you mean"; borrowed. */
 const char *const *config_layers_backend_names(const struct config_layers *layers);
 
-/* "backend", "scheduler", "runtime", "registry", "working", "output", "jobs" or "site": what the highest layer says, or
+/* "backend", "scheduler", "runtime", "registry", "working", "output", "jobs", "site" or "shared-cache": what the highest layer says, or
  * NULL. The pipeline's own word stands between: it wins unless *layer > LAYER_PIPELINE or config_layers_locked. place
  * and layer may be NULL. */
 const char *config_layers_value(const struct config_layers *layers, const char *key, struct place *place,

@@ -16,8 +16,9 @@ enum { SITE_FILES_LIMIT = 1000 };
 static const struct document_budget file_budget = {.bytes = 4u << 20, .depth = 16, .nodes = 200000};
 
 static const char *const kinds[] = {"scheduler", "runtime", "registry", NULL};
-static const char *const file_keys[] = {"default-backend", "backends", "options", "runtime-order", "working", "output",
-                                        "secrets",         "mirrors",  "on-exit", "lock",          "site",    NULL};
+static const char *const file_keys[] = {
+    "default-backend", "backends", "options", "runtime-order", "working",      "output", "secrets",
+    "mirrors",         "on-exit",  "lock",    "site",          "shared-cache", NULL};
 static const char option_prefix[] = "DESCPIPE_OPTION_";
 
 struct reading {
@@ -333,7 +334,7 @@ static void read_locks(const struct reading *reading, struct place key_place, co
         else
             problem_add(reading->problems, PROBLEM_ERROR, lock.place,
                         "write KIND.PLUGIN.OPTION, backends.NAME, backend, scheduler, runtime, registry, working, "
-                        "output, jobs, site, "
+                        "output, jobs, site, shared-cache, "
                         "runtime-order, secrets, mirrors or on-exit",
                         "'%.100s' cannot be locked", key);
     }
@@ -355,6 +356,8 @@ static void read_file_key(const struct reading *reading, const struct node *chil
         read_text_value(reading, "backend", "'default-backend'", child);
     else if (strcmp(key, "site") == 0)
         read_text_value(reading, "site", "'site'", child);
+    else if (strcmp(key, "shared-cache") == 0)
+        read_text_value(reading, "shared-cache", "'shared-cache'", child);
     else if (strcmp(key, "backends") == 0)
         read_backends(reading, child);
     else if (strcmp(key, "options") == 0)

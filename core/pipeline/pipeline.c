@@ -45,6 +45,7 @@ void pipeline_free(struct pipeline *pipeline)
     list_clear(&pipeline->stage_numbers);
     memory_free(pipeline->working);
     memory_free(pipeline->output);
+    memory_free(pipeline->shared_cache);
     memory_free(pipeline->file);
     memory_free(pipeline->base);
     symbols_free(pipeline->symbols);

@@ -170,6 +170,7 @@ struct pipeline {
     char *working, *output;       /* absolute */
     bool group_readable;          /* runtime.group-readable */
     enum cache_use cache;         /* runtime.cache */
+    char *shared_cache;           /* runtime.shared-cache, absolute; NULL: not said */
     enum keep_use keep;           /* runtime.keep */
     uint32_t keep_runs;           /* KEEP_RUNS: so many */
     int64_t late_outputs_ms;      /* runtime.late-outputs: how long those of stages elsewhere may take to be seen */

@@ -35,7 +35,7 @@ static const char runtime[] =
     "\"working\":{\"type\":\"string\"},\"output\":{\"type\":\"string\"},"
     "\"group-readable\":{\"type\":\"boolean\"},\"cache\":{\"enum\":[\"fast\",\"full\",\"off\"]},"
     "\"keep\":{\"type\":\"string\",\"pattern\":\"^(all|final|[1-9][0-9]* runs?)$\"},\"jobs\":" COUNT ","
-    "\"late-outputs\":" SCALAR ",\"on-exit\":{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{"
+    "\"late-outputs\":" SCALAR ",\"shared-cache\":{\"type\":\"string\"},\"on-exit\":{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{"
     "\"command\":{\"type\":\"array\",\"minItems\":1,\"items\":" SCALAR "},\"timeout\":" SCALAR ","
     "\"webhook\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"secret\"],"
     "\"additionalProperties\":false,\"properties\":{\"secret\":{\"type\":\"string\"}}}]}}},"

@@ -414,9 +414,9 @@ static void read_late_outputs(const struct reading *reading, const struct node *
 
 static void read_runtime_key(const struct reading *reading, const struct node *child)
 {
-    static const char *const known[] = {"backend", "working",        "output",   "inputs", "config",
-                                        "jobs",    "group-readable", "launcher", "cache",  "keep",
-                                        "on-exit", "late-outputs",   NULL};
+    static const char *const known[] = {"backend", "working",        "output",       "inputs", "config",
+                                        "jobs",    "group-readable", "launcher",     "cache",  "keep",
+                                        "on-exit", "late-outputs",   "shared-cache", NULL};
     struct pipeline *pipeline = reading->reader->pipeline;
     const char *key = node_key(child);
     uint64_t jobs;
@@ -426,6 +426,8 @@ static void read_runtime_key(const struct reading *reading, const struct node *c
         read_folder(reading, child, "'working'", &pipeline->working);
     else if (strcmp(key, "output") == 0)
         read_folder(reading, child, "'output'", &pipeline->output);
+    else if (strcmp(key, "shared-cache") == 0)
+        read_folder(reading, child, "'shared-cache'", &pipeline->shared_cache);
     else if (strcmp(key, "inputs") == 0)
         read_inputs(reading, child);
     else if (strcmp(key, "config") == 0)

@@ -146,7 +146,7 @@ void engine_finish_when_done(struct engine *engine)
         return;
     if (engine->stop == STOP_FAILED || engine->stop == STOP_CANCEL)
         walk_settle_rest(engine);
-    if (engine->left > 0 || keep_remove(engine))
+    if (engine->left > 0 || keep_remove(engine) || shared_is_giving(engine))
         return;
     engine->walking = false; /* once */
     if (engine->stop == STOP_NOT && !not_all_done(engine))

@@ -303,7 +303,8 @@ void record_cached(struct engine *engine, uint32_t task, const struct cache_resu
     record_task(engine, text, task);
     text_append(text, ",\"state\":\"cached\",\"reason\":\"made by run ");
     text_append(text, result->run);
-    text_append_character(text, '"');
+    bool shared = result->folder != NULL && text_starts_with(result->folder, SHARED_RESULTS "/");
+    text_append(text, shared ? ", from the shared cache\"" : "\"");
     member_text(text, "key", result->key);
     member_text(text, "made_by", result->run);
     member_unsigned(text, "made_in", result->attempt);

@@ -26,6 +26,7 @@
  *     left_running.c     … and what an earlier run left running in it
  *     results.c    the final results, at the end of the run
  *     cached.c     results that are there already, and remembering new ones
+ *     shared.c     … and those that others of a group have made
  *     keep.c       files between stages go when nobody needs them any more
  *     on_exit.c    telling others that the run is over
  *     sources.c    which commits the pipeline and its stages are of
@@ -292,6 +293,7 @@ struct engine {
     uint64_t serial;      /* of submissions */
     uint64_t verdicts[VERDICTS], succeeded, cached_tasks, failed, cancelled, skipped;
     struct cached *cached;         /* NULL: nothing is remembered */
+    struct shared *shared;         /* NULL: nothing is shared with others */
     struct keep *keep;             /* NULL: all files stay */
     struct witness *witness;       /* of what planning looked at */
     struct up_to_date *up_to_date; /* what the run looked at; NULL: nobody will ask */
@@ -507,6 +509,17 @@ void cached_adopt(struct engine *engine,
                   uint32_t task); /* its attempt goes on, which an engine before this one began */
 void cached_flush(struct engine *engine);
 void cached_end(struct engine *engine); /* the run has succeeded: what it looked at, for the next one */
+void cached_know(struct engine *engine, const struct cache_result *result); /* of somebody else */
+
+/* shared.c: the folder of a group. */
+#define SHARED_RESULTS "shared" /* below WORKING/.descpipe: what was taken from it, a folder for each key */
+void shared_begin(struct engine *engine);
+/* True: it is being looked for, and the task will be ready again when that is over; once for each task. */
+bool shared_take(struct engine *engine, uint32_t task, const char *key);
+void shared_give(struct engine *engine, const struct cache_result *result, const char *from); /* its outputs' folder */
+bool shared_is_taking(const struct engine *engine);
+bool shared_is_giving(const struct engine *engine); /* the end of the run waits for it */
+
 /* For keep.c: a file that need not be there, and what it was; the last result of a task. */
 void cached_is_gone(struct engine *engine, const char *path, const char *sha256);
 bool cached_latest(struct engine *engine, uint32_t task, struct arena *arena, struct cache_result *result);

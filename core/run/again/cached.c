@@ -122,6 +122,7 @@ void cached_begin(struct engine *engine, int64_t began_ms)
     cached->tasks = memory_allocate(((size_t)engine->plan->tasks_count + 1) * sizeof *cached->tasks);
     cached->looks = memory_allocate((size_t)engine->plan->tasks_count + 1);
     engine->cached = cached;
+    shared_begin(engine);
     if (may_be_up_to_date(engine))
         engine->up_to_date = up_to_date_new(began_ms, engine->folder.working);
 }
@@ -209,7 +210,8 @@ static void come_again(void *context)
 
 bool cached_is_busy(const struct engine *engine)
 {
-    return engine->cached != NULL && (engine->cached->examined > 0 || table_count(engine->cached->readings) > 0);
+    return engine->cached != NULL && (engine->cached->examined > 0 || table_count(engine->cached->readings) > 0 ||
+                                      shared_is_taking(engine));
 }
 
 bool cached_slice_is_over(struct engine *engine)
@@ -533,7 +535,7 @@ static enum cached_answer look_at(struct look *look)
     if (refused != NULL)
         return run_it(look, refused);
     if (!cache_store_result(cached->store, look->identity.key, look->arena, &look->result))
-        return run_it(look, NULL);
+        return shared_take(engine, look->task, look->identity.key) ? CACHED_LATER : run_it(look, NULL);
     list_outputs(look);
     look->may_be_gone = keep_may_be_gone(engine, look->task);
     if (!glance(look))
@@ -656,6 +658,12 @@ static void keep_result(struct attempt *attempt, const struct identity *kept)
         .outputs_count = attempt->out.outputs_count};
     memcpy(result.key, kept->key, DIGEST_TEXT);
     cache_store_keep_result(engine->cached->store, &result);
+    shared_give(engine, &result, attempt->out.attempt);
+}
+
+void cached_know(struct engine *engine, const struct cache_result *result)
+{
+    cache_store_keep_result(engine->cached->store, result);
 }
 
 void cached_keep(struct attempt *attempt)

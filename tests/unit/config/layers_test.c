@@ -214,7 +214,7 @@ static const struct {
     {"lock: [slurm]", NULL, NULL, NULL,
      "@/etc/site.yaml:1:8: error: 'slurm' cannot be locked\n  hint: write KIND.PLUGIN.OPTION, backends.NAME, backend, "
      "scheduler, "
-     "runtime, registry, working, output, jobs, site, runtime-order, secrets, mirrors or on-exit\n"},
+     "runtime, registry, working, output, jobs, site, shared-cache, runtime-order, secrets, mirrors or on-exit\n"},
     {"lock: [backend]", "default-backend: x", NULL, NULL,
      "@/config.yaml:1:18: error: 'backend' is locked by @/etc/site.yaml:1:8\n  hint: remove it here, or ask who keeps "
      "that file\n"},
