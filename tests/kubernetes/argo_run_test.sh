@@ -13,24 +13,26 @@ program=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 # shellcheck source=tests/kubernetes/argo_fixture.sh
 . "$here/argo_fixture.sh"
 
+seen_volume="{host-path: \"$folder/run\"}"
+volume=$seen_volume
+runtime=docker
+working=
+files=
 head_of_file() { # STAGES NAME [OPTIONS]: each pipeline has a working folder of its own
     cat << END
 pipeline: {name: k, stages: [$1]}
-runtime: {working: ./work-$2, output: ./out-$2}
+runtime: {working: ${working:-./work-$2}, output: ./out-$2${files:+, $files}}
 backends:
   default:
-    scheduler: {use: argo, volume: {host-path: "$folder/run"}, helper-image: "$image", image-patience: 5s${3:-}}
-    runtime: docker
+    scheduler: {use: argo, volume: $volume, helper-image: "$image", image-patience: 5s${3:-}}
+    runtime: $runtime
     registry: {use: oci, plain-http: true}
 END
 }
-verdict() { # FILE STAGE
-    "$program" status "$1" --json | python3 -c 'import json, sys
-print(next(stage["verdict"] for stage in json.load(sys.stdin)["stages"] if stage["name"] == sys.argv[1]))' "$2"
-}
 workflows_of() { # FILE: how many its latest run has
     run=$("$program" status "$1" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["run"])')
-    kube get workflows -l "descpipe.org/run=$run" -o name | wc -l
+    kube GET "/apis/argoproj.io/v1alpha1/namespaces/default/workflows?labelSelector=descpipe.org%2Frun%3D$run" |
+        python3 -c 'import json, sys; print(len(json.load(sys.stdin)["items"]))'
 }
 kill_tree() { # PID: it and what it has started
     for child in $(pgrep -P "$1"); do
@@ -40,36 +42,76 @@ kill_tree() { # PID: it and what it has started
 }
 
 echo "== three stages with files"
+echo 'start: 1000' > settings.yml
+echo 5 > first.txt
+files='inputs: {first: first.txt}, config: {sum: {settings: settings.yml}}'
 {
     head_of_file 'make_it, double, sum' three
-    cat << END
-make_it:
-  image: $image
-  outputs: {numbers: txt}
-  command: [sh, -c, 'echo "on \$HOME as \$(id -u) with \$DESC_SIZE"; seq 1 10 > \$DESC_OUTPUT/numbers.txt']
-double:
-  image: $image
-  inputs: {numbers: txt}
-  outputs: {doubled: txt}
-  foreach: {half: [a, b]}
-  command: [sh, -c, 'while read -r n; do echo \$((n * 2)); done < \$DESC_INPUT/numbers.txt > \$DESC_OUTPUT/doubled.txt; touch \$DESC_INPUT/x && exit 9; echo half \$DESC_EACH_HALF']
-sum:
-  image: $image
-  inputs: {doubled: txt}
-  outputs: {total: txt}
-  script: |
-    t=0
-    for f in \$DESC_INPUT/doubled/*; do
-      while read -r n; do t=\$((t + n)); done < \$f
-    done
-    echo \$t > \$DESC_OUTPUT/total.txt
-END
+    three_stages
 } > three.yaml
 "$program" run three.yaml > "$folder/three.log" 2>&1 || failed "three stages ended with status $?"
-[ "$(cat out-three/total.txt)" = 220 ] || failed "the total is '$(cat out-three/total.txt)', not 220"
+[ "$(cat out-three/total.txt)" = 1240 ] || failed "the total is '$(cat out-three/total.txt)', not 1240"
 "$program" logs three.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it: $("$program" logs three.yaml make_it)"
 "$program" logs three.yaml double/b | grep -q 'half b' || failed "the log of double"
 [ "$(workflows_of three.yaml)" = 1 ] || failed "three stages are not one Workflow"
+
+echo "== a claim that this machine does not see"
+mkdir -p "$folder/far/here/inputs"
+echo 5 > "$folder/far/here/inputs/first.txt"
+claim_volume far "$folder/far"
+volume='{claim: far, path: here}'
+working=./far
+files='inputs: {first: far/inputs/first.txt}, config: {sum: {settings: settings.yml}}'
+{
+    head_of_file 'make_it, double, sum' apart
+    three_stages
+} > apart.yaml
+"$program" run apart.yaml > "$folder/apart.log" 2>&1 || failed "three stages apart ended with status $?"
+total=$folder/far/here/data/total.txt
+[ "$(cat "$total")" = 1240 ] || failed "the total apart is '$(cat "$total")', not 1240"
+grep -q "results in 'data' on the volume" "$folder/apart.log" || failed "where the results are was not said"
+[ ! -e far/data ] || failed "something was published on this machine"
+"$program" logs apart.yaml make_it | grep -q "on /tmp as $(id -u) with 1" || failed "the log of make_it apart"
+"$program" logs apart.yaml double/b | grep -q 'half b' || failed "the log of double apart"
+[ "$(workflows_of apart.yaml)" = 1 ] || failed "three stages apart are not one Workflow"
+workflows_of apart.yaml > "$folder/count.log" # and says which run
+kube GET "/api/v1/namespaces/default/configmaps?labelSelector=descpipe.org%2Frun%3D$run" > "$folder/maps.json"
+python3 - "$folder/maps.json" << 'END' || failed "the ConfigMaps of the run: $(cat "$folder/maps.json")"
+import json, sys
+one, = json.load(open(sys.argv[1]))["items"]
+owner, = one["metadata"]["ownerReferences"]
+assert owner["kind"] == "Workflow" and one["metadata"]["name"].startswith(owner["name"])
+END
+files='inputs: {nothing: far/inputs/nothing.txt}'
+{
+    head_of_file 'gone, liar' liar
+    cat << END
+gone: {image: $image, inputs: {nothing: txt}, command: ['true']}
+liar: {image: $image, outputs: {some: txt}, command: [sh, -c, 'echo wrote nothing']}
+END
+} > liar.yaml
+status=0
+"$program" run liar.yaml --keep-going > "$folder/liar.log" 2>&1 || status=$?
+[ "$status" = 5 ] || failed "missing files ended with status $status"
+check_verdicts liar.yaml gone:STAGE_IN liar:OUTPUT_MISSING
+grep -q "did not write its output 'some.txt'" "$folder/liar.log" || failed "the missing output is not named"
+files=
+volume=$seen_volume
+working=
+
+echo "== a runtime that is a command, in pods of an image that holds it"
+runtime=host
+{
+    head_of_file 'write, read' command ", launcher-image: \"$image\""
+    cat << END
+write: {outputs: {x: txt}, retries: {limit: 1, backoff: 1s}, command: [sh, -c, 'echo begun; echo it > \$DESC_OUTPUT/x.txt; [ -e $folder/run/once ] || { touch $folder/run/once; exit 3; }']}
+read: {inputs: {x: txt}, outputs: {y: txt}, command: [sh, -c, 'cat \$DESC_INPUT/x.txt > \$DESC_OUTPUT/y.txt']}
+END
+} > command.yaml
+"$program" run command.yaml > "$folder/command.log" 2>&1 || failed "a runtime that is a command ended with status $?"
+[ "$(cat out-command/y.txt)" = it ] || failed "the result of a runtime that is a command"
+"$program" logs command.yaml write | grep -q begun || failed "the log of write: $("$program" logs command.yaml write)"
+runtime=docker
 
 echo "== endings and attempts, of nodes that are packed"
 stop_controller
@@ -90,10 +132,7 @@ END
 status=0
 "$program" run endings.yaml --keep-going > "$folder/endings.log" 2>&1 || status=$?
 [ "$status" = 5 ] || failed "endings ended with status $status"
-for each in three:EXIT large:OOM missing:EXIT dollars:OK late:TIMEOUT flaky:OK silent:OUTPUT_MISSING; do
-    told=$(verdict endings.yaml "${each%%:*}")
-    [ "${told%% *}" = "${each##*:}" ] || failed "stage ${each%%:*} is '$told', not ${each##*:}"
-done
+check_verdicts endings.yaml three:EXIT large:OOM missing:EXIT dollars:OK late:TIMEOUT flaky:OK silent:OUTPUT_MISSING
 grep -q "after: skipped: because 'three' failed" "$folder/endings.log" || failed "what happened to 'after'"
 grep -q 'flaky: EXIT 4.*will be tried again' "$folder/endings.log" || failed "the attempt that Argo made is not shown"
 # shellcheck disable=SC2016 # the text itself
@@ -159,28 +198,6 @@ echo "== a site that lacks something"
     head_of_file 's' site
     echo "s: {image: $image, command: [echo, x]}"
 } > site.yaml
-"$program" check --site site.yaml > "$folder/site.log" 2>&1 || failed "check --site ended with status $?"
-grep -q "stage 's': 1 cpu: would be taken" "$folder/site.log" || failed "the server was not asked"
-lacks() { # WORDS COMMAND...
-    words=$1
-    shift
-    status=0
-    "$@" > "$folder/site.log" 2>&1 || status=$?
-    [ "$status" = 1 ] || failed "$words: status $status"
-    grep -q "$words" "$folder/site.log" || failed "'$words' was not said"
-}
-lacks 'no right in namespace .default. to create workflows, ' env KUBECONFIG="$folder/bed/weak.conf" "$program" check --site site.yaml
-lacks "no pull secret 'gone'" "$program" check --site site.yaml -o scheduler.pull-secrets='[gone]'
-lacks 'no node has the labels disk=fast' "$program" check --site site.yaml -o scheduler.node-selector='{disk: fast}'
-lacks 'serviceaccount "nobody" not found' "$program" check --site site.yaml -o scheduler.service-account=nobody
-lacks "no PersistentVolumeClaim 'none'" "$program" check --site site.yaml -o scheduler.volume="{claim: none, mount: $folder/run}"
-kube create namespace full > "$folder/full.log"
-kube create quota full --hard=pods=0 -n full >> "$folder/full.log"
-deadline=$(($(date +%s) + 120))
-until kube get serviceaccount default -n full > /dev/null 2>&1 && kube get quota full -n full -o yaml | grep -q '^  used'; do
-    [ "$(date +%s)" -lt "$deadline" ] || failed "the quota is not counted"
-    sleep 1
-done
-lacks 'exceeded quota: full' "$program" check --site site.yaml -o scheduler.namespace=full
-kube delete crd workflows.argoproj.io > "$folder/crds.log" 2>&1 || failed "Argo's resource definition stays"
+check_sites site.yaml workflows
+kube DELETE /apis/apiextensions.k8s.io/v1/customresourcedefinitions/workflows.argoproj.io > "$folder/crds.log" || failed "Argo's resource definition stays"
 lacks 'Argo is not installed there' "$program" check --site site.yaml

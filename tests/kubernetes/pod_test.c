@@ -138,6 +138,11 @@ static const struct {
      AROUND("Failed", CONTAINER("bring-in", WELL) "," CONTAINER("main", WELL),
             CONTAINER("publish", SAYS("output_missing", "did not write its output 'y'"))),
      POD_ENDED, 0, DESCPIPE_ENDED_EXITED | DESCPIPE_ENDED_OUTPUT_MISSING, 0, "did not write its output 'y'"},
+    {"a stage fails whose publisher then never has its turn",
+     AROUND("Failed", CONTAINER("bring-in", WELL),
+            CONTAINER("main", "\"terminated\":{\"exitCode\":3}") "," CONTAINER(
+                "publish", "\"terminated\":{\"exitCode\":64,\"reason\":\"Error\"}")),
+     POD_ENDED, 0, DESCPIPE_ENDED_EXITED, 3, ""},
     {"all of it went well",
      AROUND("Succeeded", CONTAINER("bring-in", WELL) "," CONTAINER("main", WELL), CONTAINER("publish", WELL)),
      POD_ENDED, 0, DESCPIPE_ENDED_EXITED, 0, ""},

@@ -11,79 +11,20 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd -P)
 program=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 
-cannot() {
-    echo "run_test: $*" >&2
+command -v htpasswd > /dev/null || { # before anything is started
+    echo "run_test: there is no htpasswd on this machine (packaging/packages.sh cluster)" >&2
     [ -z "${CI:-}" ] || exit 1
     exit 77
 }
-failed() {
-    echo "run_test: FAILED: $*" >&2
-    for log in "$folder"/*.log; do
-        echo "== $log" >&2
-        tail -n 25 "$log" >&2
-    done
-    exit 1
-}
-
-for tool in docker-registry skopeo busybox python3 curl htpasswd; do
-    command -v "$tool" > /dev/null || cannot "there is no $tool on this machine (packaging/packages.sh cluster)"
-done
-folder=$(mktemp -d "${TMPDIR:-/tmp}/dpk-XXXXXX")
-registry=
-finish() {
-    for one in $registry; do kill "$one" 2> /dev/null || true; done
-    sh "$here/testbed.sh" stop "$folder/bed" || true
-    rm -rf "$folder"
-}
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
-
-status=0
-sh "$here/testbed.sh" start "$folder/bed" > "$folder/environment" || status=$?
-[ "$status" = 0 ] || exit "$status"
-KUBECONFIG=$(sed -n 's/^KUBECONFIG=//p' "$folder/environment")
-export KUBECONFIG
-port=$(python3 -c 'import socket
-one = socket.create_server(("127.0.0.1", 0))
-print(one.getsockname()[1])')
-cat > "$folder/registry.yml" << END
-version: 0.1
-log: {level: error}
-storage: {filesystem: {rootdirectory: $folder/registry}}
-http: {addr: "127.0.0.1:$port"}
-END
-docker-registry serve "$folder/registry.yml" > "$folder/registry.log" 2>&1 < /dev/null &
-registry=$!
+# shellcheck source=tests/kubernetes/fixture.sh
+. "$here/fixture.sh"
 # A private one beside it.
 htpasswd -Bbn nodes node-secret > "$folder/users"
-port_private=$(python3 -c 'import socket
-one = socket.create_server(("127.0.0.1", 0))
-print(one.getsockname()[1])')
-sed -e "s|$folder/registry|$folder/private|" -e "s|:$port\"|:$port_private\"|" "$folder/registry.yml" > "$folder/private.yml"
-echo "auth: {htpasswd: {realm: tests, path: $folder/users}}" >> "$folder/private.yml"
-docker-registry serve "$folder/private.yml" > "$folder/private.log" 2>&1 < /dev/null &
-registry="$registry $!"
-
-# An image of busybox.
-mkdir -p "$folder/root/bin" "$folder/root/tmp"
-cp "$(command -v busybox)" "$folder/root/bin/busybox"
-for applet in sh cat echo true false sleep id seq kill env pwd dd wc touch tail head mkdir rm ln cp mv od tr find readlink rmdir; do
-    ln -s busybox "$folder/root/bin/$applet"
-done
-tar -C "$folder/root" -cf "$folder/root.tar" .
-engine() { curl --silent --show-error --fail --unix-socket "$folder/bed/engine/docker.sock" "$@"; }
-engine --header 'Content-Type: application/x-tar' --data-binary @"$folder/root.tar" --output /dev/null \
-    'http://localhost/images/create?fromSrc=-&repo=descpipe/busybox&tag=1&changes=ENV%20PATH%3D%2Fbin'
-engine --output "$folder/busybox.tar" 'http://localhost/images/descpipe/busybox:1/get'
-skopeo copy --quiet --dest-tls-verify=false "docker-archive:$folder/busybox.tar" "docker://127.0.0.1:$port/descpipe/busybox:1"
-image=127.0.0.1:$port/descpipe/busybox:1
+port_private=$(free_port)
+start_registry private "$port_private" "auth: {htpasswd: {realm: tests, path: $folder/users}}"
 private=127.0.0.1:$port_private/secret/busybox:1
 skopeo copy --quiet --dest-tls-verify=false --dest-creds nodes:node-secret "docker-archive:$folder/busybox.tar" "docker://$private"
 
-mkdir "$folder/run"
-cd "$folder/run"
-export XDG_CACHE_HOME="$folder/cache" XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config" HOME="$folder/home"
-mkdir "$HOME"
 head_of_file() { # STAGES
     cat << END
 pipeline: {name: k, stages: [$1]}
@@ -95,40 +36,10 @@ backends:
     registry: {use: oci, plain-http: true}
 END
 }
-verdict() { # FILE STAGE
-    "$program" status "$1" --json | python3 -c 'import json, sys
-print(next(stage["verdict"] for stage in json.load(sys.stdin)["stages"] if stage["name"] == sys.argv[1]))' "$2"
-}
 
 volume="{host-path: \"$folder/run\"}"
 options=
 files=
-three_stages() { # the stages of a pipeline, but for its head
-    cat << END
-make_it:
-  image: $image
-  inputs: {first: txt}
-  outputs: {numbers: txt}
-  command: [sh, -c, 'echo "on \$HOME as \$(id -u) with \$DESC_SIZE"; cat \$DESC_INPUT/first.txt > \$DESC_OUTPUT/numbers.txt; seq 1 10 >> \$DESC_OUTPUT/numbers.txt']
-double:
-  image: $image
-  inputs: {numbers: txt}
-  outputs: {doubled: txt}
-  foreach: {half: [a, b]}
-  command: [sh, -c, 'while read -r n; do echo \$((n * 2)); done < \$DESC_INPUT/numbers.txt > \$DESC_OUTPUT/doubled.txt; touch \$DESC_INPUT/x && exit 9; echo half \$DESC_EACH_HALF']
-sum:
-  image: $image
-  inputs: {doubled: txt}
-  config: {settings: settings.yml}
-  outputs: {total: txt}
-  script: |
-    read -r _ t < \$DESC_CONFIG/settings.yml
-    for f in \$DESC_INPUT/doubled/*; do
-      while read -r n; do t=\$((t + n)); done < \$f
-    done
-    echo \$t > \$DESC_OUTPUT/total.txt
-END
-}
 echo 'start: 1000' > settings.yml
 
 echo "== three stages"
@@ -146,7 +57,8 @@ echo 5 > first.txt
 echo "== a volume that this machine does not see"
 mkdir -p "$folder/far/here/inputs"
 echo 5 > "$folder/far/here/inputs/first.txt"
-volume="{host-path: \"$folder/far\", mount: none, path: here}"
+claim_volume far "$folder/far"
+volume='{claim: far, path: here}'
 options=", helper-image: \"$image\""
 files='inputs: {first: far/inputs/first.txt}, config: {sum: {settings: settings.yml}}'
 {
@@ -191,19 +103,12 @@ END
 status=0
 "$program" run endings.yaml --keep-going > "$folder/endings.log" 2>&1 || status=$?
 [ "$status" = 5 ] || failed "endings ended with status $status"
-for each in three:EXIT large:OOM missing:EXIT dollars:OK late:TIMEOUT; do
-    told=$(verdict endings.yaml "${each%%:*}")
-    [ "${told%% *}" = "${each##*:}" ] || failed "stage ${each%%:*} is '$told', not ${each##*:}"
-done
+check_verdicts endings.yaml three:EXIT large:OOM missing:EXIT dollars:OK late:TIMEOUT
 
 # shellcheck disable=SC2016 # the text itself
 "$program" logs endings.yaml dollars | grep -qF '$(A) $$x' || failed "dollars: $("$program" logs endings.yaml dollars)"
 
 echo "== a private registry: the nodes pull with the login of whoever runs it"
-kube() { # METHOD PATH
-    curl --silent --request "$1" --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
-        "$(sed -n 's/^ *server: //p' "$KUBECONFIG")$2"
-}
 {
     head_of_file 'hidden'
     echo "hidden: {image: \"$private\", command: [echo, seen], foreach: {n: [1, 2]}}"
@@ -306,38 +211,7 @@ echo "== a site that lacks something"
     head_of_file 's'
     echo "s: {image: $image, command: [echo, x]}"
 } > site.yaml
-"$program" check --site site.yaml > "$folder/site.log" 2>&1 || failed "check --site ended with status $?"
-grep -q "stage 's': 1 cpu: would be taken" "$folder/site.log" || failed "the server was not asked"
-lacks() { # WORDS COMMAND...
-    words=$1
-    shift
-    status=0
-    "$@" > "$folder/site.log" 2>&1 || status=$?
-    [ "$status" = 1 ] || failed "$words: status $status"
-    grep -q "$words" "$folder/site.log" || failed "'$words' was not said"
-}
-lacks 'no right in namespace .default. to create jobs, ' env KUBECONFIG="$folder/bed/weak.conf" "$program" check --site site.yaml
-administrator() {
-    curl --silent --show-error --fail --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" --output /dev/null \
-        --header 'Content-Type: application/json' "$@"
-}
-server=$(sed -n 's/^ *server: //p' "$KUBECONFIG")
-administrator "$server/api/v1/namespaces" --data '{"metadata": {"name": "full"}}'
-administrator "$server/api/v1/namespaces/full/resourcequotas" --data '{"metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}'
-administrator "$server/api/v1/namespaces/full/serviceaccounts/default" --retry 60 --retry-delay 1 --retry-all-errors
-quota_counts() {
-    curl --silent --cacert "$folder/bed/pki/apiserver.crt" --config "$folder/bed/pki/admin.curl" \
-        "$server/api/v1/namespaces/full/resourcequotas/full" | grep -q '"used"'
-}
-until quota_counts; do
-    [ "$(date +%s)" -lt "$deadline" ] || failed "the quota is not counted"
-    sleep 1
-done
-lacks 'exceeded quota: full' "$program" check --site site.yaml -o scheduler.namespace=full
-lacks "no pull secret 'gone'" "$program" check --site site.yaml -o scheduler.pull-secrets='[gone]'
-lacks 'no node has the labels disk=fast' "$program" check --site site.yaml -o scheduler.node-selector='{disk: fast}'
-lacks 'serviceaccount "nobody" not found' "$program" check --site site.yaml -o scheduler.service-account=nobody
-lacks "no PersistentVolumeClaim 'none'" "$program" check --site site.yaml -o scheduler.volume="{claim: none, mount: $folder/run}"
+check_sites site.yaml jobs
 
 echo "== cancel"
 {

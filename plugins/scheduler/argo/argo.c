@@ -14,6 +14,7 @@ static int32_t argo_open(const struct descpipe_host *host, void **self_out, char
         return 1;
     }
     *self = (struct argo){.host = host, .settings = host->settings};
+    argo_read_environment(self);
     *self_out = self;
     return 0;
 }
@@ -68,7 +69,7 @@ void argo_render(void *context, struct descpipe_call *call, const struct descpip
     json_decref(whole);
 }
 
-static const uint32_t argo_forms[] = {DESCPIPE_FORM_POD, 0};
+static const uint32_t argo_forms[] = {DESCPIPE_FORM_POD, DESCPIPE_FORM_COMMAND, 0};
 
 static const struct descpipe_scheduler argo_operations = {
     .size = sizeof(struct descpipe_scheduler),
@@ -86,6 +87,7 @@ static const struct descpipe_scheduler argo_operations = {
     .queue_estimate = argo_queue_estimate,
     .render = argo_render,
     .apart = argo_apart,
+    .accepts = argo_accepts,
 };
 
 static const struct descpipe_plugin argo_plugin = {

@@ -111,6 +111,8 @@ extern const struct descpipe_option *const argo_options[];
 const char *argo_text(const struct argo *self, const char *key);  /* NULL when it is empty or not given */
 bool argo_connect(struct argo *self, struct descpipe_call *call); /* false: the call has failed */
 int32_t argo_apart(void *self);
+int32_t argo_accepts(void *self, uint32_t form, char *message, uint64_t message_size);
+void argo_read_environment(struct argo *self); /* once, when it is opened */
 void argo_wishes(struct argo *self, struct workflow_wishes *wishes);
 
 /* server.c: the API server, or Argo Server. */
@@ -146,6 +148,11 @@ void flow_lay_beside(struct flow *flow); /* its nodes, beside the tasks */
 /* NULL: it is none of ours, or of an attempt that is told about later. */
 struct task *flow_task_of_pod(const struct flow *flow, const json_t *pod);
 
+/* task.c */
+void task_clear(struct task *task);
+void task_tell_waiting(struct task *task, const char *reason);
+void task_look(struct task *task); /* at what is laid beside it now */
+
 /* flow.c */
 void task_begin_attempt(struct task *task, uint32_t number); /* of which nothing is known yet */
 struct flow *flow_new(struct argo *self, const struct descpipe_submission *submission);
@@ -157,6 +164,7 @@ struct task *flow_task(const struct argo *self, uint64_t job);
 /* As it is now; NULL: it is not there. */
 void flow_take(struct flow *flow, const json_t *workflow);
 void flow_begin(struct flow *flow); /* it was made just now */
+void flow_look_soon(struct flow *flow);
 /* Ends all of it: spec.shutdown. */
 void flow_stop(struct flow *flow);
 

@@ -8,7 +8,8 @@
 
 #define SITE_CHECK "descpipe-site-check"
 
-static const struct site_right rights[] = {{"create", "argoproj.io", "workflows", NULL},
+static const struct site_right rights[] = {{"create", "", "configmaps", NULL}, /* where the volume is apart */
+                                           {"create", "argoproj.io", "workflows", NULL},
                                            {"get", "argoproj.io", "workflows", NULL},
                                            {"list", "argoproj.io", "workflows", NULL},
                                            {"watch", "argoproj.io", "workflows", NULL},
@@ -57,7 +58,7 @@ static void ask_cluster(struct argo *self, struct descpipe_call *call, const str
     char *tried = workflows != NULL ? cluster_path(&self->cluster, "%s?dryRun=All", workflows) : NULL;
     char *pods = cluster_path(&self->cluster, "/api/v1/namespaces/%s/pods?dryRun=All", self->cluster.namespace);
     const struct site_request request = {
-        .rights = rights,
+        .rights = wishes->apart ? rights : rights + 1,
         .wishes = wishes,
         .trials = {{.path = tried,
                     .object = workflow,

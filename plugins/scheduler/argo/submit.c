@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Making a Workflow, the Secret of its late values, and that of the registry logins with which its images are pulled.
+ * Making a Workflow and what belongs to it: the Secret of its late values, the ConfigMaps with the files of its pods
+ * (files.h), and the registry logins with which its images are pulled.
  *
- * How it works: the Secret comes first, so that no pod ever waits for it, and is given to the Workflow afterwards, so
- * that it goes when the Workflow goes. Both are called by the token. One that is there already is ours, from a try
- * whose answer was lost, if its label says so; anything else of that name is left alone. So there is one Workflow
- * however often this is tried, by however many processes.
+ * How it works: belongings come first, so that no pod ever waits for one, and are given to the Workflow afterwards, so
+ * that they go when it goes; when it is refused they are taken back. All are called by the token. One that is there
+ * already is ours, from a try whose answer was lost, if its label says so; anything else of that name is left alone. So
+ * there is one Workflow however often this is tried, by however many processes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,13 @@ struct sending {
     struct descpipe_call *call; /* NULL: nobody waits any more */
     struct cluster_exchange *exchange;
     struct flow *flow;
-    json_t *workflow, *secret; /* secret NULL: it needs none */
-    struct pull_secret *pull;  /* being made */
-    bool login;                /* there is one */
+    json_t *workflow, *belongings; /* objects */
+    size_t done;                   /* of the belongings: so many are there */
+    struct pull_secret *pull;      /* being made */
+    bool login;                    /* there is one */
+    uint32_t failure;              /* why the belongings are taken back; 0: they are not */
+    char words[CLUSTER_WORDS + 128];
+    const char *hint;
 };
 
 static void sending_free(struct sending *sending)
@@ -35,7 +40,7 @@ static void sending_free(struct sending *sending)
     cluster_drop(sending->exchange);
     pull_secret_free(sending->pull);
     json_decref(sending->workflow);
-    json_decref(sending->secret);
+    json_decref(sending->belongings);
     free(sending);
 }
 
@@ -46,11 +51,88 @@ void sendings_close(struct argo *self)
     }
 }
 
-static void fail(struct sending *sending, uint32_t failure, const char *words, const char *hint)
+static void end_failed(struct sending *sending)
 {
     flow_free(sending->flow);
-    sending->self->host->call->fail(sending->call, failure, words, hint);
+    sending->self->host->call->fail(sending->call, sending->failure, sending->words, sending->hint);
     sending_free(sending);
+}
+
+static bool ask(struct sending *sending, const char *method, const char *path, const json_t *body,
+                void (*done)(void *context, const struct cluster_reply *reply))
+{
+    const struct cluster_request request = {.method = method,
+                                            .path = path,
+                                            .body = body,
+                                            .type =
+                                                strcmp(method, "PATCH") == 0 ? "application/merge-patch+json" : NULL,
+                                            .done = done,
+                                            .context = sending};
+    sending->exchange = path != NULL ? cluster_ask(&sending->self->cluster, &request) : NULL;
+    return sending->exchange != NULL;
+}
+
+/* Of all Secrets or ConfigMaps, or of one. */
+static char *belonging_path(const struct sending *sending, const json_t *object, bool one)
+{
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    const char *name = json_string_value(json_object_get(json_object_get(object, "metadata"), "name"));
+    return cluster_path(&sending->self->cluster, "/api/v1/namespaces/%s/%s%s%s", sending->self->cluster.namespace,
+                        strcmp(kind, "Secret") == 0 ? "secrets" : "configmaps", one ? "/" : "", one ? name : "");
+}
+
+static void take_back(struct sending *sending);
+
+static void taken_back(void *context, const struct cluster_reply *reply)
+{
+    struct sending *sending = context;
+    sending->exchange = NULL;
+    if (!reply->ok && reply->status != 404) {
+        sending->self->host->log->write(sending->self->host, DESCPIPE_LOG_WARNING, reply->words);
+    }
+    take_back(sending);
+}
+
+static void login_taken_back(void *context, const struct cluster_reply *reply)
+{
+    struct sending *sending = context;
+    sending->exchange = NULL;
+    pull_secret_check_removed(&sending->self->cluster, reply);
+    end_failed(sending);
+}
+
+static void take_back(struct sending *sending)
+{
+    if (sending->done > 0) {
+        sending->done--;
+        char *path = belonging_path(sending, json_array_get(sending->belongings, sending->done), true);
+        bool asked = ask(sending, "DELETE", path, NULL, taken_back);
+        free(path);
+        if (asked) {
+            return;
+        }
+    }
+    if (sending->login) {
+        sending->exchange = pull_secret_remove(&sending->self->cluster, sending->flow->name, login_taken_back, sending);
+    }
+    if (sending->exchange == NULL) {
+        end_failed(sending);
+    }
+}
+
+static void fail(struct sending *sending, uint32_t failure, const char *words, const char *hint)
+{
+    /* What may be sent once more under the same name keeps its belongings. */
+    bool is_final =
+        failure != DESCPIPE_FAILED_UNKNOWN && failure != DESCPIPE_FAILED_CANNOT_ASK && failure != DESCPIPE_FAILED_LATER;
+    sending->failure = failure;
+    sending->hint = hint;
+    snprintf(sending->words, sizeof(sending->words), "%s", words);
+    if (is_final) {
+        take_back(sending);
+    } else {
+        end_failed(sending);
+    }
 }
 
 static void fail_with(struct sending *sending, const char *what, const struct cluster_reply *reply)
@@ -67,18 +149,10 @@ static void fail_with(struct sending *sending, const char *what, const struct cl
              : "is Argo Workflows installed in this cluster, and does the namespace exist?");
 }
 
-static void ask(struct sending *sending, const char *method, const char *path, const json_t *body,
-                void (*done)(void *context, const struct cluster_reply *reply))
+static void ask_or_fail(struct sending *sending, const char *method, const char *path, const json_t *body,
+                        void (*done)(void *context, const struct cluster_reply *reply))
 {
-    const struct cluster_request request = {.method = method,
-                                            .path = path,
-                                            .body = body,
-                                            .type =
-                                                strcmp(method, "PATCH") == 0 ? "application/merge-patch+json" : NULL,
-                                            .done = done,
-                                            .context = sending};
-    sending->exchange = path != NULL ? cluster_ask(&sending->self->cluster, &request) : NULL;
-    if (sending->exchange == NULL) {
+    if (!ask(sending, method, path, body, done)) {
         fail(sending, DESCPIPE_FAILED_UNKNOWN, "out of memory", NULL);
     }
 }
@@ -112,20 +186,41 @@ static void taken(struct sending *sending)
     sending_free(sending);
 }
 
-/* It is there, whoever made it. */
-static void secret_is_owned(void *context, const struct cluster_reply *reply)
+static void give_to_workflow(struct sending *sending);
+
+static void is_given(void *context, const struct cluster_reply *reply)
 {
     struct sending *sending = context;
     sending->exchange = NULL;
     if (!reply->ok) { /* it works all the same, and stays too long */
         sending->self->host->log->write(sending->self->host, DESCPIPE_LOG_WARNING, reply->words);
     }
-    taken(sending);
+    give_to_workflow(sending);
 }
 
+/* One after the other, from the last. */
+static void give_to_workflow(struct sending *sending)
+{
+    const struct flow *flow = sending->flow;
+    if (sending->done == 0 || flow->uid == NULL) {
+        taken(sending);
+        return;
+    }
+    sending->done--;
+    json_t *owned = json_pack("{s:{s:[{s:s, s:s, s:s, s:s}]}}", "metadata", "ownerReferences", "apiVersion",
+                              WORKFLOW_API, "kind", "Workflow", "name", flow->name, "uid", flow->uid);
+    char *path = belonging_path(sending, json_array_get(sending->belongings, sending->done), true);
+    bool asked = ask(sending, "PATCH", path, owned, is_given);
+    json_decref(owned);
+    free(path);
+    if (!asked) {
+        taken(sending);
+    }
+}
+
+/* It is there, whoever made it. */
 static void workflow_is_there(struct sending *sending, const json_t *workflow)
 {
-    const struct argo *self = sending->self;
     const char *uid = json_string_value(json_object_get(json_object_get(workflow, "metadata"), "uid"));
     if (uid != NULL && sending->flow->uid == NULL) {
         sending->flow->uid = strdup(uid);
@@ -135,17 +230,8 @@ static void workflow_is_there(struct sending *sending, const json_t *workflow)
                         json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", WORKFLOW_API, "kind", "Workflow", "name",
                                   sending->flow->name, "uid", uid));
     }
-    if (sending->secret == NULL || uid == NULL) {
-        taken(sending);
-        return;
-    }
-    json_t *owned = json_pack("{s:{s:[{s:s, s:s, s:s, s:s}]}}", "metadata", "ownerReferences", "apiVersion",
-                              WORKFLOW_API, "kind", "Workflow", "name", sending->flow->name, "uid", uid);
-    char *path =
-        cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets/%s", self->cluster.namespace, sending->flow->name);
-    ask(sending, "PATCH", path, owned, secret_is_owned);
-    json_decref(owned);
-    free(path);
+    sending->done = json_array_size(sending->belongings);
+    give_to_workflow(sending);
 }
 
 static bool is_ours(const struct sending *sending, const json_t *object)
@@ -181,7 +267,7 @@ static void workflow_posted(void *context, const struct cluster_reply *reply)
         workflow_is_there(sending, reply->json);
     } else if (reply->status == 409) { /* ours, whose answer was lost */
         char *path = server_workflows(self, sending->flow->name);
-        ask(sending, "GET", path, NULL, workflow_found);
+        ask_or_fail(sending, "GET", path, NULL, workflow_found);
         free(path);
     } else {
         fail_with(sending, "make the Workflow", reply);
@@ -193,26 +279,51 @@ static void post_workflow(struct sending *sending)
     const struct argo *self = sending->self;
     char *path = server_workflows(self, NULL);
     json_t *body = server_creation(self, sending->workflow);
-    ask(sending, "POST", path, body, workflow_posted);
+    ask_or_fail(sending, "POST", path, body, workflow_posted);
     json_decref(body);
     free(path);
 }
 
-static void secret_posted(void *context, const struct cluster_reply *reply)
+static void post_belonging(struct sending *sending);
+
+static void belonging_posted(void *context, const struct cluster_reply *reply)
 {
     struct sending *sending = context;
     sending->exchange = NULL;
     if (!reply->ok && reply->status != 409) {
-        fail_with(sending, "make the Secret", reply);
-    } else {
-        post_workflow(sending);
+        const char *kind =
+            json_string_value(json_object_get(json_array_get(sending->belongings, sending->done), "kind"));
+        fail_with(sending, strcmp(kind, "Secret") == 0 ? "make the Secret of" : "make a ConfigMap of", reply);
+        return;
     }
+    sending->done++;
+    post_belonging(sending);
+}
+
+static void post_belonging(struct sending *sending)
+{
+    const json_t *object = json_array_get(sending->belongings, sending->done);
+    if (object == NULL) {
+        post_workflow(sending);
+        return;
+    }
+    char *path = belonging_path(sending, object, false);
+    ask_or_fail(sending, "POST", path, object, belonging_posted);
+    free(path);
 }
 
 static void cancelled(void *context)
 {
     struct sending *sending = context;
     fail(sending, DESCPIPE_FAILED_UNKNOWN, "cancelled while the Workflow was being made", NULL);
+}
+
+static json_t *belonging(const char *kind, const char *name, const struct descpipe_submission *submission,
+                         const char *what, json_t *data)
+{
+    return json_pack("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", "v1", "kind", kind, "metadata",
+                     "name", name, "labels", "app.kubernetes.io/managed-by", "descpipe", POD_LABEL_RUN, submission->run,
+                     POD_LABEL_TOKEN, submission->token, what, data);
 }
 
 /* Late values of all stages, by position. NULL when there are none. */
@@ -234,9 +345,7 @@ static json_t *secret_of(const struct descpipe_submission *submission)
         json_decref(data);
         return NULL;
     }
-    return json_pack("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", "v1", "kind", "Secret", "metadata",
-                     "name", submission->token, "labels", "app.kubernetes.io/managed-by", "descpipe", POD_LABEL_RUN,
-                     submission->run, POD_LABEL_TOKEN, submission->token, "data", data);
+    return belonging("Secret", submission->token, submission, "data", data);
 }
 
 /* It is there already: what became of it is looked at once, then the watch tells. */
@@ -252,18 +361,6 @@ static void adopted_found(void *context, const struct cluster_reply *reply)
     flow_take(sending->flow, reply->ok ? reply->json : NULL);
     self->host->call->succeed(sending->call);
     sending_free(sending);
-}
-
-static void post_secret(struct sending *sending)
-{
-    const struct argo *self = sending->self;
-    if (sending->secret == NULL) {
-        post_workflow(sending);
-        return;
-    }
-    char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets", self->cluster.namespace);
-    ask(sending, "POST", path, sending->secret, secret_posted);
-    free(path);
 }
 
 /* Nobody has said with what images are pulled. */
@@ -293,7 +390,7 @@ static void got_login(void *context, const struct pull_secret_answer *answer)
     }
     pull_secret_free(sending->pull);
     sending->pull = NULL;
-    post_secret(sending);
+    post_belonging(sending);
 }
 
 static void begin(struct sending *sending, const struct descpipe_submission *given, bool adopts)
@@ -302,7 +399,7 @@ static void begin(struct sending *sending, const struct descpipe_submission *giv
     if (adopts) {
         char *path = server_workflows(self, sending->flow->name);
         self->logins = !server_is_asked(self); /* the one who submitted it may have made some */
-        ask(sending, "GET", path, NULL, adopted_found);
+        ask_or_fail(sending, "GET", path, NULL, adopted_found);
         free(path);
         return;
     }
@@ -318,7 +415,7 @@ static void begin(struct sending *sending, const struct descpipe_submission *giv
     }
 }
 
-/* Before anything is sent: what its pods run besides their stages lies on the volume. */
+/* On a volume that this machine sees too, what its pods run besides their stages is written there. */
 static bool write_scripts(const struct descpipe_submission *given, char words[POD_WORDS])
 {
     for (uint32_t i = 0; i < given->count; i++) {
@@ -331,39 +428,76 @@ static bool write_scripts(const struct descpipe_submission *given, char words[PO
     return true;
 }
 
+/* The Workflow and its belongings; NULL with words. */
+static json_t *prepare(struct argo *self, const struct descpipe_submission *given, json_t *belongings,
+                       char words[POD_WORDS])
+{
+    struct workflow_wishes wishes;
+    struct files files = {.maps = NULL};
+    json_t *secret = secret_of(given);
+    argo_wishes(self, &wishes);
+    wishes.secret = secret != NULL ? given->token : NULL;
+    if (secret != NULL) {
+        json_array_append_new(belongings, secret);
+    }
+    if (!(wishes.pods.apart ? files_pack(&files, given, words) : write_scripts(given, words))) {
+        return NULL;
+    }
+    wishes.files = wishes.pods.apart ? &files : NULL;
+    for (size_t i = 0; i < json_array_size(files.maps); i++) {
+        char name[64];
+        files_name(given->token, (uint32_t)i, name);
+        json_array_append_new(
+            belongings, belonging("ConfigMap", name, given, "binaryData", json_incref(json_array_get(files.maps, i))));
+    }
+    json_t *workflow = workflow_make(&wishes, given, words);
+    files_clear(&files);
+    return workflow;
+}
+
+/* False: the call has failed. */
+static bool server_can_have(const struct argo *self, struct descpipe_call *call, const json_t *belongings)
+{
+    if (!server_is_asked(self) || json_array_size(belongings) == 0) {
+        return true;
+    }
+    self->host->call->fail(call, DESCPIPE_FAILED_REFUSED,
+                           "a stage has secrets in its environment, and Argo Server makes no Secret that holds them",
+                           "use mode: kubernetes, by which the run makes one");
+    return false;
+}
+
 void argo_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *given)
 {
     struct argo *self = context;
-    struct workflow_wishes wishes;
     char words[POD_WORDS] = "out of memory";
     if (!argo_connect(self, call)) {
         return;
     }
     flow_watch(self, given->run);
     bool adopts = (given->flags & DESCPIPE_SUBMISSION_ADOPT) != 0;
-    json_t *secret = adopts ? NULL : secret_of(given);
-    if (secret != NULL && server_is_asked(self)) {
-        self->host->call->fail(
-            call, DESCPIPE_FAILED_REFUSED,
-            "a stage has secrets in its environment, and Argo Server makes no Secret that holds them",
-            "use mode: kubernetes, by which the run makes one");
-        json_decref(secret);
+    json_t *belongings = json_array();
+    json_t *workflow = adopts ? json_null() : prepare(self, given, belongings, words);
+    if (!server_can_have(self, call, belongings)) {
+        json_decref(belongings);
+        json_decref(workflow);
         return;
     }
-    argo_wishes(self, &wishes);
-    wishes.secret = secret != NULL ? given->token : NULL;
-    json_t *workflow = adopts ? json_null() : write_scripts(given, words) ? workflow_make(&wishes, given, words) : NULL;
     struct sending *sending = workflow != NULL ? calloc(1, sizeof(*sending)) : NULL;
     struct flow *flow = sending != NULL ? flow_new(self, given) : NULL;
     if (flow == NULL) {
         self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words, NULL);
-        json_decref(secret);
+        json_decref(belongings);
         json_decref(workflow);
         free(sending);
         return;
     }
-    *sending = (struct sending){
-        .self = self, .next = self->sendings, .call = call, .flow = flow, .workflow = workflow, .secret = secret};
+    *sending = (struct sending){.self = self,
+                                .next = self->sendings,
+                                .call = call,
+                                .flow = flow,
+                                .workflow = workflow,
+                                .belongings = belongings};
     self->sendings = sending;
     if (!adopts) {
         flow_read(flow, workflow);

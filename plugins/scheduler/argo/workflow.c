@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PLACE_BYTES = 4000 };
+
 struct making {
     const struct workflow_wishes *wishes;
     const struct descpipe_submission *submission;
@@ -218,6 +220,38 @@ static void set_unless_empty(json_t *object, const char *key, json_t *value)
     }
 }
 
+static bool differs(const char *own, const char *common)
+{
+    return own != NULL && (common == NULL || strcmp(own, common) != 0);
+}
+
+static json_t *person_of(const struct pod_wishes *pods)
+{
+    return json_pack("{s:I, s:I}", "runAsUser", (json_int_t)pods->uid, "runAsGroup", (json_int_t)pods->gid);
+}
+
+/* As whom it runs, and for whom, where that is not what the Workflow says for all. */
+static void add_person(const struct making *making, const struct pod_wishes *wishes, json_t *template)
+{
+    const struct pod_wishes *common = &making->wishes->pods;
+    json_t *labels = json_object_get(json_object_get(template, "metadata"), "labels");
+    for (size_t i = 0; wishes->labels != common->labels && wishes->labels != NULL && wishes->labels[i] != NULL;
+         i += 2) {
+        if (json_object_get(labels, wishes->labels[i]) == NULL) {
+            json_object_set_new(labels, wishes->labels[i], json_string(wishes->labels[i + 1]));
+        }
+    }
+    if (differs(wishes->service_account, common->service_account)) {
+        json_object_set_new(template, "serviceAccountName", json_string(wishes->service_account));
+    }
+    if (differs(wishes->priority_class, common->priority_class)) {
+        json_object_set_new(template, "priorityClassName", json_string(wishes->priority_class));
+    }
+    if (wishes->image_user != common->image_user) {
+        json_object_set_new(template, "securityContext", wishes->image_user ? json_object() : person_of(wishes));
+    }
+}
+
 /* Where it runs, and how long. */
 static bool add_place(struct making *making, const struct pod_wishes *wishes, const struct descpipe_job *job,
                       json_t *template)
@@ -232,6 +266,7 @@ static bool add_place(struct making *making, const struct pod_wishes *wishes, co
     if (affinity != NULL) {
         json_object_set_new(template, "affinity", affinity);
     }
+    add_person(making, wishes, template);
     if (job->resources != NULL &&
         job->resources->time_limit_ms > 0) { /* a text by Argo's schema, which takes numbers too */
         char seconds[24];
@@ -244,38 +279,55 @@ static bool add_place(struct making *making, const struct pod_wishes *wishes, co
     return true;
 }
 
-/* The containers that look after the stage's files: the first into the template, the second as the answer, or NULL. */
-static json_t *add_helpers(struct making *making, struct pod_wishes *wishes, uint32_t index, json_t *template,
-                           json_t *volumes)
+/* Where its pod finds what it needs besides: on the volume that this machine sees too, or in a ConfigMap. */
+static void place_files(const struct making *making, uint32_t index, char place[PLACE_BYTES], struct pod_wishes *wishes)
+{
+    const char *folder = making->submission->folder;
+    if (wishes->apart) {
+        files_name(making->submission->token, files_place(making->wishes->files, index), place);
+        wishes->files = place;
+        wishes->mount = making->submission->working;
+    } else {
+        snprintf(place, PLACE_BYTES, WORKFLOW_SCRIPTS, folder != NULL ? folder : "", index);
+        wishes->scripts = place;
+    }
+}
+
+/* How often Argo has begun it before, where it does so at all. */
+static void count_attempts(const struct descpipe_job *job, json_t *container)
+{
+    json_t *environment = json_object_get(container, "env"), *one;
+    size_t i;
+    json_array_foreach(environment, i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (job->retries != NULL && job->retries->limit > 0 && strcmp(name, "DESCPIPE_RESTART") == 0) {
+            json_object_set_new(one, "value", json_string("{{retries}}"));
+        }
+    }
+}
+
+static json_t *container_of(struct making *making, const struct pod_wishes *wishes, uint32_t index, json_t *volumes)
 {
     const struct descpipe_job *job = making->submission->jobs[index];
-    char prefix[4000];
-    snprintf(prefix, sizeof(prefix), WORKFLOW_SCRIPTS,
-             making->submission->folder != NULL ? making->submission->folder : "", index);
-    wishes->scripts = prefix;
-    json_t *bring_in = pod_bring_in_container(wishes, job, volumes);
-    json_t *publish = pod_publish_container(wishes, job, volumes);
-    wishes->scripts = NULL;
+    json_t *container;
+    if (job->form->form == DESCPIPE_FORM_POD) {
+        container = pod_container(wishes, job, making->wishes->secret, volumes, making->words);
+        name_secrets(container, index);
+    } else {
+        container = pod_launcher_container(wishes, job, index, volumes, making->words);
+        count_attempts(job, container);
+    }
+    return container;
+}
+
+/* The stage's container in the place that Argo has for it; takes all three. */
+static void set_containers(const struct descpipe_job *job, json_t *template, json_t *bring_in, json_t *container,
+                           json_t *publish)
+{
     if (bring_in != NULL) {
         json_object_set_new(template, "initContainers", json_pack("[o]", bring_in));
     }
-    return publish;
-}
-
-static json_t *template_of(struct making *making, uint32_t index)
-{
-    const struct descpipe_job *job = making->submission->jobs[index];
-    struct pod_wishes wishes = making->wishes->pods;
-    making->wishes->for_job(making->wishes->context, job, &wishes);
-    json_t *volumes = json_array();
-    json_t *container = pod_container(&wishes, job, making->wishes->secret, volumes, making->words);
-    if (container == NULL) {
-        json_decref(volumes);
-        return NULL;
-    }
-    name_secrets(container, index);
-    json_t *template = json_pack("{s:s, s:o}", "name", making->names[index], "metadata", metadata_of(job, index));
-    json_t *publish = add_helpers(making, &wishes, index, template, volumes);
     if (publish != NULL) { /* Argo's way of one container after the other in one pod */
         json_object_set_new(publish, "dependencies", json_pack("[s]", POD_CONTAINER));
         json_object_set_new(template, "containerSet", json_pack("{s:[o, o]}", "containers", container, publish));
@@ -287,6 +339,24 @@ static json_t *template_of(struct making *making, uint32_t index)
     } else {
         json_object_set_new(template, "container", container);
     }
+}
+
+static json_t *template_of(struct making *making, uint32_t index)
+{
+    const struct descpipe_job *job = making->submission->jobs[index];
+    struct pod_wishes wishes = making->wishes->pods;
+    char place[PLACE_BYTES];
+    making->wishes->for_job(making->wishes->context, job, &wishes);
+    place_files(making, index, place, &wishes);
+    json_t *volumes = json_array();
+    json_t *container = container_of(making, &wishes, index, volumes);
+    if (container == NULL) {
+        json_decref(volumes);
+        return NULL;
+    }
+    json_t *template = json_pack("{s:s, s:o}", "name", making->names[index], "metadata", metadata_of(job, index));
+    json_t *bring_in = pod_bring_in_container(&wishes, job, volumes);
+    set_containers(job, template, bring_in, container, pod_publish_container(&wishes, job, volumes));
     set_unless_empty(template, "volumes", volumes);
     if (!add_place(making, &wishes, job, template)) {
         json_decref(template);
@@ -300,8 +370,8 @@ static bool make_templates(struct making *making, json_t **templates)
 {
     for (uint32_t i = 0; i < making->submission->count; i++) {
         const struct descpipe_job *job = making->submission->jobs[i];
-        if (job->form == NULL || job->form->form != DESCPIPE_FORM_POD) {
-            return say(making, "stage '%.150s' is no pod", job->stage);
+        if (job->form == NULL) {
+            return say(making, "stage '%.150s' has no form", job->stage);
         }
         templates[i] = check_templates(making, job) ? template_of(making, i) : NULL;
         if (templates[i] == NULL) {
@@ -379,9 +449,7 @@ static json_t *specification_of(struct making *making, json_t *templates)
            wishes->ttl_ms > 0);
     set_if(spec, "podGC", json_pack("{s:s}", "strategy", wishes->pod_gc != NULL ? wishes->pod_gc : ""),
            wishes->pod_gc != NULL);
-    set_if(spec, "securityContext",
-           json_pack("{s:I, s:I}", "runAsUser", (json_int_t)pods->uid, "runAsGroup", (json_int_t)pods->gid),
-           !pods->image_user);
+    set_if(spec, "securityContext", person_of(pods), !pods->image_user);
     return spec;
 }
 

@@ -13,6 +13,7 @@
 #define DESCPIPE_ARGO_WORKFLOW_H
 
 #include "cluster/pod.h"
+#include "files.h"
 
 #define WORKFLOW_API "argoproj.io/v1alpha1"
 #define WORKFLOW_ATTEMPT "descpipe.org/attempt"
@@ -33,6 +34,7 @@ struct workflow_wishes {
     const char *on_exit;             /* "WORKFLOWTEMPLATE/TEMPLATE", or NULL */
     const char *schedule, *timezone; /* of a CronWorkflow, or NULL */
     const char *secret;              /* the Secret that holds late values, or NULL */
+    const struct files *files;       /* apart: which ConfigMap holds a stage's; NULL: the first */
 };
 
 /* NULL with words when it cannot be one. */

@@ -22,7 +22,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { POD_WORDS = 512 };
+enum { POD_WORDS = 512, POD_FILES_LIMIT = 1 << 20 };
 #define POD_CONTAINER "main"
 #define POD_BRING_IN "bring-in"
 #define POD_PUBLISH "publish"
@@ -79,7 +79,8 @@ json_t *pod_metadata(const struct pod_wishes *wishes, const struct descpipe_subm
                      const char *name);
 /* {"NAME": "base64"} of the late values; an empty object when there are none. */
 json_t *pod_secret_data(const struct descpipe_job *job);
-/* Apart: what goes into the ConfigMap's `binaryData`. NULL with words: it is too much for one. */
+/* Apart: what goes into the ConfigMap's `binaryData`, by their contents' hashes. NULL with words: it is too much for
+ * one. */
 json_t *pod_files_data(const struct descpipe_job *job, char words[POD_WORDS]);
 /* Writes the scripts of a job to where `scripts` says. */
 bool pod_files_write(const char *prefix, const struct descpipe_job *job, char words[POD_WORDS]);

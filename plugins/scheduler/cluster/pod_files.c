@@ -4,8 +4,9 @@
  * scripts and the stage's configuration.
  *
  * How it works: both run the configured helper image, see the volume where this machine has its working folder, and say
- * in their termination message what went wrong. The ConfigMap is small by law (FILES_LIMIT), so it holds what a person
- * writes; data belongs on the volume.
+ * in their termination message what went wrong. The ConfigMap is small by law (POD_FILES_LIMIT), so it holds what a
+ * person writes; data belongs on the volume. A file's key there is its contents' hash, so that several stages can share
+ * one.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,11 +21,11 @@
 #include "cluster/pod.h"
 
 #define SCRIPTS_FOLDER "/opt/descpipe"
-#define BRING_IN_KEY "bring-in.sh"
-#define PUBLISH_KEY "publish.sh"
+#define BRING_IN_NAME "bring-in.sh"
+#define PUBLISH_NAME "publish.sh"
 #define CONFIG_TARGET "/opt/config"
 
-enum { FILES_LIMIT = 1 << 20, FILES_COUNT = 1000, FILES_DEPTH = 16 };
+enum { FILES_COUNT = 1000, FILES_DEPTH = 16, KEY_BYTES = 41 };
 
 struct packing {
     json_t *data;  /* key → base64; NULL: only what is there is wanted */
@@ -32,6 +33,18 @@ struct packing {
     size_t bytes, count;
     char *words;
 };
+
+static bool name_key(const void *bytes, size_t length, char key[KEY_BYTES])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    if (EVP_Digest(bytes, length, digest, NULL, EVP_sha256(), NULL) != 1) {
+        return false;
+    }
+    for (size_t i = 0; i < (KEY_BYTES - 1) / 2; i++) {
+        snprintf(key + 2 * i, 3, "%02x", digest[i]);
+    }
+    return true;
+}
 
 static bool pack_bytes(json_t *data, const char *key, const void *bytes, size_t length)
 {
@@ -51,23 +64,17 @@ static bool too_large(struct packing *packing)
         packing->words, POD_WORDS,
         "its configuration and scripts have more than %d bytes or %d files, which is the most a ConfigMap carries; "
         "put large files on the volume and take them as inputs",
-        FILES_LIMIT, FILES_COUNT);
+        POD_FILES_LIMIT, FILES_COUNT);
     return false;
 }
 
 static bool pack_file(struct packing *packing, int folder, const char *name, const char *inside,
                       const struct stat *status)
 {
-    char key[32];
-    snprintf(key, sizeof(key), "config-%zu", packing->count);
+    char key[KEY_BYTES];
     packing->bytes += (size_t)status->st_size;
-    if (status->st_size > FILES_LIMIT || packing->bytes > FILES_LIMIT || ++packing->count > FILES_COUNT) {
+    if (status->st_size > POD_FILES_LIMIT || packing->bytes > POD_FILES_LIMIT || ++packing->count > FILES_COUNT) {
         return too_large(packing);
-    }
-    json_array_append_new(packing->items, json_pack("{s:s, s:s, s:i}", "key", key, "path", inside, "mode",
-                                                    (status->st_mode & S_IXUSR) != 0 ? 0555 : 0444));
-    if (packing->data == NULL) {
-        return true;
     }
     size_t length = (size_t)status->st_size, got = 0;
     char *bytes = malloc(length + 1);
@@ -81,7 +88,12 @@ static bool pack_file(struct packing *packing, int folder, const char *name, con
         snprintf(packing->words, POD_WORDS, "its configuration '%.200s' cannot be read: %s", inside,
                  part < 0 || file < 0 ? strerror(errno) : "it changed meanwhile");
     }
-    bool packed = read_all && pack_bytes(packing->data, key, bytes, length);
+    bool packed = read_all && name_key(bytes, length, key) &&
+                  (packing->data == NULL || pack_bytes(packing->data, key, bytes, length));
+    if (packed) {
+        json_array_append_new(packing->items, json_pack("{s:s, s:s, s:i}", "key", key, "path", inside, "mode",
+                                                        (status->st_mode & S_IXUSR) != 0 ? 0555 : 0444));
+    }
     if (file >= 0) {
         close(file);
     }
@@ -157,21 +169,23 @@ static bool pack_config(struct packing *packing, const struct descpipe_job *job)
            pack_folder(packing, AT_FDCWD, folder, "", 0);
 }
 
-static bool pack_script(struct packing *packing, const char *key, const char *text)
+static bool pack_script(struct packing *packing, const char *text)
 {
-    if (text == NULL) {
-        return true;
+    char key[KEY_BYTES];
+    size_t length = text != NULL ? strlen(text) : 0;
+    packing->bytes += length;
+    if (packing->bytes > POD_FILES_LIMIT) {
+        return too_large(packing);
     }
-    packing->bytes += strlen(text);
-    return packing->bytes <= FILES_LIMIT ? pack_bytes(packing->data, key, text, strlen(text)) : too_large(packing);
+    return text == NULL || (name_key(text, length, key) && pack_bytes(packing->data, key, text, length));
 }
 
 json_t *pod_files_data(const struct descpipe_job *job, char words[POD_WORDS])
 {
     struct packing packing = {.data = json_object(), .items = json_array(), .words = words};
     snprintf(words, POD_WORDS, "out of memory");
-    bool packed = pack_config(&packing, job) && pack_script(&packing, BRING_IN_KEY, job->bring_in) &&
-                  pack_script(&packing, PUBLISH_KEY, job->publish);
+    bool packed =
+        pack_config(&packing, job) && pack_script(&packing, job->bring_in) && pack_script(&packing, job->publish);
     json_decref(packing.items);
     if (!packed) {
         json_decref(packing.data);
@@ -245,21 +259,27 @@ static bool write_text(const char *prefix, const char *key, const char *text, ch
 
 bool pod_files_write(const char *prefix, const struct descpipe_job *job, char words[POD_WORDS])
 {
-    return write_text(prefix, BRING_IN_KEY, job->bring_in, words) &&
-           write_text(prefix, PUBLISH_KEY, job->publish, words);
+    return write_text(prefix, BRING_IN_NAME, job->bring_in, words) &&
+           write_text(prefix, PUBLISH_NAME, job->publish, words);
+}
+
+static void add_key(json_t *keys, const char *text, const char *path)
+{
+    char key[KEY_BYTES];
+    if (text != NULL && name_key(text, strlen(text), key)) {
+        json_array_append_new(keys, json_pack("{s:s, s:s}", "key", key, "path", path));
+    }
 }
 
 static json_t *helper(const struct pod_wishes *wishes, const struct descpipe_job *job, const char *name,
                       const char *key, json_t *volumes)
 {
-    json_t *keys = json_pack("[{s:s, s:s}]", "key", BRING_IN_KEY, "path", BRING_IN_KEY);
-    if (job->publish != NULL) {
-        json_array_append_new(keys, json_pack("{s:s, s:s}", "key", PUBLISH_KEY, "path", PUBLISH_KEY));
-    }
     if (wishes->scripts != NULL) {
-        json_decref(keys);
         return helper_on_volume(wishes, job, name, key, volumes);
     }
+    json_t *keys = json_array();
+    add_key(keys, job->bring_in, BRING_IN_NAME);
+    add_key(keys, job->publish, PUBLISH_NAME);
     pod_add_volume(volumes, json_pack("{s:s, s:{s:s, s:o}}", "name", "scripts", "configMap", "name", wishes->files,
                                       "items", keys));
     json_t *work = work_mount(wishes, volumes);
@@ -274,10 +294,10 @@ static json_t *helper(const struct pod_wishes *wishes, const struct descpipe_job
 
 json_t *pod_bring_in_container(const struct pod_wishes *wishes, const struct descpipe_job *job, json_t *volumes)
 {
-    return job->bring_in != NULL ? helper(wishes, job, POD_BRING_IN, BRING_IN_KEY, volumes) : NULL;
+    return job->bring_in != NULL ? helper(wishes, job, POD_BRING_IN, BRING_IN_NAME, volumes) : NULL;
 }
 
 json_t *pod_publish_container(const struct pod_wishes *wishes, const struct descpipe_job *job, json_t *volumes)
 {
-    return job->publish != NULL ? helper(wishes, job, POD_PUBLISH, PUBLISH_KEY, volumes) : NULL;
+    return job->publish != NULL ? helper(wishes, job, POD_PUBLISH, PUBLISH_NAME, volumes) : NULL;
 }

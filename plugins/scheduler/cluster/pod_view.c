@@ -155,6 +155,7 @@ static void judge_helper(const json_t *terminated, const char *what, uint32_t ot
 static bool judge_helpers(const json_t *status, struct pod_view *view)
 {
     const json_t *bring_in = failure_of(status, POD_BRING_IN), *publish = failure_of(status, POD_PUBLISH);
+    publish = failure_of(status, POD_CONTAINER) == NULL ? publish : NULL; /* else it never had its turn */
     if (bring_in != NULL) {
         view->flags |= DESCPIPE_ENDED_NOT_STARTED;
         judge_helper(bring_in, "brings its files in", DESCPIPE_ENDED_STAGE_IN, view);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/pod_options.h"
 #include "kubernetes.h"
 
 enum { NO_POD_MS = 10000, NO_POD_AGAIN_MS = 30000, UNSAID_MS = 10000 };
@@ -219,19 +220,14 @@ static void patience_is_over(void *context)
 
 static void waits(struct task *task, const struct pod_view *view)
 {
-    static const char *const options[] = {[POD_TROUBLE_IMAGE] = "image-patience",
-                                          [POD_TROUBLE_PLACE] = "place-patience",
-                                          [POD_TROUBLE_SETUP] = "setup-patience"};
     tell_waiting(task, view->reason);
     if (task->trouble == view->trouble && (task->patience != NULL || view->trouble == POD_FINE)) {
         return; /* the clock runs since it began */
     }
     stop_patience(task);
     task->trouble = view->trouble;
-    const struct kubernetes *self = task->self;
-    int64_t patience =
-        view->trouble != POD_FINE ? self->host->config->integer(self->settings, options[view->trouble]) : 0;
-    if (patience > 0 || (view->trouble != POD_FINE && view->trouble != POD_TROUBLE_PLACE)) {
+    int64_t patience = pod_patience(task->self->host, view->trouble);
+    if (patience >= 0) {
         start_patience(task, patience, patience_is_over);
     }
 }
