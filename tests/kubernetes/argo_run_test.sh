@@ -200,4 +200,6 @@ echo "== a site that lacks something"
 } > site.yaml
 check_sites site.yaml workflows
 kube DELETE /apis/apiextensions.k8s.io/v1/customresourcedefinitions/workflows.argoproj.io > "$folder/crds.log" || failed "Argo's resource definition stays"
+workflows_are_gone() { ! kube GET /apis/argoproj.io/v1alpha1/namespaces/default/workflows; }
+until_true 120 "Argo's resource definition stays" workflows_are_gone
 lacks 'Argo is not installed there' "$program" check --site site.yaml

@@ -70,6 +70,8 @@ bool remote_make_job(struct attempt *attempt, const struct descpipe_form *form, 
 bool remote_finish_scripts(struct remote *remote, struct error *error);
 /* Where its output goes. */
 void remote_name_logs(struct attempt *attempt, struct descpipe_job *job);
+/* With `apart`: what it takes and makes, for schedulers that carry files themselves. */
+void remote_name_files(const struct attempt *attempt, struct arena *arena, struct descpipe_job *job);
 /* The same job for another submission, which it goes with alone. */
 const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remote *remote);
 

@@ -215,6 +215,51 @@ static void add_apart(struct attempt *attempt, struct arena *arena, struct descp
     job->publish = arena_copy(arena, text_bytes(&publish), publish.length);
 }
 
+static const struct descpipe_job_file *const *takes_of(const struct attempt *attempt, struct arena *arena)
+{
+    const struct task_file_list *inputs = &attempt->later_inputs;
+    const struct descpipe_job_file **list = arena_allocate(arena, (inputs->count + 1) * sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct task_file *input = &inputs->items[i];
+        if (input->from == NULL) /* a folder for those that follow */
+            continue;
+        struct descpipe_job_file *file = arena_allocate(arena, sizeof *file);
+        *file = (struct descpipe_job_file){.size = sizeof *file,
+                                           .is_folder = input->is_folder,
+                                           .name = copy_text(arena, input->name),
+                                           .path = copy_text(arena, input->from)};
+        list[count++] = file;
+    }
+    list[count] = NULL;
+    return count > 0 ? list : NULL;
+}
+
+static const struct descpipe_job_file *const *makes_of(const struct attempt *attempt, struct arena *arena)
+{
+    const struct staging_out *out = &attempt->out;
+    const struct descpipe_job_file **list = arena_allocate(arena, (out->outputs_count + 1) * sizeof *list);
+    for (size_t i = 0; i < out->outputs_count; i++) {
+        const struct staging_output *output = &out->outputs[i];
+        cleanup(memory_free) char *here = path_join(attempt->attempt_folder, output->name);
+        struct descpipe_job_file *file = arena_allocate(arena, sizeof *file);
+        *file = (struct descpipe_job_file){.size = sizeof *file,
+                                           .is_folder = text_ends_with(output->suffix, "/"),
+                                           .name = copy_text(arena, output->name),
+                                           .path = copy_text(arena, output->published),
+                                           .here = copy_text(arena, here)};
+        list[i] = file;
+    }
+    list[out->outputs_count] = NULL;
+    return out->outputs_count > 0 ? list : NULL;
+}
+
+void remote_name_files(const struct attempt *attempt, struct arena *arena, struct descpipe_job *job)
+{
+    job->takes = takes_of(attempt, arena);
+    job->makes = attempt->has_outputs ? makes_of(attempt, arena) : NULL;
+}
+
 /* A folder that nobody puts anything into is one of the pod's own: a stage without files needs no volume. */
 static const struct descpipe_form *with_own_folders(const struct attempt *attempt, struct descpipe_form *form)
 {
@@ -262,8 +307,10 @@ static void fill_job(struct attempt *attempt, const struct descpipe_form *form, 
         job->script = script_of(remote);
     remote_name_logs(attempt, job);
     job->late_environment = walk_copy_words(arena, late);
-    if (apart_jobs_bring(remote->engine, attempt->stage))
+    if (apart_jobs_bring(remote->engine, attempt->stage)) {
         add_apart(attempt, arena, job);
+        remote_name_files(attempt, arena, job);
+    }
     attempt->job_made = job;
 }
 
@@ -286,6 +333,8 @@ const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remot
     job->script = from->script != NULL ? script_of(remote) : NULL;
     job->bring_in = copy_text(remote->arena, from->bring_in);
     job->publish = copy_text(remote->arena, from->publish);
+    if (from->takes != NULL || from->makes != NULL)
+        remote_name_files(attempt, remote->arena, job);
     job->late_environment = walk_copy_words(remote->arena, from->late_environment);
     job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
     job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));

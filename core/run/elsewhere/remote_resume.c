@@ -126,6 +126,8 @@ static void fill(struct remote *remote, const struct call_result *result)
         if (native != NULL)
             job->native_id = arena_copy(remote->arena, native, strlen(native));
         remote_name_logs(attempt, job);
+        if (apart_jobs_bring(engine, attempt->stage))
+            remote_name_files(attempt, remote->arena, job);
         attempt->job_made = jobs[i] = job;
     }
     remote->submission = (struct descpipe_submission){.size = sizeof remote->submission,

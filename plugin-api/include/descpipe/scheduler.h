@@ -69,6 +69,15 @@ struct descpipe_retries {
  *       /bin/sh "$DESCPIPE_LAUNCHER" nodes ARGV...   ARGV once per node
  * It ends with the stage's exit status. The system's signal before the end (time limit, cancel) is SIGTERM.
  */
+/* With `apart` 3: a file of a job's, by its name below the job's input or output folder. */
+struct descpipe_job_file {
+    uint32_t size;
+    uint32_t is_folder;
+    const char *name;
+    const char *path; /* absolute: where the input is on this machine, or the `path` of another job's output; of an output its own */
+    const char *here; /* of an output: where the host looks for it when the job has ended; else NULL */
+};
+
 struct descpipe_job {
     uint32_t size;
     uint32_t members_limit;       /* at most this many jobs with the same `group` at a time, 0: no limit */
@@ -100,6 +109,9 @@ struct descpipe_job {
     uint64_t signal_before_ms;
     uint32_t signal;
     uint32_t reserved;
+    /* With `apart` 3, ends with NULL; NULL: none. */
+    const struct descpipe_job_file *const *takes;
+    const struct descpipe_job_file *const *makes;
 };
 
 enum {
@@ -187,7 +199,9 @@ struct descpipe_scheduler {
     void (*render)(void *self, struct descpipe_call *call, const struct descpipe_submission *submission);
     /* Pure, of the options alone: 1 when nobody but the jobs looks after their files. Then each job has `bring_in` and `publish`;
      * of the paths in its form those below the working folder are the jobs' own, except that of the configuration, which is laid
-     * here. 2: the same, and this machine sees the files as well, and publishes them once more. NULL: never. */
+     * here. 2: the same, and this machine sees the files as well, and publishes them once more. 3: files go through the
+     * scheduler, which has what a job `takes` from here or from the jobs that make it, and lays what it `makes` where the
+     * host looks for it before it tells that the job has ended well; the host publishes it. NULL: never. */
     int32_t (*apart)(void *self);
     /* Pure, of the options alone: whether a form of `forms` can be had as this backend is set. 0 with words that say which option
      * is missing. NULL: every one of them can. */

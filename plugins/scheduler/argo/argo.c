@@ -24,6 +24,7 @@ static void argo_close(void *context)
     struct argo *self = context;
     sendings_close(self);
     flow_close(self);
+    store_close(&self->store);
     if (self->connected) {
         cluster_close(&self->cluster);
     }

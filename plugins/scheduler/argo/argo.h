@@ -40,6 +40,9 @@ struct task {
     uint64_t output_attempt; /* … whose number is in its name */
     char *log_path;          /* of the current attempt */
     enum task_step step;
+    json_t *makes; /* [{"key", "here"}]: artifacts that are fetched; NULL: none */
+    size_t fetched;
+    struct store_transfer *fetching;
     bool ran;   /* it was told as running */
     char *said; /* what it was last told to wait for */
     char *pod;  /* of the current attempt, NULL: none yet */
@@ -72,9 +75,9 @@ struct flow {
     struct task *tasks; /* by position; those with job 0 are nobody's */
     struct flow_unit *units;
     uint32_t unit_count;
-    json_t *by_name;    /* task's name in Argo → number of its unit */
-    json_t *early;      /* pods that came before the Workflow itself, by name; or NULL */
-    json_t *nodes;      /* as last heard; NULL: they are not told */
+    json_t *by_name; /* task's name in Argo → number of its unit */
+    json_t *early;   /* pods that came before the Workflow itself, by name; or NULL */
+    json_t *nodes;   /* as last heard; NULL: they are not told */
     bool over, stopping, is_read, again;
     uint32_t logging; /* tasks that are over but for their logs */
     bool held;        /* others wait for those */
@@ -92,6 +95,7 @@ struct argo {
     bool connected;
     struct pod_wishes volume; /* what the option says of it */
     char mount[4096];
+    struct store store; /* `bucket` NULL: files are on the volume */
     /* From the environment, where nobody says otherwise: */
     const char *given_selector[3], *given_tolerations[2], *given_secrets[2];
     char given_toleration[512];
@@ -132,8 +136,8 @@ void node_look(const json_t *node, struct pod_view *view);
 bool node_is_over(const json_t *node);
 /* The nodes of a status, packed ones too: a new reference; NULL when it does not tell them. */
 json_t *node_all(const json_t *status);
-/* Where a node belongs, by its name: "WORKFLOW.TASK", "(ITEM:its text)" in a loop, "(ATTEMPT)". What looks like an attempt
- * may be the end of an item's text: only of a task that repeats, and of a node that is no Retry, it is one. */
+/* Where a node belongs, by its name: "WORKFLOW.TASK", "(ITEM:its text)" in a loop, "(ATTEMPT)". What looks like an
+ * attempt may be the end of an item's text: only of a task that repeats, and of a node that is no Retry, it is one. */
 struct node_place {
     char task[WORKFLOW_TASK_LIMIT + 1];
     int64_t item, attempt; /* -1: there is none */
@@ -149,12 +153,12 @@ void flow_lay_beside(struct flow *flow); /* its nodes, beside the tasks */
 struct task *flow_task_of_pod(const struct flow *flow, const json_t *pod);
 
 /* task.c */
+void task_begin_attempt(struct task *task, uint32_t number); /* of which nothing is known yet */
 void task_clear(struct task *task);
 void task_tell_waiting(struct task *task, const char *reason);
 void task_look(struct task *task); /* at what is laid beside it now */
 
 /* flow.c */
-void task_begin_attempt(struct task *task, uint32_t number); /* of which nothing is known yet */
 struct flow *flow_new(struct argo *self, const struct descpipe_submission *submission);
 void flow_free(struct flow *flow);
 struct flow *flow_find(const struct argo *self, const char *name);

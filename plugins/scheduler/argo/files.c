@@ -30,17 +30,21 @@ static size_t added_by(const json_t *map, json_t *data)
     return bytes;
 }
 
-bool files_pack(struct files *files, const struct descpipe_submission *submission, char words[POD_WORDS])
+bool files_pack(struct files *files, const struct descpipe_submission *submission, bool with_scripts,
+                char words[POD_WORDS])
 {
     size_t bytes = 0;
     *files = (struct files){.maps = json_array(), .place = calloc((size_t)submission->count + 1, sizeof(uint32_t))};
     snprintf(words, POD_WORDS, "out of memory");
     for (uint32_t i = 0; files->place != NULL && i < submission->count; i++) {
-        const struct descpipe_job *job = submission->jobs[i];
+        struct descpipe_job job = *submission->jobs[i];
         char reason[POD_WORDS];
-        json_t *data = pod_files_data(job, reason);
+        if (!with_scripts) {
+            job.bring_in = job.publish = NULL;
+        }
+        json_t *data = pod_files_data(&job, reason);
         if (data == NULL) {
-            snprintf(words, POD_WORDS, "stage '%.100s': %.380s", job->stage, reason);
+            snprintf(words, POD_WORDS, "stage '%.100s': %.380s", job.stage, reason);
             files_clear(files);
             return false;
         }

@@ -17,7 +17,8 @@ struct files {
 };
 
 /* False with words when those of a stage are too much. */
-bool files_pack(struct files *files, const struct descpipe_submission *submission, char words[POD_WORDS]);
+bool files_pack(struct files *files, const struct descpipe_submission *submission, bool with_scripts,
+                char words[POD_WORDS]);
 void files_clear(struct files *files);
 uint32_t files_place(const struct files *files, uint32_t index);
 void files_name(const char *token, uint32_t number, char name[64]);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "argo.h"
+#include "artifacts.h"
 
 enum { NOBODY_MS = 30000 };
 
@@ -92,6 +93,7 @@ struct flow *flow_new(struct argo *self, const struct descpipe_submission *submi
         task->first = task->output_attempt = job->attempt;
         task->output = job->output_path != NULL ? strdup(job->output_path) : NULL;
         task_begin_attempt(task, 0);
+        task->makes = self->store.bucket != NULL ? artifacts_made(&self->store, submission->token, job) : NULL;
     }
     flow->next = self->flows;
     self->flows = flow;

@@ -215,7 +215,12 @@ bool fold_make(json_t *const *templates, size_t count, struct fold *fold)
         fold_clear(fold);
         return false;
     }
-    json_object_set_new(fold->template, "inputs", json_pack("{s:o}", "parameters", parameters));
+    json_t *inputs = json_object_get(fold->template, "inputs"); /* artifacts, where files are such */
+    if (inputs == NULL) {
+        inputs = json_object();
+        json_object_set_new(fold->template, "inputs", inputs);
+    }
+    json_object_set_new(inputs, "parameters", parameters);
     return true;
 }
 

@@ -50,6 +50,9 @@ static const struct {
     {"imminent node shutdown", DESCPIPE_ENDED_NODE_FAILED},
     {"Node is shutting", DESCPIPE_ENDED_NODE_FAILED},
     {"pod deleted", DESCPIPE_ENDED_LOST},
+    {" failed to load:", DESCPIPE_ENDED_STAGE_IN | DESCPIPE_ENDED_NOT_STARTED}, /* artifacts */
+    {" failed to save:", DESCPIPE_ENDED_OUTPUT_MISSING},
+    {"failed to save outputs", DESCPIPE_ENDED_OUTPUT_MISSING},
 };
 
 static bool exit_code_of(const json_t *node, const char *message, int32_t *code)

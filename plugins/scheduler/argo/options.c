@@ -21,6 +21,10 @@ static const struct descpipe_option options[] = {
     {OPTION(TEXT, "server", "Of mode 'server': Argo Server, https://HOST; without it PIPELINE_HOST.")},
     {OPTION(SECRET, "token", "Of mode 'server': who we are there; without it PIPELINE_TOKEN.")},
     {OPTION(PATH, "certificate-authority", "Of mode 'server': whom its certificate is from, if not who all trust.")},
+    {OPTION(
+        MAP, "artifacts",
+        "Instead of a volume: {bucket, endpoint: https://HOST, secret} of an S3-compatible store that pods and this "
+        "machine reach, with region and folder; the Secret has accesskey and secretkey.")},
     {OPTION(TEXT, "namespace", "Where Workflows are made; without it PIPELINE_NS or WORKFLOW_NS, or the context's.")},
     {OPTION(TEXT, "ui", "Where people look at Workflows: https://HOST; without it PIPELINE_HOST.")},
     {OPTION(TEXT, "service-account", "The service account of the pods; without it WORKFLOW_SA."), PER_STAGE},
@@ -57,23 +61,23 @@ const struct descpipe_option *const argo_options[] = {&options[0],
                                                       &options[3],
                                                       &pod_options[POD_OPTION_KUBECONFIG],
                                                       &pod_options[POD_OPTION_CONTEXT],
-                                                      &options[4],
                                                       &options[5],
+                                                      &options[6],
                                                       &pod_options[POD_OPTION_VOLUME],
+                                                      &options[4],
                                                       &pod_options[POD_OPTION_HELPER_IMAGE],
                                                       &pod_options[POD_OPTION_LAUNCHER_IMAGE],
                                                       &pod_options[POD_OPTION_LAUNCHER_PRIVILEGED],
-                                                      &options[6],
                                                       &options[7],
                                                       &options[8],
                                                       &options[9],
                                                       &options[10],
-                                                      &pod_options[POD_OPTION_PRIORITY_CLASS],
                                                       &options[11],
+                                                      &pod_options[POD_OPTION_PRIORITY_CLASS],
+                                                      &options[12],
                                                       &pod_options[POD_OPTION_LABELS],
                                                       &pod_options[POD_OPTION_GPU_RESOURCE],
                                                       &pod_options[POD_OPTION_USER],
-                                                      &options[12],
                                                       &options[13],
                                                       &options[14],
                                                       &options[15],
@@ -81,6 +85,7 @@ const struct descpipe_option *const argo_options[] = {&options[0],
                                                       &options[17],
                                                       &options[18],
                                                       &options[19],
+                                                      &options[20],
                                                       &pod_options[POD_OPTION_GRACE],
                                                       &pod_options[POD_OPTION_IMAGE_PATIENCE],
                                                       &pod_options[POD_OPTION_SETUP_PATIENCE],
@@ -113,11 +118,20 @@ const char *argo_text(const struct argo *self, const char *key)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+static bool has_artifacts(const struct argo *self)
+{
+    const char *const *artifacts = self->host->config->map(self->settings, "artifacts");
+    return artifacts != NULL && artifacts[0] != NULL;
+}
+
 /* Argo goes on without us, so that files are the pods' own affair, wherever there are any. */
 int32_t argo_apart(void *context)
 {
     const struct argo *self = context;
     const char *const *volume = self->host->config->map(self->settings, "volume");
+    if (has_artifacts(self)) {
+        return 3;
+    }
     if (pod_volume_is_apart(volume)) {
         return 1;
     }
@@ -133,7 +147,30 @@ int32_t argo_accepts(void *context, uint32_t form, char *message, uint64_t messa
                  "Server does not make; use mode: kubernetes");
         return 0;
     }
+    if (has_artifacts(self) && form == DESCPIPE_FORM_COMMAND) {
+        snprintf(message, message_size,
+                 "the runtime is a command, whose script must be on a volume; the option 'artifacts' has none");
+        return 0;
+    }
     return pod_accepts(self->host, form, message, message_size);
+}
+
+/* False: the call has failed. */
+static bool read_artifacts(struct argo *self, struct descpipe_call *call)
+{
+    char words[STORE_WORDS] = "the options 'artifacts' and 'volume' say both where files are";
+    if (!has_artifacts(self)) {
+        return true;
+    }
+    bool alone = self->volume.claim == NULL && self->volume.host_path == NULL;
+    if (!alone || !store_read(&self->store, self->host, self->host->config->map(self->settings, "artifacts"), words)) {
+        self->store.bucket = NULL;
+        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words,
+                               "artifacts: {bucket: NAME, endpoint: https://HOST, secret: NAME} under the backend's "
+                               "scheduler, without 'volume'");
+        return false;
+    }
+    return true;
 }
 
 bool argo_connect(struct argo *self, struct descpipe_call *call)
@@ -146,6 +183,9 @@ bool argo_connect(struct argo *self, struct descpipe_call *call)
     if (volume != NULL && volume[0] != NULL &&
         !pod_read_volume(volume, &self->volume, self->mount, sizeof(self->mount), words)) {
         self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words, POD_VOLUME_HINT);
+        return false;
+    }
+    if (!read_artifacts(self, call)) {
         return false;
     }
     if (server_is_asked(self)) {
@@ -219,6 +259,8 @@ void argo_wishes(struct argo *self, struct workflow_wishes *wishes)
                                        .on_exit = argo_text(self, "on-exit"),
                                        .schedule = argo_text(self, "schedule"),
                                        .timezone = argo_text(self, "timezone")};
+    wishes->store = self->store.bucket != NULL ? &self->store : NULL;
+    wishes->pods.carried = has_artifacts(self);
     wishes_for_job(self, NULL, &wishes->pods);
     wishes->pods.pull_secrets =
         self->given_secrets[0] != NULL ? self->given_secrets : config->list(self->settings, "pull-secrets");

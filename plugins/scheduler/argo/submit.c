@@ -8,11 +8,13 @@
  * already is ours, from a try whose answer was lost, if its label says so; anything else of that name is left alone. So
  * there is one Workflow however often this is tried, by however many processes.
  */
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "argo.h"
+#include "artifacts.h"
 #include "cluster/pull_secret.h"
 
 struct sending {
@@ -23,9 +25,11 @@ struct sending {
     struct flow *flow;
     json_t *workflow, *belongings; /* objects */
     size_t done;                   /* of the belongings: so many are there */
-    struct pull_secret *pull;      /* being made */
-    bool login;                    /* there is one */
-    uint32_t failure;              /* why the belongings are taken back; 0: they are not */
+    const struct descpipe_submission *given;
+    struct bringing *bringing; /* artifacts on their way; or NULL */
+    struct pull_secret *pull;  /* being made */
+    bool login;                /* there is one */
+    uint32_t failure;          /* why the belongings are taken back; 0: they are not */
     char words[CLUSTER_WORDS + 128];
     const char *hint;
 };
@@ -39,6 +43,7 @@ static void sending_free(struct sending *sending)
     *at = sending->next;
     cluster_drop(sending->exchange);
     pull_secret_free(sending->pull);
+    artifacts_drop(sending->bringing);
     json_decref(sending->workflow);
     json_decref(sending->belongings);
     free(sending);
@@ -393,18 +398,19 @@ static void got_login(void *context, const struct pull_secret_answer *answer)
     post_belonging(sending);
 }
 
-static void begin(struct sending *sending, const struct descpipe_submission *given, bool adopts)
+static void adopt(struct sending *sending)
+{
+    char *path = server_workflows(sending->self, sending->flow->name);
+    sending->self->logins = !server_is_asked(sending->self); /* the one who submitted it may have made some */
+    ask_or_fail(sending, "GET", path, NULL, adopted_found);
+    free(path);
+}
+
+static void begin(struct sending *sending)
 {
     struct argo *self = sending->self;
-    if (adopts) {
-        char *path = server_workflows(self, sending->flow->name);
-        self->logins = !server_is_asked(self); /* the one who submitted it may have made some */
-        ask_or_fail(sending, "GET", path, NULL, adopted_found);
-        free(path);
-        return;
-    }
     const struct pull_secret_request request = {.cluster = &self->cluster,
-                                                .submission = given,
+                                                .submission = sending->given,
                                                 .wanted = wants_login,
                                                 .self = self,
                                                 .done = got_login,
@@ -429,8 +435,8 @@ static bool write_scripts(const struct descpipe_submission *given, char words[PO
 }
 
 /* The Workflow and its belongings; NULL with words. */
-static json_t *prepare(struct argo *self, const struct descpipe_submission *given, json_t *belongings,
-                       char words[POD_WORDS])
+static json_t *prepare(struct argo *self, const struct descpipe_submission *given, const json_t *keys,
+                       json_t *belongings, char words[POD_WORDS])
 {
     struct workflow_wishes wishes;
     struct files files = {.maps = NULL};
@@ -440,10 +446,12 @@ static json_t *prepare(struct argo *self, const struct descpipe_submission *give
     if (secret != NULL) {
         json_array_append_new(belongings, secret);
     }
-    if (!(wishes.pods.apart ? files_pack(&files, given, words) : write_scripts(given, words))) {
+    bool in_maps = wishes.pods.apart || wishes.pods.carried;
+    if (!(in_maps ? files_pack(&files, given, wishes.pods.apart, words) : write_scripts(given, words))) {
         return NULL;
     }
-    wishes.files = wishes.pods.apart ? &files : NULL;
+    wishes.files = in_maps ? &files : NULL;
+    wishes.keys = keys;
     for (size_t i = 0; i < json_array_size(files.maps); i++) {
         char name[64];
         files_name(given->token, (uint32_t)i, name);
@@ -455,53 +463,139 @@ static json_t *prepare(struct argo *self, const struct descpipe_submission *give
     return workflow;
 }
 
-/* False: the call has failed. */
-static bool server_can_have(const struct argo *self, struct descpipe_call *call, const json_t *belongings)
+/* Of what Argo Server does not make; NULL: it has all. */
+static const char *what_server_lacks(const struct argo *self, const json_t *belongings)
 {
-    if (!server_is_asked(self) || json_array_size(belongings) == 0) {
-        return true;
+    const char *kind = json_string_value(json_object_get(json_array_get(belongings, 0), "kind"));
+    if (!server_is_asked(self) || kind == NULL) {
+        return NULL;
     }
-    self->host->call->fail(call, DESCPIPE_FAILED_REFUSED,
-                           "a stage has secrets in its environment, and Argo Server makes no Secret that holds them",
-                           "use mode: kubernetes, by which the run makes one");
-    return false;
+    return strcmp(kind, "Secret") == 0
+               ? "a stage has secrets in its environment, and Argo Server makes no Secret that holds them"
+               : "a stage has configuration files, and Argo Server makes no ConfigMap that holds them";
+}
+
+/* What is here and there is known: the Workflow can be made. */
+static void make(struct sending *sending, const json_t *keys)
+{
+    char words[POD_WORDS] = "out of memory";
+    sending->belongings = json_array();
+    sending->workflow = prepare(sending->self, sending->given, keys, sending->belongings, words);
+    const char *lacking = what_server_lacks(sending->self, sending->belongings);
+    if (sending->workflow == NULL) {
+        fail(sending, DESCPIPE_FAILED_REFUSED, words, NULL);
+    } else if (lacking != NULL) {
+        fail(sending, DESCPIPE_FAILED_REFUSED, lacking, "use mode: kubernetes, by which the run makes one");
+    } else {
+        flow_read(sending->flow, sending->workflow);
+        begin(sending);
+    }
+}
+
+static void brought(void *context, json_t *keys, const char *words)
+{
+    struct sending *sending = context;
+    sending->bringing = NULL;
+    if (keys == NULL) {
+        fail(sending, DESCPIPE_FAILED_REFUSED, words, "the option 'artifacts' says which store, and whose Secret");
+        return;
+    }
+    make(sending, keys);
+    json_decref(keys);
+}
+
+static void keys_are_there(struct sending *sending)
+{
+    struct argo *self = sending->self;
+    if ((sending->given->flags & DESCPIPE_SUBMISSION_ADOPT) != 0) {
+        adopt(sending);
+        return;
+    }
+    if (self->store.bucket == NULL) {
+        make(sending, NULL);
+        return;
+    }
+    sending->bringing = artifacts_bring(&self->store, sending->given, brought, sending);
+    if (sending->bringing == NULL) {
+        fail(sending, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+    }
+}
+
+/* Of a Secret's data; freed by the caller. */
+static char *unpacked(const json_t *secret, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(secret, "data"), key));
+    size_t length = text != NULL ? strlen(text) : 0;
+    unsigned char *plain = text != NULL && length <= 4096 ? malloc(length + 4) : NULL;
+    int got = plain != NULL ? EVP_DecodeBlock(plain, (const unsigned char *)text, (int)length) : -1;
+    if (got < 0) {
+        free(plain);
+        return NULL;
+    }
+    for (size_t i = length; i > 0 && text[i - 1] == '='; i--) {
+        got--;
+    }
+    plain[got > 0 ? got : 0] = '\0';
+    return (char *)plain;
+}
+
+static void secret_came(void *context, const struct cluster_reply *reply)
+{
+    struct sending *sending = context;
+    struct store *store = &sending->self->store;
+    char words[CLUSTER_WORDS + 128];
+    sending->exchange = NULL;
+    char *access = unpacked(reply->json, ARTIFACTS_ACCESS_KEY), *secret = unpacked(reply->json, ARTIFACTS_SECRET_KEY);
+    bool given = reply->ok && access != NULL && secret != NULL && store_give_keys(store, access, secret);
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+    }
+    free(access);
+    free(secret);
+    if (given) {
+        keys_are_there(sending);
+        return;
+    }
+    snprintf(words, sizeof(words), "cannot read the keys of the artifacts in the Secret '%.200s': %s", store->secret,
+             reply->ok ? "it has no " ARTIFACTS_ACCESS_KEY " and " ARTIFACTS_SECRET_KEY : reply->words);
+    fail(sending, reply->ok ? (uint32_t)DESCPIPE_FAILED_REFUSED : reply->failure, words,
+         "or say them here: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+}
+
+static void find_keys(struct sending *sending)
+{
+    struct argo *self = sending->self;
+    if (self->store.bucket == NULL || store_has_keys(&self->store)) {
+        keys_are_there(sending);
+    } else if (server_is_asked(self)) {
+        fail(sending, DESCPIPE_FAILED_REFUSED, "nobody says the keys of the artifacts' store, and Argo Server has none",
+             "say them here: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    } else {
+        char *name = cluster_escape(self->store.secret);
+        char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets/%s", self->cluster.namespace,
+                                  name != NULL ? name : "");
+        ask_or_fail(sending, "GET", path, NULL, secret_came);
+        free(path);
+        free(name);
+    }
 }
 
 void argo_submit(void *context, struct descpipe_call *call, const struct descpipe_submission *given)
 {
     struct argo *self = context;
-    char words[POD_WORDS] = "out of memory";
     if (!argo_connect(self, call)) {
         return;
     }
     flow_watch(self, given->run);
-    bool adopts = (given->flags & DESCPIPE_SUBMISSION_ADOPT) != 0;
-    json_t *belongings = json_array();
-    json_t *workflow = adopts ? json_null() : prepare(self, given, belongings, words);
-    if (!server_can_have(self, call, belongings)) {
-        json_decref(belongings);
-        json_decref(workflow);
-        return;
-    }
-    struct sending *sending = workflow != NULL ? calloc(1, sizeof(*sending)) : NULL;
+    struct sending *sending = calloc(1, sizeof(*sending));
     struct flow *flow = sending != NULL ? flow_new(self, given) : NULL;
     if (flow == NULL) {
-        self->host->call->fail(call, DESCPIPE_FAILED_REFUSED, words, NULL);
-        json_decref(belongings);
-        json_decref(workflow);
         free(sending);
+        self->host->call->fail(call, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
         return;
     }
-    *sending = (struct sending){.self = self,
-                                .next = self->sendings,
-                                .call = call,
-                                .flow = flow,
-                                .workflow = workflow,
-                                .belongings = belongings};
+    *sending = (struct sending){.self = self, .next = self->sendings, .call = call, .flow = flow, .given = given};
     self->sendings = sending;
-    if (!adopts) {
-        flow_read(flow, workflow);
-    }
     self->host->call->on_cancel(call, cancelled, sending);
-    begin(sending, given, adopts);
+    find_keys(sending);
 }

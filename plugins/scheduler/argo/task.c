@@ -69,6 +69,8 @@ void task_clear(struct task *task)
         stop_patience(task);
         pod_log_drop(&task->log);
     }
+    store_drop(task->fetching);
+    json_decref(task->makes);
     free(task->output);
     free(task->log_path);
     free(task->said);
@@ -130,9 +132,9 @@ static void end_attempt(struct task *task, const struct pod_view *view)
     pod_log_finish(&task->log);
 }
 
-static void log_is_whole(void *context)
+/* Nothing of the attempt is missing any more. */
+static void attempt_is_whole(struct task *task)
 {
-    struct task *task = context;
     struct flow *flow = task->flow;
     flow->logging--;
     task->step = TASK_JUDGED;
@@ -141,6 +143,50 @@ static void log_is_whole(void *context)
         flow->held = false;
         flow->again = true;
         flow_look_soon(flow);
+    }
+}
+
+static void fetch_more(struct task *task);
+
+static void is_fetched(void *context, const char *key, const char *words)
+{
+    struct task *task = context;
+    (void)key;
+    task->fetching = NULL;
+    if (words == NULL) {
+        task->fetched++;
+        fetch_more(task);
+        return;
+    }
+    task->view.flags |= DESCPIPE_ENDED_OUTPUT_MISSING;
+    snprintf(task->view.reason, sizeof(task->view.reason), "%.500s", words);
+    attempt_is_whole(task);
+}
+
+/* What it has made comes here before its end is told. */
+static void fetch_more(struct task *task)
+{
+    const json_t *next = json_array_get(task->makes, task->fetched);
+    if (next == NULL) {
+        attempt_is_whole(task);
+        return;
+    }
+    task->fetching = store_fetch(&task->flow->self->store, json_string_value(json_object_get(next, "key")),
+                                 json_string_value(json_object_get(next, "here")), is_fetched, task);
+    if (task->fetching == NULL) {
+        is_fetched(task, NULL, "out of memory");
+    }
+}
+
+static void log_is_whole(void *context)
+{
+    struct task *task = context;
+    const struct pod_view *view = &task->view;
+    task->fetched = 0;
+    if (task->makes != NULL && view->flags == DESCPIPE_ENDED_EXITED && view->exit_code == 0) {
+        fetch_more(task);
+    } else {
+        attempt_is_whole(task);
     }
 }
 

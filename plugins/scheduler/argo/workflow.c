@@ -3,6 +3,8 @@
 #include "workflow.h"
 #include "dag.h"
 
+#include "artifacts.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -283,7 +285,7 @@ static bool add_place(struct making *making, const struct pod_wishes *wishes, co
 static void place_files(const struct making *making, uint32_t index, char place[PLACE_BYTES], struct pod_wishes *wishes)
 {
     const char *folder = making->submission->folder;
-    if (wishes->apart) {
+    if (wishes->apart || wishes->carried) {
         files_name(making->submission->token, files_place(making->wishes->files, index), place);
         wishes->files = place;
         wishes->mount = making->submission->working;
@@ -331,7 +333,7 @@ static void set_containers(const struct descpipe_job *job, json_t *template, jso
     if (publish != NULL) { /* Argo's way of one container after the other in one pod */
         json_object_set_new(publish, "dependencies", json_pack("[s]", POD_CONTAINER));
         json_object_set_new(template, "containerSet", json_pack("{s:[o, o]}", "containers", container, publish));
-    } else if (job->source != NULL) { /* Argo puts it into a file and names that last */
+    } else if (job->source != NULL && job->publish == NULL) { /* Argo puts it into a file and names that last */
         json_t *command = json_object_get(container, "command");
         json_array_remove(command, json_array_size(command) - 1);
         json_object_set_new(container, "source", json_string(job->source));
@@ -355,8 +357,12 @@ static json_t *template_of(struct making *making, uint32_t index)
         return NULL;
     }
     json_t *template = json_pack("{s:s, s:o}", "name", making->names[index], "metadata", metadata_of(job, index));
-    json_t *bring_in = pod_bring_in_container(&wishes, job, volumes);
-    set_containers(job, template, bring_in, container, pod_publish_container(&wishes, job, volumes));
+    json_t *bring_in = wishes.carried ? NULL : pod_bring_in_container(&wishes, job, volumes);
+    json_t *publish = wishes.carried ? NULL : pod_publish_container(&wishes, job, volumes);
+    set_containers(job, template, bring_in, container, publish);
+    if (making->wishes->store != NULL) {
+        artifacts_add(making->wishes->store, making->wishes->keys, job, template);
+    }
     set_unless_empty(template, "volumes", volumes);
     if (!add_place(making, &wishes, job, template)) {
         json_decref(template);

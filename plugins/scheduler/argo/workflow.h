@@ -14,6 +14,7 @@
 
 #include "cluster/pod.h"
 #include "files.h"
+#include "store.h"
 
 #define WORKFLOW_API "argoproj.io/v1alpha1"
 #define WORKFLOW_ATTEMPT "descpipe.org/attempt"
@@ -35,6 +36,8 @@ struct workflow_wishes {
     const char *schedule, *timezone; /* of a CronWorkflow, or NULL */
     const char *secret;              /* the Secret that holds late values, or NULL */
     const struct files *files;       /* apart: which ConfigMap holds a stage's; NULL: the first */
+    const struct store *store;       /* files are artifacts there; or NULL */
+    const json_t *keys;              /* with `store`: path → key */
 };
 
 /* NULL with words when it cannot be one. */

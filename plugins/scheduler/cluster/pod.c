@@ -283,6 +283,12 @@ json_t *pod_work_volume(const struct pod_wishes *wishes)
                : json_pack("{s:s, s:{s:s}}", "name", "work", "hostPath", "path", wishes->host_path);
 }
 
+/* Where somebody else lays the inputs nothing is mounted; what he takes is made in a folder of the pod's own. */
+static bool is_carried(const struct pod_wishes *wishes, const struct descpipe_mount *mount)
+{
+    return wishes->carried && (strcmp(mount->target, POD_INPUT) == 0 || strcmp(mount->target, POD_OUTPUT) == 0);
+}
+
 static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job *job, size_t number, json_t *mounts,
                       json_t *volumes, char *words)
 {
@@ -300,7 +306,13 @@ static bool add_mount(const struct pod_wishes *wishes, const struct descpipe_job
             json_object_set_new(empty, "sizeLimit", json_string(bytes));
         }
         pod_add_volume(volumes, json_pack("{s:s, s:o}", "name", name, "emptyDir", empty));
-    } else if (wishes->apart && strcmp(mount->target, INSIDE "config") == 0) {
+    } else if (is_carried(wishes, mount) && strcmp(mount->target, POD_INPUT) == 0) {
+        json_decref(entry);
+        return true;
+    } else if (is_carried(wishes, mount)) {
+        snprintf(name, sizeof(name), "output");
+        pod_add_volume(volumes, json_pack("{s:s, s:{}}", "name", name, "emptyDir"));
+    } else if ((wishes->apart || wishes->carried) && strcmp(mount->target, INSIDE "config") == 0) {
         snprintf(name, sizeof(name), "config");
         json_t *config = pod_config_volume(wishes, job, name, words);
         if (config == NULL) {

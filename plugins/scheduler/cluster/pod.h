@@ -24,6 +24,8 @@
 
 enum { POD_WORDS = 512, POD_FILES_LIMIT = 1 << 20 };
 #define POD_CONTAINER "main"
+#define POD_INPUT "/opt/input" /* where a stage sees its own folders */
+#define POD_OUTPUT "/opt/output"
 #define POD_BRING_IN "bring-in"
 #define POD_PUBLISH "publish"
 #define POD_LABEL_RUN "descpipe.org/run"
@@ -38,6 +40,7 @@ struct pod_wishes {
     const char *mount; /* where that volume is on this machine: absolute, without links; apart, its working folder */
     const char *path;  /* of `mount` in the volume; NULL: its top */
     bool apart;        /* this machine does not see it */
+    bool carried;      /* no volume: somebody else lays inputs and takes outputs; configuration as when apart */
     const char *helper_image;   /* apart: holds a POSIX shell and its usual tools */
     const char *files;          /* apart: the name of the ConfigMap with pod_files_data */
     const char *scripts;        /* or they lie on the volume, which this machine sees: how their paths begin */
