@@ -80,6 +80,7 @@ static int run_check(struct invocation *invocation)
     struct text *out = &invocation->output.text;
     cleanup(planning_clear) struct planning planning = {0};
     planning_build(&planning, invocation, &values->pipeline, file, values->site ? PLAN_WHOLE : PLAN_COMBINATION);
+    planning_try(&planning);
     int status = planning_status(&planning);
     cleanup(site_check_clear) struct site_check site = {
         .planning = &planning, .wait_s = values->node_wait_s > 0 ? values->node_wait_s : NODE_WAIT_S};

@@ -29,7 +29,8 @@ int command_print_plan(struct invocation *invocation, const struct pipeline_opti
 {
     cleanup(planning_clear) struct planning planning = {0};
     bool planned = planning_build(&planning, invocation, pipeline_options, command_word(invocation, 0), PLAN_WHOLE);
-    if (!planned)
+    planning_try(&planning);
+    if (!planned || planning.problems.errors > 0)
         return command_refuse(invocation, &planning.problems, &planning.error);
     command_print_problems(&planning.problems, invocation->globals.quiet);
     if (!json) {

@@ -2,6 +2,7 @@
 /* From a pipeline file and the command line to a plan. */
 #include "command/planning.h"
 
+#include "export/graph.h"
 #include "run/files/folders.h"
 
 void planning_clear(struct planning *planning)
@@ -89,6 +90,13 @@ bool planning_build(struct planning *planning, const struct invocation *invocati
         check_folders(planning);
     return layers && planning->pipeline != NULL && planning->problems.errors == 0 &&
            build_plan(planning, options, extent);
+}
+
+void planning_try(struct planning *planning)
+{
+    cleanup(error_clear) struct error error = ERROR_INIT;
+    if (planning->plan != NULL && planning->problems.errors == 0 && !export_check(planning->plan, &error))
+        problem_from_error(&planning->problems, &error);
 }
 
 int planning_status(const struct planning *planning)

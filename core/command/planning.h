@@ -23,6 +23,8 @@ static inline void planning_clear_at(struct planning *place)
 /* Builds as far as it gets. True when there is a plan. */
 bool planning_build(struct planning *planning, const struct invocation *invocation,
                     const struct pipeline_options *options, const char *file, enum plan_extent extent);
+/* Whether its scheduler would take it, as far as that is known here: one more problem if not. */
+void planning_try(struct planning *planning);
 /* The exit status: of the first that stopped it. */
 int planning_status(const struct planning *planning);
 

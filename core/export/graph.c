@@ -20,7 +20,7 @@ struct graph {
     LIST(const struct descpipe_job *) jobs;
     struct error *error;
     const struct descpipe_form *form; /* of the launch that is under way */
-    struct text *out;
+    struct text *out;                 /* NULL: nothing of it is wanted */
     bool answered;
 };
 
@@ -210,7 +210,7 @@ static bool add_jobs(struct graph *graph)
             continue;
         if (graph->plan->stages[number].backend != 0)
             return refuse(graph, stage, "is on another backend than the rest", "export one backend at a time: --only");
-        if (!check_stage(graph, stage))
+        if (graph->out != NULL && !check_stage(graph, stage))
             return false;
         for (uint32_t member = 0; member < (stage->members > 0 ? stage->members : 1); member++)
             if (!add_job(graph, number, member))
@@ -249,15 +249,18 @@ static void rendered(void *context, const struct call_result *result)
             error_hint(graph->error, "%s", result->hint);
         return;
     }
-    for (size_t i = 0; i < result->texts_count; i++)
+    for (size_t i = 0; graph->out != NULL && i < result->texts_count; i++)
         text_append(graph->out, result->texts[i]);
 }
 
-bool export_graph(const struct plan *plan, const char *name, struct text *out, struct error *error)
+static bool render(const struct plan *plan, const char *name, struct text *out, struct error *error)
 {
     struct graph graph = {
         .plan = plan, .pipeline = plan->pipeline, .name = name, .arena = arena_new(), .error = error, .out = out};
-    if (add_jobs(&graph)) {
+    if (!add_jobs(&graph) && error->message == NULL) {
+        error_set(error, ERROR_PLUGIN, "runtime '%s' did not make the form of a stage at once",
+                  plan->backends[0].runtime_name);
+    } else if (error->message == NULL) {
         const struct descpipe_submission submission = {.size = sizeof submission,
                                                        .count = (uint32_t)graph.jobs.count,
                                                        .token = name,
@@ -268,11 +271,23 @@ bool export_graph(const struct plan *plan, const char *name, struct text *out, s
                          (struct call_options){.done = rendered, .context = &graph});
         if (!graph.answered)
             error_set(error, ERROR_PLUGIN, "scheduler '%s' did not render at once", plan->backends[0].scheduler_name);
-    } else if (error->message == NULL) {
-        error_set(error, ERROR_PLUGIN, "runtime '%s' did not make the form of a stage at once",
-                  plan->backends[0].runtime_name);
     }
     list_clear(&graph.jobs);
     arena_free(graph.arena);
     return error->message == NULL;
+}
+
+bool export_graph(const struct plan *plan, const char *name, struct text *out, struct error *error)
+{
+    return render(plan, name, out, error);
+}
+
+bool export_check(const struct plan *plan, struct error *error)
+{
+    const struct plan_backend *backend = &plan->backends[0];
+    if (plan->backends_count != 1 || backend->scheduler == NULL || backend->form != DESCPIPE_FORM_POD)
+        return true;
+    const struct descpipe_scheduler *scheduler = plugin_scheduler(backend->scheduler);
+    bool whole = (scheduler->capabilities & DESCPIPE_SCHEDULER_WHOLE) != 0 && scheduler->render != NULL;
+    return !whole || render(plan, "descpipe-check", NULL, error);
 }

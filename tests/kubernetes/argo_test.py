@@ -225,6 +225,24 @@ class Export(unittest.TestCase):
     def test_two_stages_that_would_have_one_name_are_refused(self):
         self.refused(self.pipeline({"a_b": "command: [x]", "a-b": "command: [x]"}), "would both be called 'a-b' in Argo")
 
+    def test_names_that_argos_expressions_cannot_hold_have_a_letter_before_them(self):
+        workflow = self.workflow(self.pipeline({"3x2pt": "command: [x]", "in": "command: [y], depends-on: [3x2pt]", "inner": "command: [z], depends-on: [in]"}))
+        tasks = named(workflow["spec"]["templates"], "my-run-1")["dag"]["tasks"]
+        self.assertEqual([(task["name"], task.get("depends")) for task in tasks], [("s-3x2pt", None), ("s-in", "s-3x2pt"), ("inner", "s-in")])
+
+    def test_what_argo_refuses_is_told_by_check_and_plan_before_anything_runs(self):
+        files = ", inputs: {a: txt}, outputs: {b: txt}"
+        for stages, message in (({"s": "command: ['{{x}}']" + files}, "pipeline.yaml:4:1: error: stage 's': its command holds '{{'"),
+                                ({"a_b": "command: [x]" + files, "a-b": "command: [x]"}, "would both be called 'a-b' in Argo"),
+                                ({"s": "command: [x, '%s', '${each.n}'], foreach: {n: [%s]}" % ("y" * 300, ", ".join("n%s%d" % (300 * "n", i) for i in range(4000)))},
+                                 "bytes for its 4000 stages; Kubernetes takes 1048576")):
+            self.export(self.pipeline(stages).replace("backends:", "runtime: {inputs: {a: a.txt}}\nbackends:"))
+            open(os.path.join(self.folder, "a.txt"), "w", encoding="utf-8").close()
+            done = subprocess.run([PROGRAM, "check", "pipeline.yaml"], cwd=self.folder, text=True, env=self.environment(), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn(message.replace("4:1", "5:1"), done.stdout)
+
     def test_argos_own_templates_are_refused_wherever_they_stand(self):
         for lines, what in (("command: ['{{workflow.name}}']", "command"), ("command: [x], env: {A: '{{a}}'}", "env"),
                             ("script: 'echo {{a}}'", "script")):

@@ -32,9 +32,27 @@ static bool say(struct making *making, const char *format, ...)
     return false;
 }
 
+/* A name that an expression of `depends` cannot hold: Argo refuses a digit at its beginning, and these are words of its
+ * language. */
+static bool wants_prefix(const char *stage)
+{
+    static const char *const words[] = {"and",   "or",  "not", "in", "matches", "contains",   "true",
+                                        "false", "nil", "let", "if", "else",    "startsWith", "endsWith"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (strcmp(stage, words[i]) == 0) {
+            return true;
+        }
+    }
+    return isdigit((unsigned char)stage[0]);
+}
+
 bool workflow_task_name(const char *stage, const char *member, char name[WORKFLOW_TASK_LIMIT + 1])
 {
     size_t length = 0;
+    if (wants_prefix(stage)) {
+        memcpy(name, "s-", 2);
+        length = 2;
+    }
     for (const char *part = stage; part != NULL; part = part == stage ? member : NULL) {
         if (part == member && length < WORKFLOW_TASK_LIMIT) {
             name[length++] = '-';

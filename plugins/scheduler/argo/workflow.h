@@ -45,7 +45,7 @@ json_t *workflow_make(const struct workflow_wishes *wishes, const struct descpip
                       char words[POD_WORDS]);
 /* The same as a CronWorkflow; takes it over. */
 json_t *workflow_schedule(const struct workflow_wishes *wishes, json_t *workflow);
-/* "pz_stack" + "g.0" → "pz-stack-g-0"; false when it is too long or nothing is left. */
+/* "pz_stack" + "g.0" → "pz-stack-g-0", "3x2pt" → "s-3x2pt"; false when it is too long or nothing is left. */
 bool workflow_task_name(const char *stage, const char *member, char name[WORKFLOW_TASK_LIMIT + 1]);
 
 #endif
