@@ -83,6 +83,8 @@ size_t run_view_read(struct run_view *view, size_t limit,
         reader->journal = journal_reader_open(view->folder, NULL);
         if (reader->journal == NULL)
             return 0;
+        if (reader->options & RUN_VIEW_OWN)
+            journal_reader_trust(reader->journal);
     }
     reader->changed = changed;
     reader->context = context;

@@ -128,7 +128,10 @@ struct run_change {
     int64_t retry_at_ms; /* TASK_RETRY */
 };
 
-enum { RUN_VIEW_EVIDENCE = 1 << 0 };
+enum {
+    RUN_VIEW_EVIDENCE = 1 << 0,
+    RUN_VIEW_OWN = 1 << 1 /* an engine that we have started writes it, from its first line on: journal_reader_trust */
+};
 
 /* NULL when the folder cannot be read. A folder whose journal does not exist (yet) is an empty view. */
 struct run_view *run_view_open(const char *run_folder, unsigned options, struct error *error);

@@ -49,6 +49,7 @@ static void attempt_reset(struct attempt *attempt)
     const struct attempt kept = *attempt;
     *attempt = (struct attempt){.arena = arena, .slot = kept.slot, .keeper_slot = -1, .output = -1, .error = -1};
     memcpy(attempt->has_empty, kept.has_empty, sizeof kept.has_empty);
+    memcpy(attempt->empty_paths, kept.empty_paths, sizeof kept.empty_paths);
 }
 
 static double power(double factor, unsigned times)

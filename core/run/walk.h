@@ -210,6 +210,7 @@ struct attempt {
     struct descpipe_ending endings[ENDINGS_LIMIT];
     size_t endings_count;
     struct outcome outcome;
+    char *empty_paths[EMPTY_FOLDERS]; /* the slot's own folders, once named */
     bool has_empty[EMPTY_FOLDERS],
         uses_empty[EMPTY_FOLDERS]; /* the slot's folders for stages that need none: there; used now */
     /* Files, while a helper thread has them. */
@@ -261,6 +262,7 @@ struct engine {
     int64_t gather_until_ms;      /* what goes elsewhere waits until then for more of its like; 0: nothing waits */
     struct loop_timer *gathering; /* … and then comes again */
     int logs_folder;              /* descriptor of logs/NNN, the last one used */
+    int attempts_folder;          /* descriptor of attempts/, 0: not asked for yet */
     int children_list;            /* descriptor of the kernel's list of the keeper's children, 0: not asked for yet */
     uint32_t logs_number;
     char *empty_folder; /* attempts/empty, made when first needed */

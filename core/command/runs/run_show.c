@@ -104,7 +104,7 @@ static void folder_known(struct show *show)
         problems_came(show, 0);
     struct run_view *view = show->screen.view; /* of a run that is gone on with it is there */
     if (view == NULL)
-        view = run_view_open(show->front.folder, 0, &error);
+        view = run_view_open(show->front.folder, RUN_VIEW_OWN, &error);
     if (view == NULL)
         log_error(&error);
     else

@@ -106,14 +106,16 @@ static bool make_empty(struct attempt *attempt, const char *path, mode_t mode)
     return error_system(&attempt->files_error, "cannot make the folder '%s'", path);
 }
 
-static const char *empty_path(const struct attempt *attempt, enum empty_folder which)
+static const char *empty_path(struct attempt *attempt, enum empty_folder which)
 {
     uint64_t epoch = lease_epoch(attempt->engine->lease); /* a stage of an engine before may still stand in its own */
-    cleanup(memory_free) char *path =
-        epoch == 1 ? memory_format("%s/attempts/%s-%u", attempt->engine->folder.path, empty_names[which], attempt->slot)
-                   : memory_format("%s/attempts/%s-%llu.%u", attempt->engine->folder.path, empty_names[which],
-                                   (unsigned long long)epoch, attempt->slot);
-    return arena_copy(attempt->arena, path, strlen(path));
+    char **path = &attempt->empty_paths[which];
+    if (*path == NULL)
+        *path = epoch == 1 ? memory_format("%s/attempts/%s-%u", attempt->engine->folder.path, empty_names[which],
+                                           attempt->slot)
+                           : memory_format("%s/attempts/%s-%llu.%u", attempt->engine->folder.path, empty_names[which],
+                                           (unsigned long long)epoch, attempt->slot);
+    return *path;
 }
 
 /* The slot's own, for runtimes that do not isolate paths. */
@@ -139,19 +141,25 @@ static const char *shared_empty_folder(struct attempt *attempt)
     return engine->empty_folder;
 }
 
-/* Is it as make_empty made it? */
-static bool is_untouched(const char *path)
+/* Is it as make_empty made it? Asked after each stage: a name is found sooner than a path. */
+static bool is_untouched(struct engine *engine, const char *path)
 {
     struct stat status;
-    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_mtim.tv_sec == LONG_AGO_SECONDS &&
-           status.st_mtim.tv_nsec == 0;
+    if (engine->attempts_folder == 0) {
+        cleanup(memory_free) char *folder = path_folder(path);
+        engine->attempts_folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    bool there = engine->attempts_folder >= 0
+                     ? fstatat(engine->attempts_folder, path_name(path), &status, AT_SYMLINK_NOFOLLOW) == 0
+                     : lstat(path, &status) == 0;
+    return there && S_ISDIR(status.st_mode) && status.st_mtim.tv_sec == LONG_AGO_SECONDS && status.st_mtim.tv_nsec == 0;
 }
 
 static void leave_empty(struct attempt *attempt, enum empty_folder which)
 {
     struct engine *engine = attempt->engine;
     const char *path = empty_path(attempt, which);
-    if (is_untouched(path))
+    if (is_untouched(engine, path))
         return;
     attempt->has_empty[which] = false;
     if (rmdir(path) == 0 || errno == ENOENT)

@@ -100,7 +100,7 @@ struct journal_record {
 };
 struct journal_reader;
 struct journal_reader *journal_reader_open(const char *run_folder, struct error *error);
-/* Every line was written by this very process: their chain is not checked once more. */
+/* Every line is written by this very process, or by one that it has started: their chain is not checked once more. */
 void journal_reader_trust(struct journal_reader *reader);
 void journal_reader_close(struct journal_reader *reader);
 DEFINE_CLEANUP(struct journal_reader *, journal_reader_close);

@@ -6,6 +6,7 @@
 
 #include <check.h>
 
+#include "base/text.h"
 #include "suite.h"
 
 static struct arena *arena;
@@ -52,6 +53,31 @@ START_TEST(decodes_what_is_not_plain)
     ck_assert_str_eq(members_text(&members, "b"), "\303\251");
     ck_assert_str_eq(members_text(&members, "c"), "a]},\\");
     ck_assert_str_eq(members_text(&members, "d"), "");
+}
+END_TEST
+
+/* Texts are passed over in pieces: a quote counts wherever it lies in one, and not behind a backslash. */
+START_TEST(a_text_ends_at_its_quote_wherever_that_lies)
+{
+    for (size_t length = 0; length < 40; length++)
+        for (size_t at = 0; at <= length; at++) {
+            cleanup(text_clear) struct text object = TEXT_INIT, expected = TEXT_INIT;
+            text_append(&object, "{\"a\":\"");
+            for (size_t i = 0; i < length; i++) {
+                const char *piece = i != at ? "x" : length % 2 == 0 ? "\\\"" : "\\\\";
+                text_append(&object, piece);
+                text_append_character(&expected, piece[strlen(piece) - 1]);
+            }
+            text_append(&object, "\",\"b\":1}");
+            ck_assert(members_find(&members, arena, object.bytes, object.length));
+            ck_assert_str_eq(members_text(&members, "a"), text_bytes(&expected));
+            ck_assert_int_eq(members_number(&members, "b"), 1);
+            for (size_t cut = 1; cut < object.length; cut++) {
+                cleanup(memory_free) char *shorter =
+                    memory_copy_bytes(object.bytes, cut); /* so that a look behind its end is seen */
+                ck_assert(!members_find(&members, arena, shorter, cut));
+            }
+        }
 }
 END_TEST
 
@@ -148,6 +174,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, takes_values_by_name_and_type);
     tcase_add_test(tests, decodes_what_is_not_plain);
+    tcase_add_test(tests, a_text_ends_at_its_quote_wherever_that_lies);
     tcase_add_test(tests, gives_no_text_that_json_forbids);
     tcase_add_test(tests, the_last_of_equal_names_counts);
     tcase_add_test(tests, goes_into_objects_and_lists_of_objects);
