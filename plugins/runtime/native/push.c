@@ -297,8 +297,10 @@ static void forget_blobs(struct push_job *job)
         free((char *)(uintptr_t)job->blobs[--job->count].digest);
     free(steal(&job->manifest));
     free(steal(&job->media_type));
-    while (job->mounts_count > 0)
-        free(steal(&job->mounts[--job->mounts_count]));
+    while (job->mounts_count > 0) {
+        free(job->mounts[--job->mounts_count]);
+        job->mounts[job->mounts_count] = NULL;
+    }
 }
 
 static bool gather_source(struct push_job *job, const struct budget *budget)
