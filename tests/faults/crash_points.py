@@ -3,6 +3,7 @@
 """The engine is killed at every write to its journal and every step of publishing; `resume` finishes the run.
 
 Usage: crash_points.py DESCPIPE PRELOAD PLUGINS SCHEDULER RUNTIME [IMAGE [STRIDE]]      every STRIDE-th step
+SCHEDULER: sequential, local, slurm (a simulator of its own for each round) or real-slurm (the one of $SLURM_CONF)
 
 How it works: crash_point.so ends the engine at step N, for N from 1 until a run is long enough to end first. Then
 `descpipe resume`, which is killed too on every third round, until the run has ended. Each stage writes a line into a
@@ -135,6 +136,16 @@ def containers():
                           check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+def slurm_jobs(folder, log):
+    """The journal forgets what was never written; SLURM knows each job that there was: one for each task."""
+    run = os.path.basename(run_folder(folder))
+    jobs = [line for line in subprocess.run(["squeue", "--noheader", "--states=all", "--array", "--format=%j %i %T"],
+                                            check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+            if line.startswith(run)]
+    if len(jobs) != len(BEGUN):
+        fail(f"SLURM had of it: {jobs}", folder, log)
+
+
 def one_round(options, step, how):
     """False: the run ended before that step."""
     descpipe, preload, plugins, scheduler, runtime, image = options
@@ -142,6 +153,8 @@ def one_round(options, step, how):
     if scheduler == "slurm":
         subprocess.run([sys.executable, SIMULATOR, "make", folder + "/slurm"], check=True, stdout=subprocess.DEVNULL)
         scheduler = f"{{use: slurm, commands: {folder}/slurm/bin, poll: 100ms}}"
+    if scheduler == "real-slurm":  # under slurm/testbed_test.sh
+        scheduler = "{use: slurm, poll: 500ms}"
     if runtime == "docker":  # under engine_test.sh
         runtime = f"{{use: docker, host: '{os.environ['DESCPIPE_TEST_DOCKER']}'}}"
     with open(os.path.join(folder, "p.yaml"), "w", encoding="utf-8") as file:
@@ -162,6 +175,8 @@ def one_round(options, step, how):
         fail(f"resume: exit status {status}", folder, log)
     wait_for_orphans()
     check(folder, log)
+    if options[3] == "real-slurm":
+        slurm_jobs(folder, log)
     shutil.rmtree(folder)
     return killed
 
