@@ -75,10 +75,13 @@ static void print_failures(const struct run_view *view, bool color, struct text 
 static void print_handed_over(const struct run_view *view, struct text *out)
 {
     const char *run = view->run != NULL ? view->run : view->folder;
-    size_t tasks = view->tasks.count;
+    size_t cached = view->counts[TASK_CACHED], tasks = view->tasks.count - cached;
     text_format(out, "\n%zu task%s of run ", tasks, tasks == 1 ? "" : "s");
     text_append_printable(out, run, REASON_LIMIT);
-    text_format(out, " %s handed over; nothing needs to go on here\n", tasks == 1 ? "was" : "were");
+    text_format(out, " %s handed over", tasks == 1 ? "was" : "were");
+    if (cached > 0)
+        text_format(out, ", %zu made before %s cached", cached, cached == 1 ? "is" : "are");
+    text_append(out, "; nothing needs to go on here\n");
     text_append(out, "how far it is: descpipe status ");
     text_append_shell_word(out, run);
     text_append(out, "\n");

@@ -325,6 +325,10 @@ void submit_ready(struct engine *engine)
         whole_submit(engine);
         return;
     }
+    if (engine->detach != NULL) {
+        detach_look(engine);
+        return;
+    }
     uint32_t tasks[BATCH_ELSEWHERE], backend;
     struct task_heap aside = {.items = NULL}, held = {.items = NULL};
     cached_slice(engine);

@@ -503,6 +503,7 @@ enum cached_answer {
 };
 void cached_begin(struct engine *engine, int64_t began_ms); /* wall clock, before anything was read */
 enum cached_answer cached_look(struct engine *engine, uint32_t task);
+void cached_tell_handed_over(struct engine *engine, uint32_t task); /* it is not ready, and nobody will look at it */
 void cached_slice(struct engine *engine);         /* looks of this round begin */
 bool cached_slice_is_over(struct engine *engine); /* enough for one round; another one comes at once */
 bool cached_digest_outputs(struct attempt *attempt, struct error *error); /* on a helper thread, before publishing */
@@ -546,6 +547,7 @@ void results_append(struct engine *engine, struct text *pairs, struct text *fold
 /* detach.c */
 void detach_start(struct engine *engine, bool pilot); /* instead of walk_start; pilot: into one allocation */
 void detach_image_prepared(struct engine *engine);
+void detach_look(struct engine *engine);                   /* what is ready may be known already */
 void detach_taken(struct engine *engine, uint64_t serial); /* the scheduler has this submission */
 /* Takes back what the scheduler has already, and ends the run; with the message when there is no error yet. */
 void detach_fail(struct engine *engine, const char *message);

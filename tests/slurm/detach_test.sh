@@ -139,6 +139,30 @@ hand_over fewer.yaml work
 wait_for 'run["state"]' succeeded
 [ "$(ls out/doubled | paste -sd' ')" = 'a.txt b.txt' ] || failed "members of another run: $(ls out/doubled)"
 
+# What earlier runs have made is not made again; when that is all, nothing is handed over.
+cat >known.yaml <<'END'
+pipeline: {name: known, stages: [make, part, sum]}
+runtime: {working: known, output: knownout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: host}}
+make: {memory: 100MiB, outputs: {numbers: txt}, script: 'seq 3 >"$DESC_OUTPUT/numbers.txt"'}
+part: {memory: 100MiB, foreach: {n: [1, 2]}, inputs: {numbers: txt}, outputs: {p: txt}, script: 'wc -l <"$DESC_INPUT/numbers.txt" >"$DESC_OUTPUT/p.txt"'}
+sum: {memory: 100MiB, inputs: {p: txt}, outputs: {s: txt}, script: 'cat "$DESC_INPUT"/p/* >"$DESC_OUTPUT/s.txt"'}
+END
+"$program" run known.yaml >log 2>&1 || failed "an ordinary run ended with $?"
+hand_over known.yaml known
+grep -q 'run succeeded: 4 cached' log || failed "what is known was handed over"
+[ -z "$(squeue --noheader --states=all --format=%j | grep "^$run-")" ] || failed "what is known was submitted"
+[ ! -e known/.descpipe/lease ] || failed "the folder is not free"
+sed -i 's/n: \[1, 2\]/n: [1, 2, 3]/' known.yaml
+hand_over known.yaml known
+grep -q '2 tasks of run .* handed over, 3 made before are cached' log || failed "it is not told what was handed over"
+wait_for 'run["state"]' succeeded
+[ "$(paste -sd' ' knownout/s.txt | tr -s ' ')" = '3 3 3' ] || failed "the sum is '$(cat knownout/s.txt)'"
+[ "$("$program" status --json "$run" | python3 -c 'import json, sys; print(*(s["state"] for s in json.load(sys.stdin)["stages"]))')" = 'cached succeeded succeeded' ] ||
+    failed "states: $(cat status)"
+"$program" why "$run" part/3 >log && grep -q '^part/3 ran: no earlier run' log || failed "why: $(cat log)"
+"$program" why "$run" sum >log && grep -q '^sum ran: it waited for others' log || failed "why: $(cat log)"
+
 # A branch that fails takes what waits for it with it, and with --keep-going nothing else.
 cat >fails.yaml <<'END'
 pipeline: {name: fails, stages: [good, bad, missing, after, slow, late]}

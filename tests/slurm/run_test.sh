@@ -37,8 +37,10 @@ mkdir -p "$folder/with, blanks" "$folder/images/layer/bin" "$folder/images/layer
 cd "$folder/with, blanks"
 export XDG_STATE_HOME="$folder/state" XDG_CONFIG_HOME="$folder/config"
 chain=
+registry=
 finish() {
     [ -z "$chain" ] || kill "$chain" 2>/dev/null || true
+    [ -z "$registry" ] || kill "$registry" 2>/dev/null || true
     [ ! -d "$folder/engine" ] || "$here/../integration/docker_daemon.sh" stop "$folder/engine" || true
 }
 trap finish EXIT
@@ -143,6 +145,99 @@ run=$(basename "$(echo work/.descpipe/runs/*)")
 jobs=$(squeue --noheader --array --states=all --format='%j|%i' | grep "^$run-" | sort)
 [ "$(printf '%s\n' "$jobs" | wc -l)" = 5 ] || failed "5 jobs were to be submitted, not: $jobs"
 [ "$(printf '%s\n' "$jobs" | cut -d'|' -f2 | cut -d_ -f1 | sort -u | wc -l)" = 3 ] || failed "3 arrays were to be submitted: $jobs"
+
+# Handed over, jobs bring, look at and publish their files by themselves, in containers too; the folder tells all of it.
+wait_for_end() { # of $run
+    deadline=$(($(date +%s) + 240))
+    until "$program" status --json "$run" >state && grep -qE '"state":"(succeeded|failed|cancelled)"' state && python3 -c '
+import json, sys
+sys.exit(json.load(open("state"))["state"] not in ("succeeded", "failed", "cancelled"))'; do
+        [ "$(date +%s)" -lt "$deadline" ] || failed "run $run does not end: $(cat state)"
+        sleep 0.2
+    done
+}
+hand_over() { # NAME
+    "$program" run --detach "$1.yaml" >log 2>&1 || { cat log >&2; failed "$1 was not handed over"; }
+    run=$(basename "$(echo "$1"/.descpipe/runs/*)")
+}
+sed 's/name: sums, stages: \[make, double, sum/name: gone, stages: [make, double, sum, ranks/; s/work, output: out/gone, output: goneout/' pipeline.yaml >gone.yaml
+cat >>gone.yaml <<END
+ranks: {$image${image:+, }parallel: mpi, nodes: 2, ppn: 2, memory: 280MiB, outputs: {world: /}, script: 'mkdir -p "\$DESC_OUTPUT/world"; echo "\$DESC_SIZE" >"\$DESC_OUTPUT/world/\$DESC_RANK"'}
+END
+[ "$runtime" != docker ] || sed -i '/^ranks:/d; s/, ranks//' gone.yaml # it has one container for all ranks
+hand_over gone
+wait_for_end
+verdicts_of "$run" >verdicts
+wanted="double=succeeded make=OK ranks=OK sum=OK"
+[ "$runtime" != docker ] || wanted="double=succeeded make=OK sum=OK"
+grep -qx "$wanted" verdicts || { "$program" logs "$run" make; cat gone/.descpipe/runs/*/submissions/*/outcome.*; failed "verdicts handed over: '$(cat verdicts)', not '$wanted'"; } >&2
+[ "$(tr -d ' ' <goneout/total.txt)" = 30 ] || failed "handed over, the sum is '$(cat goneout/total.txt)'"
+[ "$runtime" = docker ] || [ "$(cat goneout/world/[0-3] | sort -u)" = 4 ] || failed "handed over, the ranks were $(cat goneout/world/*)"
+[ "$("$program" logs "$run" double/b 2>/dev/null)" = b ] || failed "what double/b wrote is not there when it was handed over"
+"$program" why "$run" make >log && grep -q "^make ran" log || failed "why 'make' ran is not told when it was handed over: $(cat log)"
+
+# Nodes with a storage of their own, and such as are to pull, get an image when a job needs it, and once.
+if [ "$runtime" = docker ] || [ "$runtime" = singularity ]; then
+    need docker-registry skopeo
+    mkdir "$folder/registry"
+    cat >"$folder/registry/conf.yml" <<END
+version: 0.1
+log: {level: info, accesslog: {disabled: false}}
+storage: {filesystem: {rootdirectory: $folder/registry/data}}
+http: {addr: "127.0.0.1:0"}
+END
+    docker-registry serve "$folder/registry/conf.yml" >"$folder/registry/log" 2>&1 </dev/null &
+    registry=$!
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    place=$(timeout 60 sh -c 'tail --pid="$1" -n +1 -F "$2" 2>/dev/null | grep -m 1 -o "listening on 127\.0\.0\.1:[0-9]*"' sh "$registry" "$folder/registry/log") ||
+        failed "the registry did not come up: $(cat "$folder/registry/log")"
+    place=${place#listening on }
+    skopeo copy -q --preserve-digests --dest-tls-verify=false "oci:$folder/images/layout:1" "docker://$place/desc/probe:1"
+    layer=$(skopeo inspect --raw "oci:$folder/images/layout:1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["layers"][0]["digest"])')
+    fetched() { grep -c "\"GET /v2/desc/probe/blobs/$layer " "$folder/registry/log" || true; }
+    [ "$runtime" != docker ] || docker rmi --force "$(docker images --quiet | head -n 1)" >/dev/null 2>&1 || true
+    cat >pulls.yaml <<END
+pipeline: {name: pulls, stages: [one, more]}
+runtime: {working: pulls, output: pullsout}
+backends: {default: {scheduler: {use: slurm, poll: 500ms}, runtime: {use: $runtime$([ "$runtime" = docker ] || echo ', pull: node')}, registry: oci}}
+one: {image: "$place/desc/probe:1", memory: 200MiB, outputs: {o: txt}, script: 'echo \$FROM_IMAGE >"\$DESC_OUTPUT/o.txt"'}
+more: {image: "$place/desc/probe:1", memory: 200MiB, foreach: {n: [1, 2, 3]}, inputs: {o: txt}, script: 'cat "\$DESC_INPUT/o.txt"'}
+END
+    take_nodes() {
+        wall=$(sbatch --parsable --nodes=3 --exclusive --output=/dev/null --wrap='exec sleep 600')
+        deadline=$(($(date +%s) + 120))
+        until [ "$(squeue --noheader --format=%T --jobs="$wall")" = RUNNING ]; do
+            [ "$(date +%s)" -lt "$deadline" ] || failed "the nodes cannot be taken"
+            sleep 0.2
+        done
+    }
+    show_jobs() {
+        tail -n 50 "$1"/.descpipe/runs/*/logs/*/* "$1"/.descpipe/runs/*/submissions/*/outcome.* >&2
+    }
+    take_nodes
+    hand_over pulls
+    [ "$(fetched)" = 0 ] || failed "the image was fetched before a node needed it"
+    scancel "$wall"
+    wait_for_end
+    [ "$(verdicts_of "$run")" = "more=succeeded one=OK" ] || { show_jobs pulls; failed "pulled by nodes: $(verdicts_of "$run")"; }
+    [ "$("$program" logs "$run" more/2 --out)" = yes ] || failed "the stage did not run in the image"
+    [ "$(fetched)" = 1 ] || failed "the image was fetched $(fetched) times"
+    # One that a node cannot get is told as that, with what the runtime says of it.
+    sed 's/pulls/lacks/g; s/, more\]/]/; /^more:/d' pulls.yaml >lacks.yaml
+    case $runtime in
+    docker) docker image ls --quiet "$place/desc/probe" | xargs docker rmi --force >/dev/null ;;
+    singularity) rm -r "$XDG_CACHE_HOME"/descpipe/runtime-singularity/node ;;
+    esac
+    take_nodes
+    hand_over lacks
+    kill "$registry"
+    wait "$registry" 2>/dev/null || true
+    registry=
+    scancel "$wall"
+    wait_for_end
+    [ "$(verdicts_of "$run")" = "one=IMAGE" ] || { show_jobs lacks; failed "an image that is not there: $(verdicts_of "$run")"; }
+    "$program" logs "$run" one 2>/dev/null | grep -q "${place%:*}" || { show_jobs lacks; failed "what the runtime said of it is not told"; }
+fi
 
 # What goes wrong in a job is told for what it was.
 cat >ends.yaml <<END

@@ -557,6 +557,57 @@ enum cached_answer cached_look(struct engine *engine, uint32_t task)
     return answer;
 }
 
+/* Tasks that wait for others when the run is handed over: of what those will make nothing is known. */
+
+#define NOT_MADE_YET "(made by this run)"
+#define NOT_READ "(not read)" /* nobody asked for it before */
+
+static bool makes(const struct engine *engine, const struct task_files *files, uint32_t number, const char *path)
+{
+    const struct stage *producer = &engine->pipeline->stages.items[number];
+    const struct walk_stage *walked = &engine->stages[number];
+    if (!engine->plan->stages[number].selected || walked->tasks_left == 0)
+        return false;
+    for (uint32_t i = 0; i < producer->outputs.count; i++) {
+        const char *tag = pipeline_text(engine->pipeline, engine->pipeline->files.items[producer->outputs.at + i].tag);
+        cleanup(memory_free) char *data = memory_format("%s/data/%s", files->working, tag);
+        size_t length = strlen(data);
+        if (strncmp(path, data, length) == 0 && (path[length] == '.' || path[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static bool is_made_later(const struct engine *engine, const struct task_files *files, uint32_t task, const char *path)
+{
+    const struct stage *stage = &engine->pipeline->stages.items[plan_task_stage(engine->plan, task)];
+    for (uint32_t i = 0; path != NULL && i < stage->after.count; i++)
+        if (makes(engine, files, engine->pipeline->edges.items[stage->after.at + i], path))
+            return true;
+    return false;
+}
+
+void cached_tell_handed_over(struct engine *engine, uint32_t task)
+{
+    struct cached *cached = engine->cached;
+    if (cached == NULL || !identity_knows_image(engine->plan, plan_task_stage(engine->plan, task)))
+        return;
+    struct look look = {.engine = engine, .task = task};
+    look.arena = cached->spare != NULL ? steal(&cached->spare) : arena_new();
+    const struct task_files files = files_of(engine, look.arena);
+    if (identity_find(&look.identity, engine->plan, task, &files, cached->store, NULL)) {
+        for (size_t i = 0; i < look.identity.count; i++) {
+            struct identity_field *field = &look.identity.fields[i];
+            bool later = text_starts_with(field->name, "input ") && is_made_later(engine, &files, task, field->path);
+            field->value = later ? NOT_MADE_YET : field->value == NULL ? NOT_READ : field->value;
+            tell_text(engine, field);
+        }
+        identity_make_key(&look.identity, cached->digest);
+        tell_key(&look, "it waited for others when the run was handed over");
+    }
+    look_clear(&look);
+}
+
 /* Attempts of engines before this one. */
 
 static void read_keys(struct engine *engine)

@@ -2,11 +2,12 @@
 /*
  * Handing a run over to a scheduler that goes on without us.
  *
- *     detach_start → images, inputs → one submission after the other → the last job → `detached`, to the disk
- *     → the leases are the run's own → the engine ends
+ *     detach_start → images, inputs → what is known already is settled → one submission after the other → the last job
+ *     → `detached`, to the disk → the leases are the run's own → the engine ends
  *
- * How it works: every task is one job of its first attempt, with edges to the jobs that make what it takes; its script
- * looks after its files itself (job_files.c). Submissions go one by one, in the order of the graph, since an edge names
+ * How it works: what earlier runs have made, as far as it can be known before anything runs, is not made again. Every
+ * other task is one job of its first attempt, with edges to the jobs that make what it takes; its script looks after
+ * its files itself (job_files.c). Submissions go one by one, in the order of the graph, since an edge names
  * jobs that the scheduler has already. A stage whose members wait for their own member of another, or are so waited
  * for, has submissions of its own, so that a member has the same position in both: schedulers with arrays have a word
  * for that. The last job waits for the end of all others, puts the results in place and gives the leases back
@@ -109,7 +110,7 @@ static void remember(struct detach *detach, uint64_t serial, uint32_t count)
     detach->sent[detach->sent_count++].count = count;
 }
 
-/* The next tasks that go together. */
+/* The next tasks that go together; what is known already does not go. */
 static uint32_t collect(struct detach *detach, uint32_t *tasks)
 {
     const struct engine *engine = detach->engine;
@@ -119,13 +120,19 @@ static uint32_t collect(struct detach *detach, uint32_t *tasks)
         bool alone = detach->is_paired[number];
         if (alone && count > 0)
             break;
-        while (detach->member < graph_tasks_of(engine, number) && count < detach->largest)
-            tasks[count++] = engine->plan->stages[number].first_task + detach->member++;
+        while (detach->member < graph_tasks_of(engine, number) && count < detach->largest) {
+            uint32_t task = engine->plan->stages[number].first_task + detach->member++;
+            if (engine->tasks[task].state == TASK_SUCCEEDED)
+                continue;
+            if (engine->tasks[task].state == TASK_PLANNED)
+                cached_tell_handed_over(detach->engine, task);
+            tasks[count++] = task;
+        }
         if (detach->member == graph_tasks_of(engine, number)) {
             detach->member = 0;
             detach->stage++;
         }
-        if (alone)
+        if (alone && count > 0)
             break;
     }
     return count;
@@ -202,10 +209,39 @@ static bool look_at_inputs(struct detach *detach, struct error *error)
     return true;
 }
 
+/* Who types --detach wants to leave: a site that takes less than the whole at a time keeps them here for a while. */
+static void tell_room(const struct detach *detach)
+{
+    const struct engine *engine = detach->engine;
+    const struct plan_backend *backend = &engine->plan->backends[detach->backend];
+    uint64_t room = plugin_scheduler_room(backend->scheduler), jobs = engine->left + 1;
+    if (jobs <= room)
+        return;
+    log_warning("%llu jobs are to be handed over, and scheduler '%s' takes %llu more of yours for now: the others go as "
+                "these end, and until then this command has to go on; Ctrl-C takes all of it back",
+                (unsigned long long)jobs, backend->scheduler_name, (unsigned long long)room);
+    log_notice("hint: without --detach the run can be left and resumed at any time; 'mode: pilot' is one job for all");
+}
+
+/* In each round, as long as something is ready. With nothing left to do the run ends here, as any other does. */
+void detach_look(struct engine *engine)
+{
+    struct detach *detach = engine->detach;
+    if (!detach->looking || detach->failing || !graph_settle_known(engine))
+        return;
+    detach->looking = false;
+    if (engine->left == 0) {
+        engine->detach = NULL;
+        return;
+    }
+    tell_room(detach);
+    send_next(detach);
+}
+
 void detach_image_prepared(struct engine *engine)
 {
     struct detach *detach = engine->detach;
-    if (detach->sending || detach->failing)
+    if (detach->looking || detach->sending || detach->failing)
         return;
     bool all = true;
     for (uint32_t i = 0; i < detach->order_count; i++) {
@@ -219,10 +255,12 @@ void detach_image_prepared(struct engine *engine)
         all = false;
         submit_prepare_image(engine, image);
     }
-    if (all && detach->pilot)
+    if (all && detach->pilot) {
         pilot_send(detach);
-    else if (all)
-        send_next(detach);
+    } else if (all) {
+        detach->looking = true;
+        walk_start(engine);
+    }
 }
 
 static void probed(void *context, const struct call_result *result)

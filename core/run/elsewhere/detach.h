@@ -21,6 +21,7 @@ struct detach {
     } * sent; /* submissions, in their order */
     size_t sent_count, sent_capacity;
     bool pilot;                     /* its one job is an allocation, in which an engine goes on */
+    bool looking;                   /* what earlier runs have made is looked for */
     bool sending, failing, closing; /* a submission is on its way; all is given up; the last job is on its way */
 };
 

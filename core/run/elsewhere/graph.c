@@ -16,6 +16,17 @@ struct graph *graph_new(struct engine *engine)
     return graph;
 }
 
+bool graph_settle_known(struct engine *engine)
+{
+    cached_slice(engine);
+    while (engine->ready.count > 0 && !cached_slice_is_over(engine)) {
+        uint32_t task = (uint32_t)task_heap_pop(&engine->ready);
+        if (engine->tasks[task].state == TASK_READY && cached_look(engine, task) == CACHED_RUN)
+            engine->tasks[task].attempt_slot = NONE; /* it goes with the others */
+    }
+    return engine->ready.count == 0 && !cached_is_busy(engine);
+}
+
 uint32_t graph_tasks_of(const struct engine *engine, uint32_t stage)
 {
     uint32_t members = engine->pipeline->stages.items[stage].members;

@@ -12,6 +12,8 @@
 #include "run/walk.h"
 
 struct graph *graph_new(struct engine *engine); /* lives as long as the engine */
+/* Settles what earlier runs have made. True when nothing more can be known for now; what is ready then has to run. */
+bool graph_settle_known(struct engine *engine);
 uint32_t graph_tasks_of(const struct engine *engine, uint32_t stage);
 /* Edges live as long as the engine; they name the attempts that their tasks are at now. */
 const struct descpipe_edge *const *graph_edges(struct graph *graph, uint32_t task);

@@ -14,8 +14,7 @@ static void append_word(struct text *text, const char *word)
 
 void job_files_print_placing(struct text *text)
 {
-    /* `mv` would move into a folder that has the name already; and a rename onto a link of the same file does nothing.
-     */
+    /* `mv` would move into a folder that has the name already; and of two links of one file it moves none and fails. */
     text_append(text,
                 "place() { # FROM TO yes|no: under its final name, as a whole or not at all; yes: it may be linked\n"
                 "    new=${2%/*}/$mark\n"
@@ -32,6 +31,9 @@ void job_files_print_placing(struct text *text)
                 "    if [ -d \"$2\" ]; then\n"
                 "        echo \"'$2' is a folder\" >&2\n"
                 "        return 1\n"
+                "    fi\n"
+                "    if [ \"$3\" = yes ] && [ ! -L \"$2\" ] && [ \"$1\" -ef \"$2\" ]; then\n"
+                "        return 0\n"
                 "    fi\n"
                 "    { [ \"$3\" = yes ] && ln \"$1\" \"$new\" 2>/dev/null; } || cp -p \"$1\" \"$new\" || return 1\n"
                 "    mv -f \"$new\" \"$2\" && rm -f \"$new\"\n"

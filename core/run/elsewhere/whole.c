@@ -49,18 +49,6 @@ void whole_undone(struct engine *engine, uint64_t serial)
     engine->serial = serial - 1;
 }
 
-/* Settles what is known. True when nothing more can be known for now. */
-static bool look_at_ready(struct engine *engine)
-{
-    cached_slice(engine);
-    while (engine->ready.count > 0 && !cached_slice_is_over(engine)) {
-        uint32_t task = (uint32_t)task_heap_pop(&engine->ready);
-        if (engine->tasks[task].state == TASK_READY && cached_look(engine, task) == CACHED_RUN)
-            engine->tasks[task].attempt_slot = NONE; /* it goes with the others */
-    }
-    return engine->ready.count == 0 && !cached_is_busy(engine);
-}
-
 /* By their order, so that the same tasks have the same positions when they are sent again. */
 static uint32_t collect(struct engine *engine)
 {
@@ -82,7 +70,7 @@ static uint32_t collect(struct engine *engine)
 void whole_submit(struct engine *engine)
 {
     struct whole *whole = engine->whole;
-    if (!whole->undone && !look_at_ready(engine))
+    if (!whole->undone && !graph_settle_known(engine))
         return;
     if (engine->running > 0 || engine->retrying > 0 || engine->remotes != NULL || engine->left == 0)
         return;
