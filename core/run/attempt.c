@@ -350,7 +350,7 @@ static void retry_now(void *context)
     struct engine *engine = wait->engine;
     engine->retrying--;
     if (engine->tasks[wait->task].state == TASK_READY)
-        walk_ready(engine, wait->task);
+        walk_ready_again(engine, wait->task);
     memory_free(wait);
 }
 
@@ -479,7 +479,7 @@ void attempt_undo(struct attempt *attempt)
     if (engine->whole != NULL) /* what it waits for goes with it */
         engine->tasks[task].state = TASK_READY;
     else
-        walk_ready(engine, task);
+        walk_ready_again(engine, task);
     attempt_forget(engine, attempt);
     scheduler_ended(scheduler, job);
 }

@@ -314,6 +314,46 @@ static void skip_dependents(struct engine *engine, uint32_t failed)
     }
 }
 
+/* Of the stages before it what it needs and has not got: how much, and one that it will never get, or NONE. */
+static uint32_t count_lacking(const struct engine *engine, uint32_t task, uint32_t *failed)
+{
+    uint32_t number, member, lacking = 0;
+    const struct stage *stage = walk_stage_of(engine, task, &number, &member);
+    *failed = NONE;
+    for (uint32_t i = 0; i < stage->after.count; i++) {
+        uint32_t producer = engine->pipeline->edges.items[stage->after.at + i];
+        uint32_t first = engine->plan->stages[producer].first_task, end = first + stage_tasks(engine, producer);
+        if (!engine->plan->stages[producer].selected)
+            continue;
+        if (engine->stages[number].by_members) {
+            uint32_t own =
+                stage_member_match(engine->pipeline, stage, member, &engine->pipeline->stages.items[producer]);
+            first += own == NONE ? 0 : own;
+            end = own == NONE ? first : first + 1;
+        }
+        for (uint32_t needed = first; needed < end; needed++) {
+            lacking += engine->tasks[needed].state != TASK_SUCCEEDED;
+            *failed = engine->tasks[needed].state > TASK_SUCCEEDED ? needed : *failed;
+        }
+    }
+    return lacking;
+}
+
+void walk_ready_again(struct engine *engine, uint32_t task)
+{
+    const struct walk_stage *stage = &engine->stages[plan_task_stage(engine->plan, task)];
+    uint32_t failed = NONE;
+    uint32_t lacking = stage->waiting > 0 ? count_lacking(engine, task, &failed) : 0;
+    if (lacking == 0) {
+        walk_ready(engine, task);
+        return;
+    }
+    engine->tasks[task].state = TASK_PLANNED;
+    engine->tasks[task].waiting = lacking;
+    if (failed != NONE)
+        skip_dependents(engine, failed);
+}
+
 void walk_failed(struct engine *engine, uint32_t task, enum verdict verdict)
 {
     bool cancelled = verdict == VERDICT_CANCELLED;

@@ -341,6 +341,9 @@ const struct stage *walk_stage_of(const struct engine *engine, uint32_t task, ui
 /* NULL for an empty list. */
 const char *const *walk_copy_words(struct arena *arena, const char *const *words);
 void walk_ready(struct engine *engine, uint32_t task);
+/* The task's attempt never began, or was lost: an engine before this one may have handed it over with what it waits
+ * for, and it waits for that again when it is not there. */
+void walk_ready_again(struct engine *engine, uint32_t task);
 void walk_release_limit(struct engine *engine, uint32_t task);
 void walk_succeeded(struct engine *engine, uint32_t task);
 void walk_cached(struct engine *engine, uint32_t task); /* as good as succeeded */

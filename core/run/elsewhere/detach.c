@@ -217,9 +217,10 @@ static void tell_room(const struct detach *detach)
     uint64_t room = plugin_scheduler_room(backend->scheduler), jobs = engine->left + 1;
     if (jobs <= room)
         return;
-    log_warning("%llu jobs are to be handed over, and scheduler '%s' takes %llu more of yours for now: the others go as "
-                "these end, and until then this command has to go on; Ctrl-C takes all of it back",
-                (unsigned long long)jobs, backend->scheduler_name, (unsigned long long)room);
+    log_warning(
+        "%llu jobs are to be handed over, and scheduler '%s' takes %llu more of yours for now: the others go as "
+        "these end, and until then this command has to go on; Ctrl-C takes all of it back",
+        (unsigned long long)jobs, backend->scheduler_name, (unsigned long long)room);
     log_notice("hint: without --detach the run can be left and resumed at any time; 'mode: pilot' is one job for all");
 }
 
