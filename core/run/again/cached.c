@@ -21,6 +21,7 @@
 #include "base/path.h"
 #include "base/table.h"
 #include "cache/file_digest.h"
+#include "run/elsewhere/graph.h"
 #include "run/walk.h"
 
 #define SLICE_MS 50
@@ -210,8 +211,8 @@ static void come_again(void *context)
 
 bool cached_is_busy(const struct engine *engine)
 {
-    return engine->cached != NULL && (engine->cached->examined > 0 || table_count(engine->cached->readings) > 0 ||
-                                      shared_is_taking(engine));
+    return engine->cached != NULL &&
+           (engine->cached->examined > 0 || table_count(engine->cached->readings) > 0 || shared_is_taking(engine));
 }
 
 bool cached_slice_is_over(struct engine *engine)
@@ -562,31 +563,6 @@ enum cached_answer cached_look(struct engine *engine, uint32_t task)
 #define NOT_MADE_YET "(made by this run)"
 #define NOT_READ "(not read)" /* nobody asked for it before */
 
-static bool makes(const struct engine *engine, const struct task_files *files, uint32_t number, const char *path)
-{
-    const struct stage *producer = &engine->pipeline->stages.items[number];
-    const struct walk_stage *walked = &engine->stages[number];
-    if (!engine->plan->stages[number].selected || walked->tasks_left == 0)
-        return false;
-    for (uint32_t i = 0; i < producer->outputs.count; i++) {
-        const char *tag = pipeline_text(engine->pipeline, engine->pipeline->files.items[producer->outputs.at + i].tag);
-        cleanup(memory_free) char *data = memory_format("%s/data/%s", files->working, tag);
-        size_t length = strlen(data);
-        if (strncmp(path, data, length) == 0 && (path[length] == '.' || path[length] == '/'))
-            return true;
-    }
-    return false;
-}
-
-static bool is_made_later(const struct engine *engine, const struct task_files *files, uint32_t task, const char *path)
-{
-    const struct stage *stage = &engine->pipeline->stages.items[plan_task_stage(engine->plan, task)];
-    for (uint32_t i = 0; path != NULL && i < stage->after.count; i++)
-        if (makes(engine, files, engine->pipeline->edges.items[stage->after.at + i], path))
-            return true;
-    return false;
-}
-
 void cached_tell_handed_over(struct engine *engine, uint32_t task)
 {
     struct cached *cached = engine->cached;
@@ -598,7 +574,7 @@ void cached_tell_handed_over(struct engine *engine, uint32_t task)
     if (identity_find(&look.identity, engine->plan, task, &files, cached->store, NULL)) {
         for (size_t i = 0; i < look.identity.count; i++) {
             struct identity_field *field = &look.identity.fields[i];
-            bool later = text_starts_with(field->name, "input ") && is_made_later(engine, &files, task, field->path);
+            bool later = text_starts_with(field->name, "input ") && graph_is_made_later(engine, task, field->path);
             field->value = later ? NOT_MADE_YET : field->value == NULL ? NOT_READ : field->value;
             tell_text(engine, field);
         }

@@ -2,6 +2,8 @@
 /* The edges of a run's jobs; graph.h says how it works. */
 #include "run/elsewhere/graph.h"
 
+#include <string.h>
+
 struct graph {
     struct engine *engine;
     const struct descpipe_edge *const **waiting; /* by stage: for whole stages; made when first needed */
@@ -25,6 +27,31 @@ bool graph_settle_known(struct engine *engine)
             engine->tasks[task].attempt_slot = NONE; /* it goes with the others */
     }
     return engine->ready.count == 0 && !cached_is_busy(engine);
+}
+
+static bool makes(const struct engine *engine, uint32_t number, const char *path)
+{
+    const struct stage *producer = &engine->pipeline->stages.items[number];
+    const struct walk_stage *walked = &engine->stages[number];
+    if (!engine->plan->stages[number].selected || walked->tasks_left == 0)
+        return false;
+    for (uint32_t i = 0; i < producer->outputs.count; i++) {
+        const char *tag = pipeline_text(engine->pipeline, engine->pipeline->files.items[producer->outputs.at + i].tag);
+        cleanup(memory_free) char *data = memory_format("%s/data/%s", engine->folder.working, tag);
+        size_t length = strlen(data);
+        if (strncmp(path, data, length) == 0 && (path[length] == '.' || path[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+bool graph_is_made_later(const struct engine *engine, uint32_t task, const char *path)
+{
+    const struct stage *stage = &engine->pipeline->stages.items[plan_task_stage(engine->plan, task)];
+    for (uint32_t i = 0; path != NULL && i < stage->after.count; i++)
+        if (makes(engine, engine->pipeline->edges.items[stage->after.at + i], path))
+            return true;
+    return false;
 }
 
 uint32_t graph_tasks_of(const struct engine *engine, uint32_t stage)

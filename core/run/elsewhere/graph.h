@@ -14,6 +14,8 @@
 struct graph *graph_new(struct engine *engine); /* lives as long as the engine */
 /* Settles what earlier runs have made. True when nothing more can be known for now; what is ready then has to run. */
 bool graph_settle_known(struct engine *engine);
+/* An input of the task that a stage before it still makes. */
+bool graph_is_made_later(const struct engine *engine, uint32_t task, const char *path);
 uint32_t graph_tasks_of(const struct engine *engine, uint32_t stage);
 /* Edges live as long as the engine; they name the attempts that their tasks are at now. */
 const struct descpipe_edge *const *graph_edges(struct graph *graph, uint32_t task);
