@@ -507,18 +507,37 @@ static bool line_counts(struct cache_store *store, size_t at, bool (*kept)(void 
     return run == NULL || kept(context, run);
 }
 
+/* The lines that count are appended to `left` (NULL: nowhere); the others' bytes. */
+static uint64_t sort_lines(struct cache_store *store, bool (*kept)(void *, const char *), void *context,
+                           struct text *left)
+{
+    uint64_t surplus = 0;
+    for (size_t at = 0; at < store->bytes.length;) {
+        const char *end = memchr(store->bytes.bytes + at, '\n', store->bytes.length - at);
+        size_t next = end != NULL ? (size_t)(end + 1 - store->bytes.bytes) : store->bytes.length;
+        if (!line_counts(store, at, kept, context))
+            surplus += next - at;
+        else if (left != NULL)
+            text_append_bytes(left, store->bytes.bytes + at, next - at);
+        at = next;
+    }
+    return surplus;
+}
+
+uint64_t cache_store_surplus(struct cache_store *store, bool (*kept)(void *context, const char *run), void *context)
+{
+    pthread_mutex_lock(&store->mutex);
+    uint64_t surplus = sort_lines(store, kept, context, NULL);
+    pthread_mutex_unlock(&store->mutex);
+    return surplus;
+}
+
 bool cache_store_compact(struct cache_store *store, bool (*kept)(void *context, const char *run), void *context,
                          struct error *error)
 {
     cleanup(text_clear) struct text left = TEXT_INIT;
     pthread_mutex_lock(&store->mutex);
-    for (size_t at = 0; at < store->bytes.length;) {
-        const char *end = memchr(store->bytes.bytes + at, '\n', store->bytes.length - at);
-        size_t next = end != NULL ? (size_t)(end + 1 - store->bytes.bytes) : store->bytes.length;
-        if (line_counts(store, at, kept, context))
-            text_append_bytes(&left, store->bytes.bytes + at, next - at);
-        at = next;
-    }
+    sort_lines(store, kept, context, &left);
     bool written = file_write(store->path, text_bytes(&left), left.length, 0666, error);
     pthread_mutex_unlock(&store->mutex);
     return written;

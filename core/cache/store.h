@@ -75,6 +75,8 @@ bool cache_store_latest(struct cache_store *store, const char *stage, const char
 
 /* Hands what is new to the kernel. Failure keeps it: try again, or let it be. */
 bool cache_store_flush(struct cache_store *store, struct error *error);
+/* Bytes of the lines that do not count, which cache_store_compact would leave out. */
+uint64_t cache_store_surplus(struct cache_store *store, bool (*kept)(void *context, const char *run), void *context);
 /* Writes the file anew with the lines that count and whose run is `kept`; only for the writer. */
 bool cache_store_compact(struct cache_store *store, bool (*kept)(void *context, const char *run), void *context,
                          struct error *error);

@@ -251,12 +251,31 @@ START_TEST(clean_shows_and_frees_what_is_of_no_use)
 }
 END_TEST
 
+START_TEST(clean_forgets_what_the_cache_says_twice)
+{
+    expect("run p.yaml -q", 0, "2 succeeded");
+    expect("run p.yaml -q --no-cache", 0, "2 succeeded");
+    expect("clean --keep 9", 0, "what the cache says twice ");
+    cleanup(memory_free) char *path = path_join(program_folder, "work/.descpipe/cache.jsonl");
+    cleanup(text_clear) struct text before = TEXT_INIT, after = TEXT_INIT;
+    ck_assert(file_read(path, 1 << 20, &before, NULL));
+    expect("clean --keep 9 --yes", 0, "0 runs: freed ");
+    ck_assert(file_read(path, 1 << 20, &after, NULL));
+    ck_assert_uint_lt(after.length, before.length);
+    expect("clean --keep 9", 0, "0 runs would be cleaned: 0 B in ");
+    expect("run p.yaml -q", 0, "2 cached\n"); /* what counted is still there */
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
-        a_second_run_says_that_all_is_there,           why_says_the_field_and_both_values,
-        why_says_what_was_refused_and_what_is_unknown, a_run_leaves_a_trace_and_its_provenance,
-        clean_shows_and_frees_what_is_of_no_use,       NULL};
+    const TTest *const tests[] = {a_second_run_says_that_all_is_there,
+                                  why_says_the_field_and_both_values,
+                                  why_says_what_was_refused_and_what_is_unknown,
+                                  a_run_leaves_a_trace_and_its_provenance,
+                                  clean_shows_and_frees_what_is_of_no_use,
+                                  clean_forgets_what_the_cache_says_twice,
+                                  NULL};
     Suite *suite = suite_create("cache");
     TCase *cases = tcase_create("cache");
     tcase_set_timeout(cases, 100);

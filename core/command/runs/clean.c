@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/path.h"
+#include "cache/store.h"
 #include "command/command.h"
 #include "command/runs/old_runs.h"
 #include "run/journal/lease.h"
@@ -35,7 +36,7 @@ static const struct argument_option options[] = {
     {.name = "json",
      .kind = ARGUMENT_FLAG,
      .offset = offsetof(struct clean_values, json),
-     .help = "{working, removed, freed, runs: [{run, state, bytes}]}"},
+     .help = "{working, removed, freed, cache, runs: [{run, state, bytes}]}"},
     {.name = NULL},
 };
 
@@ -49,19 +50,38 @@ static const struct argument_positional positionals[] = {
     {.name = NULL},
 };
 
-static bool remove_all(const struct old_runs *runs, const char *descpipe, struct error *error)
+/* Results of all runs count: clean leaves what they are put back from, and a result that is gone costs a look. */
+static bool keep_all(void *context, const char *run)
+{
+    (void)context;
+    (void)run;
+    return true;
+}
+
+/* What the cache says of files and results that were said anew since. */
+static bool clean_cache(const char *descpipe, bool writes, uint64_t *surplus, struct error *error)
+{
+    cleanup(cache_store_free) struct cache_store *store = cache_store_open(descpipe, false, error);
+    if (store == NULL)
+        return false;
+    *surplus = cache_store_surplus(store, keep_all, NULL);
+    return !writes || *surplus == 0 || cache_store_compact(store, keep_all, NULL, error);
+}
+
+static bool remove_all(const struct old_runs *runs, const char *descpipe, uint64_t *surplus, struct error *error)
 {
     cleanup(memory_free) char *subject = memory_format("the working folder of '%s'", descpipe);
     const struct lease_request request = {.folder = descpipe, .subject = subject, .run = "clean"};
     struct lease *lease = lease_take(&request, 0, error);
-    bool removed = lease != NULL && old_runs_remove(runs, error);
+    bool removed = lease != NULL && old_runs_remove(runs, error) && clean_cache(descpipe, true, surplus, error);
     lease_release(lease);
     return removed;
 }
 
-static void print(const struct old_runs *runs, const char *working, const struct clean_values *values, struct text *out)
+static void print(const struct old_runs *runs, uint64_t surplus, const char *working, const struct clean_values *values,
+                  struct text *out)
 {
-    uint64_t all = 0;
+    uint64_t all = surplus;
     if (values->json) {
         text_append(out, "{\"working\":");
         text_append_json(out, working);
@@ -80,15 +100,20 @@ static void print(const struct old_runs *runs, const char *working, const struct
         text_append_character(out, '\n');
     }
     if (values->json) {
-        text_format(out, "],\"freed\":%llu}\n", (unsigned long long)all);
+        text_format(out, "],\"cache\":%llu,\"freed\":%llu}\n", (unsigned long long)surplus, (unsigned long long)all);
         return;
+    }
+    if (surplus > 0) {
+        text_append(out, "what the cache says twice         ");
+        bytes_append(out, surplus);
+        text_append_character(out, '\n');
     }
     text_append_count(out, runs->items.count, "run");
     text_append(out, values->yes ? ": freed " : " would be cleaned: ");
     bytes_append(out, all);
     text_append(out, " in ");
     text_append_printable(out, working, 1000);
-    text_append(out, !values->yes && runs->items.count > 0 ? "; --yes does it\n" : "\n");
+    text_append(out, !values->yes && (runs->items.count > 0 || surplus > 0) ? "; --yes does it\n" : "\n");
 }
 
 static int run_clean(struct invocation *invocation)
@@ -109,18 +134,22 @@ static int run_clean(struct invocation *invocation)
         .descpipe = descpipe, .keep = values->keep > 0 ? values->keep : KEEP_DEFAULT, .unfinished = values->unfinished};
     if (!old_runs_find(&request, &runs, &error))
         return command_refuse(invocation, NULL, &error);
-    if (values->yes && runs.items.count > 0 && !remove_all(&runs, descpipe, &error))
+    uint64_t surplus = 0;
+    if (!clean_cache(descpipe, false, &surplus, &error) ||
+        (values->yes && (runs.items.count > 0 || surplus > 0) && !remove_all(&runs, descpipe, &surplus, &error)))
         return command_refuse(invocation, NULL, &error);
-    print(&runs, working, values, &invocation->output.text);
+    print(&runs, surplus, working, values, &invocation->output.text);
     return 0;
 }
 
 const struct command command_clean = {
     .name = "clean",
     .summary = "free what earlier runs left",
-    .description =
-        "Shows what the attempts and logs of earlier runs take, and removes them with --yes. Journals stay, so do\n"
-        "WORKING/data and all results; runs that go on or may be resumed are left alone.",
+    .description = "Shows what the attempts and logs of earlier runs take, and what the cache says of files and "
+                   "results that were\n"
+                   "said anew since, and removes it with --yes. Journals stay, so do WORKING/data and all results; "
+                   "runs that go on\n"
+                   "or may be resumed are left alone.",
     .examples = "  descpipe clean\n  descpipe clean pipeline.yaml --keep 3 --yes",
     .options = options,
     .positionals = positionals,
