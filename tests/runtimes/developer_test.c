@@ -390,6 +390,59 @@ START_TEST(what_is_not_there_is_said_to_be_missing)
 }
 END_TEST
 
+/* One line, with the container and with what was asked of it. */
+static void expect_words(const struct answer *answer, uint32_t kind, const char *name, const char *what)
+{
+    if (secure_getenv("DESCPIPE_TEST_SHOW") != NULL)
+        fprintf(stderr, "%u %s%s%s\n", answer->failure, answer->message, answer->hint != NULL ? "\n   hint: " : "",
+                answer->hint != NULL ? answer->hint : "");
+    ck_assert(answer->done && !answer->ok);
+    ck_assert_msg(answer->failure == kind, "%u: %s", answer->failure, answer->message);
+    ck_assert_msg(strstr(answer->message, name) != NULL, "no '%s' in: %s", name, answer->message);
+    ck_assert_msg(strstr(answer->message, what) != NULL, "no '%s' in: %s", what, answer->message);
+    ck_assert_msg(strchr(answer->message, '\n') == NULL, "more than a line: %s", answer->message);
+}
+
+START_TEST(what_cannot_be_done_is_told_with_the_container_and_the_reason)
+{
+    static const struct descpipe_container other = {.size = sizeof other, .token = "dev-nobody-1"};
+    cleanup(answer_free) struct answer entered, copied, committed, path, target = {0};
+    const struct descpipe_exec exec = {.size = sizeof exec,
+                                       .container = &other,
+                                       .command = SHELL("true"),
+                                       .input_descriptor = -1,
+                                       .output_descriptor = -1,
+                                       .error_descriptor = -1};
+    runtime_exec(driver.instance, &exec, driver_call(&entered));
+    driver_wait(&driver, &entered);
+    expect_words(&entered, DESCPIPE_FAILED_NOT_FOUND, other.token, "");
+    struct descpipe_copy copy = {
+        .size = sizeof copy, .container = &other, .path = "/opt", .archive_descriptor = open_new("archive")};
+    runtime_copy_out(driver.instance, &copy, driver_call(&copied));
+    driver_wait(&driver, &copied);
+    expect_words(&copied, DESCPIPE_FAILED_NOT_FOUND, other.token, "");
+    copy.container = &container;
+    copy.path = "/opt/missing";
+    runtime_copy_out(driver.instance, &copy, driver_call(&path));
+    driver_wait(&driver, &path);
+    expect_words(&path, DESCPIPE_FAILED_NOT_FOUND, token, "/opt/missing");
+    close(copy.archive_descriptor);
+    const char *name = variable("DESCPIPE_TEST_COMMIT");
+    bool is_file = strchr(name, '/') == NULL;
+    cleanup(memory_free) char *nowhere = memory_format("%s%s", name, is_file ? "/nowhere/x.image" : "");
+    struct descpipe_commit commit = {.size = sizeof commit, .container = &other, .reference = nowhere};
+    runtime_commit(driver.instance, &commit, driver_call(&committed));
+    driver_wait(&driver, &committed);
+    expect_words(&committed, DESCPIPE_FAILED_NOT_FOUND, other.token, "");
+    if (!is_file)
+        return;
+    commit.container = &container;
+    runtime_commit(driver.instance, &commit, driver_call(&target));
+    driver_wait(&driver, &target);
+    expect_words(&target, DESCPIPE_FAILED_REFUSED, "/nowhere", "o such file");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("developer");
@@ -406,6 +459,7 @@ int main(void)
     tcase_add_test(tests, a_command_that_is_cancelled_ends);
     tcase_add_test(tests, a_terminal_is_handed_over);
     tcase_add_test(tests, what_is_not_there_is_said_to_be_missing);
+    tcase_add_test(tests, what_cannot_be_done_is_told_with_the_container_and_the_reason);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -13,6 +13,7 @@
 #include "tool/conversion.h"
 #include "tool/environment.h"
 #include "tool/facts.h"
+#include "tool/judge.h"
 
 #include "charliecloud.h"
 
@@ -220,25 +221,14 @@ static bool write_step(void *runtime, const struct conversion_step *step, struct
 
 static uint32_t judge(const char *errors, const char **hint)
 {
-    static const struct {
-        const char *words, *hint;
-        uint32_t failure;
-    } known[] = {
-        {"unauthorized", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
+    static const struct complaint own[] = {
         {"401", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
         {"403", "log in to the registry with an account that may read it", DESCPIPE_FAILED_NEEDS_LOGIN},
         {"429", "the registry limits how often one may ask; wait, or log in", DESCPIPE_FAILED_LATER},
         {"not found", "check the image's name and tag", DESCPIPE_FAILED_NOT_FOUND},
-        {"No space left", "free some room, or name another folder with the option 'cache'", DESCPIPE_FAILED_REFUSED},
-        {"Connection refused", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
-        {"Name or service not known", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
+        {"no space left", "free some room, or name another folder with the option 'cache'", DESCPIPE_FAILED_REFUSED},
     };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strstr(errors, known[i].words) != NULL) {
-            *hint = known[i].hint;
-            return known[i].failure;
-        }
-    return DESCPIPE_FAILED_REFUSED;
+    return judge_complaint(errors, own, sizeof own / sizeof own[0], hint);
 }
 
 static const struct converter folder_converter = {

@@ -68,18 +68,10 @@ static struct command *init_command(struct boxed *boxed, const char *doing,
 
 /* ---- shell ---- */
 
-static void undo(struct boxed *boxed, const struct tool_end *end, const char *doing)
-{
-    if (end != NULL)
-        failure_set(&boxed->failure, DESCPIPE_FAILED_REFUSED, "container %s cannot be %s: %s", boxed->token, doing,
-                    end->words);
-    boxed_undo(boxed);
-}
-
 static void stopped_after_failure(struct command *command, const struct tool_end *end)
 {
     (void)end;
-    undo(command->context, NULL, NULL);
+    boxed_undo(command->context);
 }
 
 static void is_listed(void *context)
@@ -107,7 +99,7 @@ static void is_started(struct command *command, const struct tool_end *end)
 {
     struct boxed *boxed = command->context;
     if (!end->good)
-        undo(boxed, end, "started");
+        boxed_undo_after(boxed, end, "started");
     else
         boxed_work(boxed, list, is_listed);
 }
@@ -118,7 +110,7 @@ static void image_is_copied(struct command *copying, const struct tool_end *end)
     const struct native *native = boxed->runtime;
     const struct descpipe_stage *stage = boxed->stage;
     if (!end->good) {
-        undo(boxed, end, "made");
+        boxed_undo_after(boxed, end, "made");
         return;
     }
     struct command *command = boxed_command(boxed, "started", is_started);
@@ -137,7 +129,7 @@ static void image_is_copied(struct command *copying, const struct tool_end *end)
         return;
     }
     command_drop(command);
-    undo(boxed, NULL, NULL);
+    boxed_undo(boxed);
 }
 
 static bool write_beside(const struct boxed *boxed, const char *name, const char *bytes, size_t length,
@@ -242,12 +234,6 @@ static void look_for_it(void *context)
     boxed->lines = environment_read(root, &boxed->length, &boxed->failure);
 }
 
-static void exec_ended(struct command *command, const struct tool_end *end)
-{
-    command_answer_ending(command, end);
-    boxed_free(command->context);
-}
-
 static void is_there(void *context)
 {
     struct boxed *boxed = context;
@@ -256,7 +242,7 @@ static void is_there(void *context)
         boxed_fail(boxed);
         return;
     }
-    struct command *command = init_command(boxed, "entered", exec_ended);
+    struct command *command = init_command(boxed, "entered", boxed_exec_ended);
     if (command == NULL)
         return;
     if (!command_take_streams(command, exec)) {
@@ -301,37 +287,15 @@ static bool is_here(const struct boxed *boxed)
     return stat(boxed->box, &status) == 0;
 }
 
-static void stopped(struct command *command, const struct tool_end *end)
-{
-    struct boxed *boxed = command->context;
-    if (end->good) {
-        boxed_succeed(boxed);
-        return;
-    }
-    command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
-    boxed_free(boxed);
-}
-
 void native_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *request)
 {
     struct boxed *boxed = begin(self, call, request->container->token);
     if (boxed == NULL)
         return;
     if (is_here(boxed))
-        stop(boxed, request->grace_ms, stopped);
+        stop(boxed, request->grace_ms, boxed_stopped);
     else
         boxed_succeed(boxed);
-}
-
-static void stopped_for_release(struct command *command, const struct tool_end *end)
-{
-    struct boxed *boxed = command->context;
-    if (end->good) {
-        boxed_release(boxed);
-        return;
-    }
-    command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
-    boxed_free(boxed);
 }
 
 void native_release(void *self, struct descpipe_call *call, const struct descpipe_container *container)
@@ -340,7 +304,7 @@ void native_release(void *self, struct descpipe_call *call, const struct descpip
     if (boxed == NULL)
         return;
     if (is_here(boxed))
-        stop(boxed, 0, stopped_for_release);
+        stop(boxed, 0, boxed_stopped_for_release);
     else
         boxed_succeed(boxed);
 }

@@ -30,6 +30,8 @@ static struct command *begin(const struct podman *podman, struct descpipe_call *
     struct command *command =
         command_new(podman->host, call, "container %.100s cannot be %s", name_of(container), doing);
     if (command != NULL) {
+        command->runtime = podman;
+        command->container = container;
         podman_begin(podman, &command->argv);
         podman_environment(podman, &command->environment);
     }
@@ -43,7 +45,8 @@ static void add_words(struct command *command, const char *const *words)
 
 static uint32_t kind_of(const struct tool_end *end)
 {
-    static const char *const words[] = {"no such container", "no container with name", "layer not known"};
+    static const char *const words[] = {"no such container", "no container with name", "layer not known",
+                                        "does not exist", "could not be found"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strstr(end->errors, words[i]) != NULL)
             return DESCPIPE_FAILED_NOT_FOUND;
@@ -104,9 +107,34 @@ void podman_shell(void *self, struct descpipe_call *call, const struct descpipe_
     command_start(command);
 }
 
+/* podman-exec(1), "Exit Codes": 125 is Podman's own, or the command's, whose words went where that one's go. */
+#define OWN_FAILURE 125
+
+static void looked_at(struct command *command, const struct tool_end *end)
+{
+    static const struct tool_end ended = {.started = true, .exit_code = OWN_FAILURE};
+    if (!end->good)
+        fail_alike(command, end);
+    else if (strncmp(end->output, "true", 4) == 0)
+        command_answer_ending(command, &ended);
+    else
+        command_fail(command, &(struct tool_end){.started = true, .words = "it is not running"},
+                     DESCPIPE_FAILED_REFUSED, NULL);
+}
+
 static void exec_ended(struct command *command, const struct tool_end *end)
 {
-    command_answer_ending(command, end);
+    if (!end->started || end->exit_code != OWN_FAILURE) {
+        command_answer_ending(command, end);
+        return;
+    }
+    struct command *look = begin(command->runtime, command->call, command->container, "entered");
+    if (look == NULL)
+        return;
+    look->done = looked_at;
+    add_words(look, (const char *const[]){"container", "inspect", "--format", "{{.State.Running}}", NULL});
+    command_add_copy(look, name_of(command->container));
+    command_start(look);
 }
 
 /* Values stand in no process list, but for the names that the client itself obeys. */

@@ -22,6 +22,7 @@
 #include "tool/conversion.h"
 #include "tool/environment.h"
 #include "tool/facts.h"
+#include "tool/judge.h"
 #include "tool/node_image.h"
 #include "tool/run.h"
 
@@ -214,30 +215,14 @@ static void ask(struct fetch *fetch)
 
 uint32_t podman_judge(const char *errors, const char **hint)
 {
-    static const struct {
-        const char *words, *hint;
-        uint32_t failure;
-    } known[] = {
-        {"unauthorized", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
-        {"authentication required", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
+    static const struct complaint own[] = {
         {"access to the resource is denied", "log in with an account that may read it", DESCPIPE_FAILED_NEEDS_LOGIN},
-        {"toomanyrequests", "the registry limits how often one may ask; wait, or log in", DESCPIPE_FAILED_LATER},
-        {"manifest unknown", "check the image's name and tag", DESCPIPE_FAILED_NOT_FOUND},
-        {"name unknown", "check the image's name", DESCPIPE_FAILED_NOT_FOUND},
         {"short-name", "name the registry's host too", DESCPIPE_FAILED_NOT_FOUND},
         {"no space left", "free some room where Podman keeps images", DESCPIPE_FAILED_REFUSED},
         {"insufficient UIDs or GIDs", "give the account sub-uids in /etc/subuid and /etc/subgid",
          DESCPIPE_FAILED_REFUSED},
-        {"connection refused", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
-        {"no such host", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
-        {"i/o timeout", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
     };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcasestr(errors, known[i].words) != NULL) {
-            *hint = known[i].hint;
-            return known[i].failure;
-        }
-    return DESCPIPE_FAILED_REFUSED;
+    return judge_complaint(errors, own, sizeof own / sizeof own[0], hint);
 }
 
 static void fetch_ended(void *context, const struct tool_end *end)

@@ -17,6 +17,7 @@
 #include "registry/failure.h"
 #include "registry/ownership.h"
 
+#include "tool/mount_field.h"
 #include "tool/node_image.h"
 
 #include "podman.h"
@@ -45,20 +46,6 @@ static void add_pair(struct arguments *argv, const char *option, const char *val
     arguments_add(argv, value);
 }
 
-/* One field of a line of comma-separated values, as --mount takes them. */
-static void write_field(FILE *line, const char *key, const char *value)
-{
-    bool quoted = strpbrk(value, ",\"") != NULL;
-    fprintf(line, quoted ? "\"%s=" : "%s=", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '"')
-            fputc('"', line);
-        fputc(*value, line);
-    }
-    if (quoted)
-        fputc('"', line);
-}
-
 static bool add_mount(struct launch *launch, const struct descpipe_mount *mount)
 {
     struct arguments *argv = &launch->argv;
@@ -73,10 +60,10 @@ static bool add_mount(struct launch *launch, const struct descpipe_mount *mount)
         return failure_memory(&launch->failure);
     fprintf(line, "type=%s,", scratch ? "tmpfs" : "bind");
     if (!scratch) {
-        write_field(line, "source", mount->source);
+        mount_field_write(line, "source", mount->source);
         fputc(',', line);
     }
-    write_field(line, "target", mount->target);
+    mount_field_write(line, "target", mount->target);
     if (scratch)
         fputs(",tmpfs-mode=1777,U=true,notmpcopyup", line);
     else if ((mount->flags & DESCPIPE_MOUNT_READ_ONLY) != 0)

@@ -22,6 +22,11 @@
 
 /* ---- common ---- */
 
+static bool is_gone(const struct tool_end *end)
+{
+    return end->good || strstr(end->errors, "no instance found") != NULL;
+}
+
 /* NULL: the call has failed. */
 static struct boxed *begin(struct singularity *singularity, struct descpipe_call *call, const char *token)
 {
@@ -38,8 +43,10 @@ static struct boxed *begin(struct singularity *singularity, struct descpipe_call
         return NULL;
     }
     struct boxed *boxed = boxed_new(&request);
-    if (boxed != NULL)
+    if (boxed != NULL) {
         boxed->hidden = OWN_FOLDER;
+        boxed->is_gone = is_gone;
+    }
     return boxed;
 }
 
@@ -59,20 +66,11 @@ static struct command *tool_command(struct boxed *boxed, const char *doing,
 
 /* ---- shell ---- */
 
-/* The failure is kept while what there is of the container goes. */
-static void undo(struct boxed *boxed, const struct tool_end *end, const char *doing)
-{
-    if (end != NULL)
-        failure_set(&boxed->failure, DESCPIPE_FAILED_REFUSED, "container %s cannot be %s: %s", boxed->token, doing,
-                    end->words);
-    boxed_undo(boxed);
-}
-
 static void instance_started(struct command *command, const struct tool_end *end)
 {
     struct boxed *boxed = command->context;
     if (!end->good) {
-        undo(boxed, end, "started");
+        boxed_undo_after(boxed, end, "started");
         return;
     }
     command->host->answer->native_id(command->call, 0, boxed->token);
@@ -84,7 +82,7 @@ static void targets_are_made(void *context)
 {
     struct boxed *boxed = context;
     if (boxed->failure.kind != 0) {
-        undo(boxed, NULL, NULL);
+        boxed_undo(boxed);
         return;
     }
     struct command *command = tool_command(boxed, "started", instance_started);
@@ -93,7 +91,7 @@ static void targets_are_made(void *context)
     arguments_add_list(&command->argv, (const char *const[]){"instance", "start", "--writable", NULL});
     if (!singularity_add_instance(boxed->runtime, boxed->stage, &command->argv, &boxed->failure)) {
         command_drop(command);
-        undo(boxed, NULL, NULL);
+        boxed_undo(boxed);
         return;
     }
     arguments_add(&command->argv, arguments_format(&command->argv, "%s/" BOX_ROOT, boxed->box));
@@ -119,7 +117,7 @@ static void image_is_unpacked(struct command *command, const struct tool_end *en
 {
     struct boxed *boxed = command->context;
     if (!end->good)
-        undo(boxed, end, "made");
+        boxed_undo_after(boxed, end, "made");
     else
         boxed_work(boxed, make_targets, targets_are_made);
 }
@@ -164,17 +162,15 @@ void singularity_shell(void *self, struct descpipe_call *call, const struct desc
 
 /* ---- exec, stop, release ---- */
 
-static void exec_ended(struct command *command, const struct tool_end *end)
-{
-    boxed_free(command->context);
-    command_answer_ending(command, end);
-}
-
 void singularity_exec(void *self, struct descpipe_call *call, const struct descpipe_exec *exec)
 {
     struct singularity *singularity = self;
     struct boxed *boxed = begin(singularity, call, exec->container->token);
-    struct command *command = boxed != NULL ? tool_command(boxed, "entered", exec_ended) : NULL;
+    if (boxed != NULL && !boxed_is_here(boxed)) { /* what the tool says of it would be the command's own words */
+        boxed_fail(boxed);
+        return;
+    }
+    struct command *command = boxed != NULL ? tool_command(boxed, "entered", boxed_exec_ended) : NULL;
     if (command == NULL)
         return;
     if (!command_take_streams(command, exec)) {
@@ -197,20 +193,6 @@ void singularity_exec(void *self, struct descpipe_call *call, const struct descp
     command_start(command);
 }
 
-static bool is_gone(const struct tool_end *end)
-{
-    return end->good || strstr(end->errors, "no instance found") != NULL;
-}
-
-static void stopped(struct command *command, const struct tool_end *end)
-{
-    boxed_free(command->context);
-    if (is_gone(end))
-        command->host->call->succeed(command->call);
-    else
-        command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
-}
-
 static void add_stop(struct command *command, const struct boxed *boxed, uint64_t grace_ms)
 {
     uint64_t seconds = grace_ms / 1000 + 1; /* at least one: 0 is the tool's own default */
@@ -223,28 +205,17 @@ static void add_stop(struct command *command, const struct boxed *boxed, uint64_
 void singularity_stop(void *self, struct descpipe_call *call, const struct descpipe_stop *stop)
 {
     struct boxed *boxed = begin(self, call, stop->container->token);
-    struct command *command = boxed != NULL ? tool_command(boxed, "stopped", stopped) : NULL;
+    struct command *command = boxed != NULL ? tool_command(boxed, "stopped", boxed_stopped) : NULL;
     if (command == NULL)
         return;
     add_stop(command, boxed, stop->grace_ms);
     command_start(command);
 }
 
-static void stopped_for_release(struct command *command, const struct tool_end *end)
-{
-    struct boxed *boxed = command->context;
-    if (is_gone(end)) {
-        boxed_release(boxed);
-    } else {
-        boxed_free(boxed);
-        command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
-    }
-}
-
 void singularity_release(void *self, struct descpipe_call *call, const struct descpipe_container *container)
 {
     struct boxed *boxed = begin(self, call, container->token);
-    struct command *command = boxed != NULL ? tool_command(boxed, "removed", stopped_for_release) : NULL;
+    struct command *command = boxed != NULL ? tool_command(boxed, "removed", boxed_stopped_for_release) : NULL;
     if (command == NULL)
         return;
     add_stop(command, boxed, 0);

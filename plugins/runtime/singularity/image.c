@@ -20,6 +20,7 @@
 #include "tool/access.h"
 #include "tool/cache.h"
 #include "tool/environment.h"
+#include "tool/judge.h"
 #include "tool/node_image.h"
 #include "tool/run.h"
 
@@ -127,32 +128,14 @@ static bool write_step(void *runtime, const struct conversion_step *step, struct
     return add_access(singularity, step, failure);
 }
 
-/* In the words of the tool and of the library it pulls with. */
 static uint32_t judge(const char *errors, const char **hint)
 {
-    static const struct {
-        const char *words, *hint;
-        uint32_t failure;
-    } known[] = {
-        {"unauthorized", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
-        {"authentication required", "log in to the registry: descpipe login", DESCPIPE_FAILED_NEEDS_LOGIN},
+    static const struct complaint own[] = {
         {"denied:", "log in to the registry with an account that may read it", DESCPIPE_FAILED_NEEDS_LOGIN},
-        {"toomanyrequests", "the registry limits how often one may ask; wait, or log in", DESCPIPE_FAILED_LATER},
-        {"manifest unknown", "check the image's name and tag", DESCPIPE_FAILED_NOT_FOUND},
-        {"name unknown", "check the image's name", DESCPIPE_FAILED_NOT_FOUND},
         {"no space left", "free some room, or name other folders with the options 'cache' and 'temporary'",
          DESCPIPE_FAILED_REFUSED},
-        {"connection refused", "is the registry's address right, and can this machine reach it?",
-         DESCPIPE_FAILED_CANNOT_ASK},
-        {"no such host", "is the registry's address right, and can this machine reach it?", DESCPIPE_FAILED_CANNOT_ASK},
-        {"i/o timeout", "can this machine reach the registry?", DESCPIPE_FAILED_CANNOT_ASK},
     };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcasestr(errors, known[i].words) != NULL) {
-            *hint = known[i].hint;
-            return known[i].failure;
-        }
-    return DESCPIPE_FAILED_REFUSED;
+    return judge_complaint(errors, own, sizeof own / sizeof own[0], hint);
 }
 
 static const struct converter sif_converter = {

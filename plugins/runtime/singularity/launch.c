@@ -16,6 +16,7 @@
 
 #include "tool/cache.h"
 #include "tool/environment.h"
+#include "tool/mount_field.h"
 #include "tool/node_image.h"
 
 #include "singularity.h"
@@ -60,20 +61,6 @@ static void add_words(struct arguments *arguments, const char *const *words)
     arguments_add_list(arguments, words);
 }
 
-/* One field of a line of comma-separated values: quoted as a whole where its text needs it. */
-static void write_field(FILE *line, const char *key, const char *value)
-{
-    bool quoted = strpbrk(value, ",\"\r\n") != NULL;
-    fprintf(line, quoted ? "\"%s=" : "%s=", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '"')
-            fputc('"', line);
-        fputc(*value, line);
-    }
-    if (quoted)
-        fputc('"', line);
-}
-
 static void add_mount_line(struct arguments *argv, const struct descpipe_mount *mount, bool read_only)
 {
     cleanup(memory_free) char *text = NULL;
@@ -84,9 +71,9 @@ static void add_mount_line(struct arguments *argv, const struct descpipe_mount *
         return;
     }
     fputs("type=bind,", line);
-    write_field(line, "source", mount->source);
+    mount_field_write(line, "source", mount->source);
     fputc(',', line);
-    write_field(line, "destination", mount->target);
+    mount_field_write(line, "destination", mount->target);
     if (read_only)
         fputs(",ro", line);
     argv->failed = fclose(line) != 0 || argv->failed;

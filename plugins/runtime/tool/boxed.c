@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "registry/ownership.h"
 
@@ -62,6 +63,13 @@ struct boxed *boxed_new(const struct boxed_request *request)
     return NULL;
 }
 
+bool boxed_is_here(struct boxed *boxed)
+{
+    struct stat status;
+    return stat(boxed->box, &status) == 0 ||
+           failure_set(&boxed->failure, DESCPIPE_FAILED_NOT_FOUND, "there is no container '%s'", boxed->token);
+}
+
 void boxed_work(struct boxed *boxed, void (*work)(void *context), void (*done)(void *context))
 {
     boxed->host->work->run(boxed->host, work, done, boxed);
@@ -116,11 +124,55 @@ void boxed_release(struct boxed *boxed)
     boxed_work(boxed, release_box, box_is_released);
 }
 
+void boxed_undo_after(struct boxed *boxed, const struct tool_end *end, const char *doing)
+{
+    failure_set(&boxed->failure, DESCPIPE_FAILED_REFUSED, "container %s cannot be %s: %s", boxed->token, doing,
+                end->words);
+    boxed_undo(boxed);
+}
+
+/* ---- ends of commands ---- */
+
+void boxed_exec_ended(struct command *command, const struct tool_end *end)
+{
+    command_answer_ending(command, end);
+    boxed_free(command->context);
+}
+
+static bool is_gone(const struct boxed *boxed, const struct tool_end *end)
+{
+    return boxed->is_gone != NULL ? boxed->is_gone(end) : end->good;
+}
+
+static void not_stopped(struct command *command, const struct tool_end *end)
+{
+    command_fail(command, end, DESCPIPE_FAILED_REFUSED, NULL);
+    boxed_free(command->context);
+}
+
+void boxed_stopped(struct command *command, const struct tool_end *end)
+{
+    if (is_gone(command->context, end))
+        boxed_succeed(command->context);
+    else
+        not_stopped(command, end);
+}
+
+void boxed_stopped_for_release(struct command *command, const struct tool_end *end)
+{
+    if (is_gone(command->context, end))
+        boxed_release(command->context);
+    else
+        not_stopped(command, end);
+}
+
 /* ---- what was changed ---- */
 
 static void compare(void *context)
 {
     struct boxed *boxed = context;
+    if (!boxed_is_here(boxed))
+        return;
     FILE *lines = open_memstream(&boxed->lines, &boxed->length);
     if (lines == NULL) {
         failure_memory(&boxed->failure);
@@ -156,7 +208,9 @@ static void copied(struct command *command, const struct tool_end *end)
 void boxed_copy_out(struct boxed *boxed, const struct descpipe_copy *copy)
 {
     cleanup(memory_free) char *folder = NULL, *name = NULL;
-    if (!box_find(boxed->box, copy->path, &folder, &name, &boxed->failure)) {
+    if (boxed_is_here(boxed) && !box_find(boxed->box, copy->path, &folder, &name, &boxed->failure))
+        failure_wrap(&boxed->failure, "container %s cannot be copied from", boxed->token);
+    if (boxed->failure.kind != 0) {
         boxed_fail(boxed);
         return;
     }

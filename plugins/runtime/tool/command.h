@@ -24,7 +24,10 @@ struct command {
     uint64_t timeout_ms;                /* 0: COMMAND_TIMEOUT_MS */
     /* Ends the call, or starts another command for it. NULL: a good end is success. */
     void (*done)(struct command *command, const struct tool_end *end);
-    void *context;  /* of `done` */
+    void *context; /* of `done` */
+    /* Whose command it is and of which container, for `done`; both live as long as the call. May be NULL. */
+    const void *runtime;
+    const struct descpipe_container *container;
     int streams[3]; /* owned; 0: none */
     bool terminal;
     struct descpipe_process *process;
