@@ -376,6 +376,11 @@ auth: {htpasswd: {realm: tests, path: $top/users}}"
         --header 'Accept: application/vnd.oci.image.manifest.v1+json' "https://$six/v2/me/box/manifests/1.0" >out.txt
     says out.txt "$manifest"
     "$descpipe" logout "$six" >out.txt 2>&1 || { cat out.txt; fail logout; }
+    "$descpipe" images p.yaml "$@" >out.txt 2>&1 || { cat out.txt; fail "images of what is here"; }
+    says out.txt "hint: log in with: descpipe login $six"
+    pipeline "::1:$port/me/box:1.0"
+    refused out.txt "$descpipe" pull p.yaml
+    says out.txt "an IPv6 address stands in brackets"
 else
     echo "not tried: this machine has no IPv6"
 fi
