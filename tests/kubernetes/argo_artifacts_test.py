@@ -5,6 +5,7 @@
 The store is moto's S3, behind a door that checks each request's signature. A scripted Argo Server carries artifacts between it and
 its pods as Argo documents it: what a stage makes is what it takes, in capitals.
 """
+import base64
 import hashlib
 import hmac
 import http.client
@@ -22,6 +23,7 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import argo_api  # noqa: E402
 import argo_schema  # noqa: E402
 import argo_server  # noqa: E402
 import person  # noqa: E402
@@ -99,7 +101,8 @@ class Store(http.server.ThreadingHTTPServer):
         return "127.0.0.1:%d" % self.server_address[1]
 
 
-class Cluster(argo_server.Cluster):
+class Carrying:
+    """As Argo's executor does around a stage."""
     store = None
 
     def attempt(self, workflow, name, template, number):
@@ -116,11 +119,26 @@ class Cluster(argo_server.Cluster):
         return super().attempt(workflow, name, template, number)
 
 
+class ServerCluster(Carrying, argo_server.Cluster):
+    pass
+
+
 class Server(argo_server.Server):
-    cluster_class = Cluster
+    cluster_class = ServerCluster
 
 
-class Run(person.Person):
+class ApiCluster(Carrying, argo_api.Cluster):
+    pass
+
+
+class ApiServer(argo_api.Server):
+    cluster_class = ApiCluster
+
+
+class Stored(person.Person):
+    """With a store, and whoever takes Workflows."""
+    server_class, mode = Server, "server"
+
     @classmethod
     def setUpClass(cls):
         cls.shared = tempfile.mkdtemp(prefix="descpipe-artifacts-")
@@ -134,11 +152,14 @@ class Run(person.Person):
         process = subprocess.Popen([cls.shared + "/moto_server", "-H", "127.0.0.1", "-p", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True, env={"PATH": os.environ["PATH"]})
         cls.moto = next(found.group(1) for found in (re.search(r"Running on http://(127\.0\.0\.1:\d+)", line) for line in process.stderr) if found)
-        threading.Thread(target=lambda: [None for _ in process.stderr], daemon=True).start()
+        reader = threading.Thread(target=lambda: [None for _ in process.stderr], daemon=True)
+        reader.start()
 
         def stop():
             process.terminate()
             process.wait()
+            reader.join()
+            process.stderr.close()
 
         cls.addClassCleanup(stop)
 
@@ -147,7 +168,7 @@ class Run(person.Person):
         self.store = Store(self.moto)
         self.addCleanup(self.store.server_close)
         self.addCleanup(self.store.shutdown)
-        self.serve(Server())
+        self.serve(self.server_class())
         self.cluster.store, self.cluster.token = self.store, TOKEN
         self.names = {"PIPELINE_HOST": "http://" + self.server.place, "PIPELINE_NS": "work", "PIPELINE_TOKEN": "Bearer " + TOKEN,
                       "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -158,8 +179,8 @@ class Run(person.Person):
     def pipeline(self, stages, options="", **inputs):
         for name, text in inputs.items():
             self.write(name + ".txt", text)
-        self.pipeline_of('use: argo, mode: server, artifacts: {bucket: pail, endpoint: "http://%s", secret: mine, folder: sky}%s' %
-                         (self.store.place, options), stages)
+        self.pipeline_of('use: argo, mode: %s, artifacts: {bucket: pail, endpoint: "http://%s", secret: mine, folder: sky}%s' %
+                         (self.mode, self.store.place, options), stages)
         with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
             text = file.read()
         self.write("pipeline.yaml", text.replace("output: out}", "output: out, inputs: {%s}}" % ", ".join("%s: %s.txt" % (name, name) for name in inputs)))
@@ -168,6 +189,12 @@ class Run(person.Person):
         with open(self.path("out", name), encoding="utf-8") as file:
             return file.read()
 
+    def workflow(self):
+        workflow, = [item for key, item in self.cluster.objects.items() if key[0] == "workflows"]
+        return workflow
+
+
+class Run(Stored):
     THREE = {"one": "inputs: {first: txt}, outputs: {x: txt}, command: [say, a]",
              "each": "inputs: {first: txt, x: txt}, outputs: {y: txt}, foreach: {n: [1, 2]}, command: [say, b]",
              "all": "inputs: {y: txt}, outputs: {z: txt}, command: [say, c]"}
@@ -179,9 +206,8 @@ class Run(person.Person):
         self.assertIn("FIRST.TXT=ALPHA", self.read("z.txt"))
         self.assertEqual(self.read("z.txt").count("X.TXT=FIRST.TXT=ALPHA"), 2)
         self.assertNotIn(SECRET, output)
-        workflow, = [item for key, item in self.cluster.objects.items() if key[0] == "workflows"]
-        argo_schema_of_it = json.dumps(workflow)
-        self.assertNotIn(ACCESS, argo_schema_of_it)
+        workflow = self.workflow()
+        self.assertNotIn(ACCESS, json.dumps(workflow))
         template = next(one for one in workflow["spec"]["templates"] if one["name"] == "one")
         key = "sky/inputs/sha256/" + hashlib.sha256(b"alpha").hexdigest()
         store = {"endpoint": self.store.place, "bucket": "pail", "region": "us-east-1", "insecure": True,
@@ -243,6 +269,56 @@ class Run(person.Person):
                 text = file.read()
             self.write("pipeline.yaml", re.sub(r"artifacts: \{[^}]*\}", "artifacts: " + part, text))
             self.assertIn(words, self.command("run", "pipeline.yaml")[1])
+
+
+class KeysOfTheCluster(Stored):
+    server_class, mode = ApiServer, "kubernetes"
+    ONE = {"one": "inputs: {first: txt}, outputs: {x: txt}, config: {settings: s.yml}, command: [say, a]"}
+
+    def setUp(self):
+        super().setUp()
+        self.names = {}
+        self.write("kubeconfig", """apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://%s"}}]
+users: [{name: u, user: {token: %s}}]
+contexts: [{name: x, context: {cluster: c, user: u, namespace: work}}]
+current-context: x
+""" % (self.server.place, TOKEN))
+
+    def secret(self, **data):
+        with self.cluster.lock:
+            self.cluster.put("secrets", "mine", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {
+                key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}, "ADDED")
+
+    def test_the_keys_are_those_of_the_secret_and_configuration_is_a_configmap_of_the_workflow(self):
+        self.secret(accesskey=ACCESS, secretkey=SECRET)
+        self.write("s.yml", "a: 1")
+        self.pipeline(self.ONE, first="alpha")
+        with open(self.path("pipeline.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        self.write("pipeline.yaml", text.replace("output: out,", "output: out, config: {one: {settings: s.yml}},"))
+        output = self.run_to_end()
+        self.assertEqual(self.read("x.txt"), "FIRST.TXT=ALPHA")
+        workflow = self.workflow()
+        argo_schema.validator()(workflow)
+        (_, name), item = next((key, item) for key, item in self.cluster.objects.items() if key[0] == "configmaps")
+        self.assertEqual([base64.b64decode(value) for value in item["binaryData"].values()], [b"a: 1"])
+        self.assertEqual(item["metadata"]["ownerReferences"][0]["name"], workflow["metadata"]["name"])
+        template = next(one for one in workflow["spec"]["templates"] if one["name"] == "one")
+        self.assertEqual([volume["configMap"]["name"] for volume in template["volumes"] if "configMap" in volume], [name])
+        for folder, _, names in os.walk(self.folder):  # the secret key is nowhere
+            for each in names:
+                with open(os.path.join(folder, each), "rb") as file:
+                    self.assertNotIn(SECRET.encode(), file.read(), each)
+        self.assertNotIn(SECRET, output)
+
+    def test_a_secret_that_lacks_them_or_is_not_there_is_said(self):
+        self.pipeline({"one": Run.THREE["one"]}, first="alpha")
+        self.assertIn("in the Secret 'mine'", self.run_to_end(5))
+        self.secret(user=ACCESS)
+        self.assertIn("it has no accesskey and secretkey", self.run_to_end(5))
+        self.assertEqual([key for key in self.cluster.objects if key[0] == "workflows"], [])
 
 
 if __name__ == "__main__":

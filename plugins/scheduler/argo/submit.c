@@ -8,7 +8,6 @@
  * already is ours, from a try whose answer was lost, if its label says so; anything else of that name is left alone. So
  * there is one Workflow however often this is tried, by however many processes.
  */
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "argo.h"
 #include "artifacts.h"
 #include "cluster/pull_secret.h"
+#include "keys.h"
 
 struct sending {
     struct sending *next;
@@ -27,9 +27,10 @@ struct sending {
     size_t done;                   /* of the belongings: so many are there */
     const struct descpipe_submission *given;
     struct bringing *bringing; /* artifacts on their way; or NULL */
-    struct pull_secret *pull;  /* being made */
-    bool login;                /* there is one */
-    uint32_t failure;          /* why the belongings are taken back; 0: they are not */
+    struct keys_asking asking;
+    struct pull_secret *pull; /* being made */
+    bool login;               /* there is one */
+    uint32_t failure;         /* why the belongings are taken back; 0: they are not */
     char words[CLUSTER_WORDS + 128];
     const char *hint;
 };
@@ -521,45 +522,15 @@ static void keys_are_there(struct sending *sending)
     }
 }
 
-/* Of a Secret's data; freed by the caller. */
-static char *unpacked(const json_t *secret, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json_object_get(secret, "data"), key));
-    size_t length = text != NULL ? strlen(text) : 0;
-    unsigned char *plain = text != NULL && length <= 4096 ? malloc(length + 4) : NULL;
-    int got = plain != NULL ? EVP_DecodeBlock(plain, (const unsigned char *)text, (int)length) : -1;
-    if (got < 0) {
-        free(plain);
-        return NULL;
-    }
-    for (size_t i = length; i > 0 && text[i - 1] == '='; i--) {
-        got--;
-    }
-    plain[got > 0 ? got : 0] = '\0';
-    return (char *)plain;
-}
-
-static void secret_came(void *context, const struct cluster_reply *reply)
+static void keys_came(void *context, uint32_t failure, const char *words)
 {
     struct sending *sending = context;
-    struct store *store = &sending->self->store;
-    char words[CLUSTER_WORDS + 128];
     sending->exchange = NULL;
-    char *access = unpacked(reply->json, ARTIFACTS_ACCESS_KEY), *secret = unpacked(reply->json, ARTIFACTS_SECRET_KEY);
-    bool given = reply->ok && access != NULL && secret != NULL && store_give_keys(store, access, secret);
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-    }
-    free(access);
-    free(secret);
-    if (given) {
+    if (failure == 0) {
         keys_are_there(sending);
-        return;
+    } else {
+        fail(sending, failure, words, "or say them here: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
     }
-    snprintf(words, sizeof(words), "cannot read the keys of the artifacts in the Secret '%.200s': %s", store->secret,
-             reply->ok ? "it has no " ARTIFACTS_ACCESS_KEY " and " ARTIFACTS_SECRET_KEY : reply->words);
-    fail(sending, reply->ok ? (uint32_t)DESCPIPE_FAILED_REFUSED : reply->failure, words,
-         "or say them here: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
 }
 
 static void find_keys(struct sending *sending)
@@ -571,12 +542,11 @@ static void find_keys(struct sending *sending)
         fail(sending, DESCPIPE_FAILED_REFUSED, "nobody says the keys of the artifacts' store, and Argo Server has none",
              "say them here: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
     } else {
-        char *name = cluster_escape(self->store.secret);
-        char *path = cluster_path(&self->cluster, "/api/v1/namespaces/%s/secrets/%s", self->cluster.namespace,
-                                  name != NULL ? name : "");
-        ask_or_fail(sending, "GET", path, NULL, secret_came);
-        free(path);
-        free(name);
+        sending->asking = (struct keys_asking){.store = &self->store, .done = keys_came, .context = sending};
+        sending->exchange = keys_ask(&self->cluster, &sending->asking);
+        if (sending->exchange == NULL) {
+            fail(sending, DESCPIPE_FAILED_CANNOT_ASK, "out of memory", NULL);
+        }
     }
 }
 
