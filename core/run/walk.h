@@ -628,6 +628,8 @@ void stop_check_file(struct engine *engine);
 bool resume_open(struct engine *engine);
 bool resume_is_named(const struct engine *engine); /* its journal has a record `run` */
 void resume_walk(struct engine *engine); /* before walk_start: what is done is done, what may go on is looked for */
+/* Something that an engine before this one started beside stages still runs, and may tell its scheduler of jobs. */
+bool resume_tools_live(const struct engine *engine);
 void resume_attempt(struct attempt *attempt); /* instead of attempt_begin */
 struct history_task;
 const struct history_task *resume_past(const struct engine *engine, uint32_t task);

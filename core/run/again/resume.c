@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <jansson.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,7 +30,8 @@
 
 #define KEEPER_PATIENCE_MS 15000 /* it only has to write one line */
 #define KEEPER_LOOK_MS 10
-#define PLAN_LIMIT (UINT64_C(1) << 32) /* bytes of plan.json */
+#define PLAN_LIMIT (UINT64_C(1) << 32)     /* bytes of plan.json */
+#define CHILDREN_LIMIT (UINT64_C(1) << 23) /* bytes: of a million of them */
 #define NAMES_SHOWN 5
 
 struct resume {
@@ -153,6 +156,43 @@ static bool hear_keepers(struct engine *engine)
     }
     keeper_log_read(&resume->log);
     return true;
+}
+
+static bool is_a_stage(const struct resume *resume, pid_t keeper, pid_t pid)
+{
+    for (size_t i = 0; i < resume->log.children.count; i++)
+        if (resume->log.children.items[i].keeper == keeper && resume->log.children.items[i].pid == pid)
+            return true;
+    return false;
+}
+
+/* A tool has a session of its own; what a stage left behind has its stage's. */
+static bool has_tools(const struct resume *resume, pid_t keeper)
+{
+    char path[64];
+    cleanup(text_clear) struct text children = TEXT_INIT;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
+    if (!file_read(path, CHILDREN_LIMIT, &children, NULL) || children.length == 0)
+        return false;
+    for (char *place = children.bytes, *end; *place != '\0'; place = end + (*end == ' ')) {
+        pid_t pid = (pid_t)strtol(place, &end, 10);
+        if (end == place)
+            break;
+        if (getsid(pid) == pid && !is_a_stage(resume, keeper, pid))
+            return true;
+    }
+    return false;
+}
+
+bool resume_tools_live(const struct engine *engine)
+{
+    const struct resume *resume = engine->resume;
+    for (size_t i = 0; i < resume->history->writers.count; i++) {
+        const struct history_writer *writer = &resume->history->writers.items[i];
+        if (is_here(resume, writer) && keeper_lives(writer) && has_tools(resume, writer->keeper))
+            return true;
+    }
+    return false;
 }
 
 /* Tasks. */

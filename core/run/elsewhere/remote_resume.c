@@ -3,22 +3,26 @@
  * Jobs that a scheduler elsewhere may have of an engine before this one.
  *
  * How it works: the journal says which jobs were to go with which submission, and at which position. The scheduler is
- * asked once what it has of the run (`find`). A submission of which it has anything, or ever gave a job's name for, is
- * there: its jobs are adopted by their names, and what it says of them comes through the sink as if this engine had
- * sent them. Of any other it has nothing: those attempts were never begun.
+ * asked once what it has of the run (`find`), and not before the last tool of the engine before has ended: one that is
+ * still telling it of jobs would be met too early. A submission of which it has anything, or ever gave a job's name
+ * for, is there: its jobs are adopted by their names, and what it says of them comes through the sink as if this engine
+ * had sent them. Of any other it has nothing: those attempts were never begun.
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "run/elsewhere/remote.h"
 #include "run/journal/history.h"
 
 #define AGAIN_MS 1000
 #define AGAIN_LIMIT_MS 30000
+#define TOOLS_LOOK_MS 100
+#define TOOLS_PATIENCE_MS 180000 /* longer than any tool is given */
 
 struct asking { /* one backend */
     struct engine *engine;
     uint32_t backend;
-    int64_t again_ms;
+    int64_t again_ms, tools_until_ms;
     LIST(struct remote *) remotes;
 };
 
@@ -210,6 +214,21 @@ static void ask(void *context)
                    (struct call_options){.done = found, .context = asking});
 }
 
+static void ask_when_quiet(void *context)
+{
+    struct asking *asking = context;
+    struct engine *engine = asking->engine;
+    bool quiet = !resume_tools_live(engine) || clock_monotonic_ms() > asking->tools_until_ms;
+    if (!quiet && !engine->finished) {
+        if (asking->again_ms == 0)
+            submit_blind(engine, "what descpipe was telling it when it was killed is still on its way");
+        asking->again_ms = AGAIN_MS;
+        loop_timer(engine->loop, TOOLS_LOOK_MS, ask_when_quiet, asking);
+        return;
+    }
+    ask(asking);
+}
+
 void remote_resume(struct engine *engine, uint32_t backend)
 {
     struct asking *asking = memory_allocate(sizeof *asking);
@@ -222,8 +241,9 @@ void remote_resume(struct engine *engine, uint32_t backend)
             list_add(&asking->remotes, remote);
         }
     }
+    asking->tools_until_ms = clock_monotonic_ms() + TOOLS_PATIENCE_MS;
     if (asking->remotes.count > 0)
-        ask(asking);
+        ask_when_quiet(asking);
     else
         asking_free(asking);
 }
