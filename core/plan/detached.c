@@ -47,6 +47,15 @@ static void check_retries(struct plan_builder *builder, const struct stage *stag
                 pipeline_text(builder->pipeline, stage->name), text_bytes(&reasons));
 }
 
+static void check_chain(struct plan_builder *builder, const struct stage *stage)
+{
+    if (stage->extras != NULL && stage->extras->checkpoint.files.count > 0)
+        problem_add(builder->problems, PROBLEM_NOTE, plan_stage_place(builder, stage, stage->extras->checkpoint.at),
+                    "'descpipe resume' goes on from what it wrote",
+                    "stage '%s' does not go on from its checkpoint by itself when the run is detached",
+                    pipeline_text(builder->pipeline, stage->name));
+}
+
 /* A scheduler repeats a pod as it is. */
 static void check_raising(struct plan_builder *builder, const struct stage *stage)
 {
@@ -141,6 +150,7 @@ void plan_check_detached(struct plan_builder *builder)
             return;
         }
         check_limit(builder, stage, false);
+        check_chain(builder, stage);
         check_retries(builder, stage,
                       (plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_RETRIES) != 0);
     }

@@ -331,6 +331,29 @@ START_TEST(stops_what_runs_and_is_content_with_what_does_not)
 }
 END_TEST
 
+/* One that nobody minds who does not wait for it: it is sent until the stage has heard it. */
+START_TEST(a_signal_ends_nothing_by_itself)
+{
+    struct job job;
+    cleanup(answer_free) struct answer ending;
+    job_make(&job, (const char *const[]){"sh", "-c", "trap 'exit 75' WINCH; while :; do sleep 0.1; done", NULL});
+    start(&job);
+    struct descpipe_container container = container_of(&job);
+    const struct descpipe_stop stop = {.size = sizeof(stop), .signal = SIGWINCH, .container = &container};
+    bool runs = true;
+    for (int i = 0; i < 10000 && runs; i++) {
+        cleanup(answer_free) struct answer told;
+        runtime_stop(driver.instance, &stop, driver_call(&told));
+        driver_wait(&driver, &told);
+        ck_assert(i > 0 || told.ok);
+        runs = told.ok;
+    }
+    observe(&job, &ending);
+    ck_assert_int_eq(ending.ending.exit_code, 75);
+    release(&job);
+}
+END_TEST
+
 START_TEST(a_container_that_somebody_removed_is_lost)
 {
     struct job job;
@@ -391,6 +414,7 @@ int main(void)
     tcase_add_test(tests, starting_twice_runs_once);
     tcase_add_test(tests, a_name_in_strange_hands_is_refused);
     tcase_add_test(tests, stops_what_runs_and_is_content_with_what_does_not);
+    tcase_add_test(tests, a_signal_ends_nothing_by_itself);
     tcase_add_test(tests, a_container_that_somebody_removed_is_lost);
     tcase_add_test(tests, large_output_arrives_whole_on_both_streams);
     suite_add_tcase(suite, tests);

@@ -360,7 +360,12 @@ static bool fits_allocation(const struct steps *steps, const struct descpipe_job
     const struct descpipe_resources *resources = job->resources;
     uint64_t cpus = (uint64_t)resources->nodes * resources->ranks_per_node * resources->cpus_per_rank;
     uint64_t memory = resources->memory_per_node * resources->nodes;
-    if (resources->nodes > steps->nodes) {
+    if (job->signal != 0) {
+        snprintf(message, size,
+                 "stage '%s' has a checkpoint, and a step of an allocation (job %s) is not told before its limit: run it "
+                 "outside, where it is a job of its own, or by scheduler 'local'",
+                 job->stage, steps->allocation);
+    } else if (resources->nodes > steps->nodes) {
         snprintf(message, size, "stage '%s' asks for %" PRIu32 " nodes; the allocation (job %s) has %" PRIu64,
                  job->stage, resources->nodes, steps->allocation, steps->nodes);
     } else if (cpus > steps->cpus) {
