@@ -107,8 +107,39 @@ START_TEST(the_plan_says_it)
 }
 END_TEST
 
+/* What cannot be had is said before anything is sent. */
+START_TEST(who_cannot_tell_a_stage_is_refused_when_planning)
+{
+    program_file("p.yaml", "pipeline: {name: chain, stages: [a]}\n"
+                           "backends:\n"
+                           "  cluster: {scheduler: kubernetes, runtime: docker}\n"
+                           "  batch: {scheduler: slurm, runtime: host}\n"
+                           "a:\n"
+                           "  image: x/y:1\n"
+                           "  outputs: {a: txt}\n"
+                           "  minutes: 60\n"
+                           "  checkpoint: {files: state}\n");
+    cleanup(result_clear) struct result refused =
+        program_run("--plugin-dir " PLUGINS " check p.yaml --backend cluster");
+    ck_assert_int_eq(refused.status, 2);
+    ck_assert_ptr_nonnull(strstr(text_bytes(&refused.out),
+                                 "p.yaml:9:15: error: stage 'a' has a 'checkpoint'; scheduler "
+                                 "'kubernetes' cannot tell a stage that its time is nearly up\n"
+                                 "  hint: give it more 'minutes' instead, or run it on a backend "
+                                 "with scheduler slurm, local or sequential\n"));
+    cleanup(result_clear) struct result detached =
+        program_run("--plugin-dir " PLUGINS " check p.yaml --backend batch --detach");
+    ck_assert_msg(detached.status == 0, "%s%s", text_bytes(&detached.out), text_bytes(&detached.err));
+    ck_assert_ptr_nonnull(
+        strstr(text_bytes(&detached.out),
+               "p.yaml:9:15: note: stage 'a' does not go on from its checkpoint by itself when the run "
+               "is detached\n  hint: 'descpipe resume' goes on from what it wrote\n"));
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {a_stage_goes_on_from_what_it_wrote_when_it_was_warned, the_plan_says_it, NULL};
+    const TTest *const tests[] = {a_stage_goes_on_from_what_it_wrote_when_it_was_warned, the_plan_says_it,
+                                  who_cannot_tell_a_stage_is_refused_when_planning, NULL};
     return suite_run("checkpoint", tests, program_set_up, program_tear_down);
 }
