@@ -138,13 +138,16 @@ void explain_answer(struct failure *failure, const struct access *access, const 
     if (answer->status == 400 && url_is_plain(access->endpoint)) /* what servers say to http where they speak TLS */
         failure_hint(failure, "it was asked by plain http; if it speaks https, say so with the registry's option "
                               "`plain-http: false`, or name its certificate authority with `ca`");
+    else if (answer->status == 400 && access->client_certificate == NULL) /* proxies ask for one above TLS */
+        failure_hint(failure, "a proxy before it may want a certificate of ours: the registry's options "
+                              "`client-certificate` and `client-key`");
 }
 
 /* OpenSSL's words for a server that does not take our certificate, or wants one. */
 static bool is_about_ours(const char *message)
 {
     static const char *const alerts[] = {"alert bad certificate", "alert certificate", "alert unknown ca",
-                                         "alert unsupported certificate", "alert handshake failure"};
+                                         "alert unsupported certificate"};
     for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
         if (strstr(message, alerts[i]) != NULL)
             return true;
@@ -173,6 +176,13 @@ static void explain_tls(struct failure *failure, const struct access *access, co
 {
     if (is_about_ours(message)) {
         explain_certificate(failure, access, what, message);
+        return;
+    }
+    if (strstr(message, "alert handshake failure") != NULL) { /* with TLS 1.2 a missing certificate is only that */
+        failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: '%s' broke off the TLS handshake: %s", what,
+                    access->server, message);
+        failure_hint(failure, "it may want a certificate of ours (the registry's options `client-certificate` and "
+                              "`client-key`), or know no TLS as new as ours");
         return;
     }
     failure_set(failure, DESCPIPE_FAILED_CANNOT_ASK, "%s: no trusted connection to '%s' (authorities of %s): %s", what,

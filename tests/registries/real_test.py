@@ -193,6 +193,17 @@ class Real(Case):
         shutil.copy(ours[1], folder + "/client.key")
         self.assertEqual(self.resolve({"certificates": os.path.dirname(folder)}).manifest, manifest)
 
+    def test_a_certificate_that_is_wanted_in_other_words(self):
+        options = {"ca": self.authority.ca}
+        asks_above = Server(self, lambda request: (400, {"Content-Type": "text/html"}, "<html>No required SSL certificate was sent</html>"),
+                            tls=(self.certificate, self.key))
+        self.reference = asks_above.host + "/joe/shear:1.0"
+        self.assert_failed(self.resolve({**options, "host": asks_above.host}), REFUSED, "answered 400", "`client-certificate`")
+        older = Server(self, lambda request: (200, {}, ""), tls=(self.certificate, self.key, self.authority.ca))
+        older.server.socket.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.reference = older.host + "/joe/shear:1.0"
+        self.assert_failed(self.resolve({**options, "host": older.host}), CANNOT_ASK, "broke off the TLS handshake", "`client-certificate`")
+
     # ---- tokens ----
 
     def token_answer(self, request):
