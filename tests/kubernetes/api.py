@@ -439,6 +439,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 256  # a connection that is refused for that is no fault that was ordered
     cluster_class, handler_class = Cluster, Handler
 
     def __init__(self):

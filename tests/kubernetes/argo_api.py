@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A small Kubernetes API server of the tests with Argo in it: Workflows, walked as argo_server.py does, and their pods.
 
-It takes and orders the faults that api.py knows. Stages wait while `hold_nodes` is set, so that a test has time to look.
+It takes and orders the faults that api.py knows. Stages wait while `hold_nodes` is set, or `held` is in their
+node's name, so that a test has time to look.
 """
 import json
 import re
@@ -25,7 +26,7 @@ class Cluster(argo_server.Cluster):
     def __init__(self):
         super().__init__()
         self.logs = Logs()
-        self.hold_nodes = False
+        self.hold_nodes, self.held = False, "no such node"
         self.with_pods = True
         self.forbidden = set()  # rights that nobody has: "create workflows"
         self.kinds = set(api.PLURALS)
@@ -36,7 +37,7 @@ class Cluster(argo_server.Cluster):
 
     def show_node(self, workflow, name, phase, kind="Pod", **more):
         with self.lock:
-            while self.hold_nodes and phase == "Running" and kind == "Pod" and not self.closing:
+            while (self.hold_nodes or self.held in name) and phase == "Running" and kind == "Pod" and not self.closing:
                 self.lock.wait(0.1)
             node = super().show_node(workflow, name, phase, kind, **more)
             if kind == "Pod" and phase in ("Pending", "Running", "Succeeded", "Failed") and self.with_pods:

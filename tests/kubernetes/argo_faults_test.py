@@ -151,6 +151,18 @@ current-context: x
         self.assertEqual(code, 0, output)
         self.assertEqual([self.log(name) for name in ("a", "b/1", "b/2", "c")], ["a\n", "1\n", "2\n", "c\n"])
 
+    def test_of_an_adopted_loop_the_first_may_be_the_only_one_that_is_not_over(self):
+        self.cluster.backwards, self.cluster.held = True, "(0:"
+        self.pipeline({"b": "command: [say, '${each.n}'], foreach: {n: [1, 2, 3]}"})
+        process = self.start("run", "pipeline.yaml")
+        self.until(self.workflows)
+        self.until(lambda: [member["state"] for member in self.status()["b"]["members"]][1:] == ["succeeded", "succeeded"])
+        self.kill(process)
+        self.cluster.held = "no such node"
+        code, output = self.command("resume", "pipeline.yaml")
+        self.assertEqual(code, 0, output)
+        self.assertEqual([self.log("b/%d" % number) for number in (1, 2, 3)], ["1\n", "2\n", "3\n"])
+
     def test_cancel_stops_or_terminates_the_workflow(self):
         for how in ("stop", "terminate"):
             self.pipeline({"s": "command: [stay, %s]" % how}, ", stop: " + how)

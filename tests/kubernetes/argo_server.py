@@ -16,6 +16,7 @@ POD_NAMES = "workflows.argoproj.io/pod-name-format"
 
 
 class Cluster(api.Cluster):
+    backwards = False  # of a loop the last item goes first
     pod_names = "v2"  # None: a controller that says nothing of it, and calls pods like their nodes
 
     def created(self, plural, item):
@@ -68,7 +69,7 @@ class Cluster(api.Cluster):
             return self.attempts(workflow, name, substituted(template, parameters_of(task, {})))
         self.show_node(workflow, name, "Running", "TaskGroup")
         done = []
-        for number, item in enumerate(items):
+        for number, item in sorted(enumerate(items), key=lambda pair: pair[0], reverse=self.backwards):
             names = {"item": item, **({"item." + key: value for key, value in item.items()} if isinstance(item, dict) else {})}
             done.append(self.attempts(workflow, "%s(%d:%s)" % (name, number, item_text(item)), substituted(template, parameters_of(task, names))))
         self.show_node(workflow, name, "Succeeded" if all(done) else "Failed", "TaskGroup")

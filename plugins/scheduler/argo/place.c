@@ -11,14 +11,20 @@ static const json_t *metadata_of(const json_t *object, const char *key)
     return json_object_get(json_object_get(object, "metadata"), key);
 }
 
+/* NULL: nobody's, or behind the last one that we were told of when it was adopted. */
+static struct task *task_at(const struct flow *flow, uint64_t position)
+{
+    return position < flow->count && flow->tasks[position].job != 0 ? &flow->tasks[position] : NULL;
+}
+
 /* Which attempt its tasks began with: of one that is adopted, only it says so. */
 static void begin_at(struct flow *flow, const struct flow_unit *unit, const json_t *template)
 {
     const char *first = json_string_value(json_object_get(metadata_of(template, "annotations"), WORKFLOW_ATTEMPT));
     uint64_t number = first != NULL ? strtoull(first, NULL, 10) : 0;
     for (uint32_t i = 0; i < unit->count; i++) {
-        struct task *task = &flow->tasks[unit->first + i];
-        if (task->job != 0 && number > 0 && number < task->first) {
+        struct task *task = task_at(flow, (uint64_t)unit->first + i);
+        if (task != NULL && number > 0 && number < task->first) {
             uint32_t current = (uint32_t)(task->first - number);
             task->first = number;
             task_begin_attempt(task, current);
@@ -58,7 +64,7 @@ void flow_read(struct flow *flow, const json_t *workflow)
         unit->count = dag_task_size(task, &unit->loops);
         unit->repeats = json_object_get(template, "retryStrategy") != NULL;
         position += unit->count;
-        if (name == NULL || position > flow->count) {
+        if (name == NULL || position > UINT32_MAX) {
             break; /* none of ours */
         }
         json_object_set_new(flow->by_name, name, json_integer(flow->unit_count++));
@@ -82,10 +88,10 @@ static void lay_node(struct flow *flow, const json_t *node)
     if (unit == NULL || (unit->loops ? place.item < 0 || place.item >= unit->count : place.item >= 0)) {
         return;
     }
-    struct task *task = &flow->tasks[unit->first + (unit->loops ? (uint32_t)place.item : 0)];
+    struct task *task = task_at(flow, unit->first + (unit->loops ? (uint64_t)place.item : 0));
     bool whole = type == NULL || strcmp(type, "Retry") != 0;
     int64_t attempt = unit->repeats && whole ? place.attempt : -1;
-    if (task->job == 0) {
+    if (task == NULL) {
         return;
     }
     if (attempt < 0) {
@@ -106,8 +112,8 @@ static void lay_whole(struct flow *flow, const struct flow_unit *unit)
         return;
     }
     for (uint32_t i = 0; i < unit->count; i++) {
-        struct task *task = &flow->tasks[unit->first + i];
-        if (task->job != 0 && task->top == NULL && task->now == NULL) {
+        struct task *task = task_at(flow, (uint64_t)unit->first + i);
+        if (task != NULL && task->top == NULL && task->now == NULL) {
             task->top = task->now = unit->whole;
         }
     }
@@ -150,6 +156,6 @@ struct task *flow_task_of_pod(const struct flow *flow, const json_t *pod)
         position = unit->first + (unit->loops ? (uint64_t)place.item : 0);
         attempt = unit->repeats && place.attempt > 0 ? place.attempt : 0;
     }
-    struct task *task = position < flow->count ? &flow->tasks[position] : NULL;
-    return task != NULL && task->job != 0 && (node == NULL || attempt == (int64_t)task->current) ? task : NULL;
+    struct task *task = task_at(flow, position);
+    return task != NULL && (node == NULL || attempt == (int64_t)task->current) ? task : NULL;
 }
