@@ -32,6 +32,25 @@ void why_compare(struct why *why, const struct decided_fields *before, const str
     }
 }
 
+static const char *own_text(const char *text, struct arena *arena)
+{
+    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+/* For who outlives `decided`, which keeps what it has told of several tasks. */
+static void own_fields(struct decided_fields *fields, struct arena *arena)
+{
+    struct decided_field *items = arena_allocate(arena, (fields->count + 1) * sizeof *items);
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct decided_field *field = &fields->items[i];
+        items[i] = (struct decided_field){.name = own_text(field->name, arena),
+                                          .value = own_text(field->value, arena),
+                                          .path = own_text(field->path, arena),
+                                          .text = field->text};
+    }
+    *fields = (struct decided_fields){.items = items, .count = fields->count};
+}
+
 bool why_earlier_fields(const char *descpipe_folder, const char *run, const char *stage, const char *member,
                         struct arena *arena, struct decided_fields *fields)
 {
@@ -44,6 +63,7 @@ bool why_earlier_fields(const char *descpipe_folder, const char *run, const char
         !decided_fields(decided, &task, arena, fields))
         return false;
     decided_texts(decided, arena, fields);
+    own_fields(fields, arena);
     return true;
 }
 
@@ -88,6 +108,7 @@ bool why_find(struct why *why, const struct run_view *view, uint32_t number, str
     why->answer = WHY_FIRST;
     if (known) {
         decided_texts(decided, why->arena, &fields);
+        own_fields(&fields, why->arena);
         compare_with(why, descpipe, &before, &fields);
     }
     if (now.refused != NULL) {
