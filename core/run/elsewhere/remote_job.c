@@ -109,7 +109,7 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
     if (!write_secrets(attempt, form, secrets, &has_secrets, error))
         return false;
     attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
-    struct detached_parts parts;
+    struct detached_parts parts = {.detached = {.in = NULL}};
     const struct checkpoint *checkpoint = chain_of(attempt->engine, attempt->stage);
     if (attempt->engine->detach != NULL)
         fill_detached(attempt, &parts);
