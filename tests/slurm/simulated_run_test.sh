@@ -250,4 +250,14 @@ late once 0s
 status=0
 timeout 120 "$program" run once.yaml >log 2>&1 || status=$?
 [ "$status" = 5 ] && grep -q "did not write its output 's.txt'" log && ! grep -q "looked for" log || failed "once: the run ended with $status"
+# An option that is ours to say is refused before anything is sent.
+cat >extra.yaml <<END
+pipeline: {name: extra, stages: [s]}
+runtime: {working: extra-work, output: extra-out}
+backends: {default: {scheduler: {use: slurm, extra: [--array=1-3]}, runtime: host}}
+s: {command: ["true"]}
+END
+status=0
+"$program" run extra.yaml >log 2>&1 || status=$?
+[ "$status" = 3 ] && grep -q "option 'extra' of slurm holds '--array=1-3'; say it by" log || { cat log >&2; failed "extra: it ended with $status"; }
 echo "simulated_run_test: passed"

@@ -60,6 +60,13 @@ static int32_t slurm_open(const struct descpipe_host *host, void **self_out, cha
         slurm_close(self);
         return 1;
     }
+    /* What every stage would be refused for, before there is one; a stage's own is looked at with it. */
+    char refusal[REQUEST_MESSAGE];
+    if (!request_allows_extra(host->config->list(host->settings, "extra"), refusal)) {
+        snprintf(message, message_size, "%s", refusal);
+        slurm_close(self);
+        return 1;
+    }
     if (!steps_open(self, message, message_size)) {
         slurm_close(self);
         return 1;
