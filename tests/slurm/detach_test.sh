@@ -106,7 +106,8 @@ join:
   script: 'cat "$DESC_INPUT"/*.txt "$DESC_INPUT"/checked/*/lines >"$DESC_OUTPUT/all.txt"'
 END
 hand_over diamond.yaml work
-! grep -rq "$secret" work/.descpipe/runs/*/submissions/*/job.*.sh || failed "a script holds a secret"
+cat work/.descpipe/runs/*/submissions/*/scripts work/.descpipe/runs/*/submissions/*/*.sh >scripts || failed "there are no scripts"
+! grep -q "$secret" scripts || failed "a script holds a secret"
 [ -z "$(find work -name 'secrets.*' ! -perm 600)" ] || failed "the file of secrets can be read by others"
 ! pgrep -f "^$program run --detach" >/dev/null || failed "something of descpipe goes on"
 # In as few arrays as there are different things to wait for, members waiting for their own.
