@@ -55,6 +55,7 @@ static void check_run_py(const char *path, struct problems *problems)
     struct place place = {.file = path};
     struct stat status;
     char head[2] = "";
+    witness_saw(path);
     if (stat(path, &status) == 0 && (status.st_mode & 0111) == 0)
         problem_add(problems, PROBLEM_NOTE, place, "chmod +x it before the image is built",
                     "the file is not executable");

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/witness.h"
 #include "pipeline/image_name.h"
 #include "plan/lookup.h"
 
@@ -69,6 +70,8 @@ static bool image_is_here(struct plan_builder *builder, const struct stage *stag
     struct stat status;
     bool elsewhere =
         backend->scheduler && !(plugin_scheduler(backend->scheduler)->capabilities & DESCPIPE_SCHEDULER_HOST_STARTS);
+    if (name->path && !folder)
+        witness_saw(name->path);
     if (!name->path || elsewhere)
         return true;
     if (stat(name->path, &status) != 0) {

@@ -15,6 +15,7 @@
 
 #include "base/path.h"
 #include "base/text.h"
+#include "base/witness.h"
 #include "plugin/abi.h"
 #include "plugin/elf.h"
 
@@ -142,6 +143,7 @@ struct module *module_load(const struct module_request *request, struct error *e
     cleanup(module_free) struct module *module = memory_allocate(sizeof(*module));
     module->kind = memory_copy_text(request->kind);
     module->name = memory_copy_text(request->name);
+    witness_saw(request->path); /* before the link is followed: it may lead elsewhere the next time */
     module->path = path_real(request->path, error);
     if (!module->path) {
         error_hint(error, request->policy && request->policy->path ? "ask the site: its policy names this file"

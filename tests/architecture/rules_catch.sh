@@ -5,7 +5,7 @@ set -eu
 rules=$1
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree/core/base" "$tree/core/run" "$tree/core/report" "$tree/plugins/runtime/x" "$tree/registry" "$tree/plugin-api/include/descpipe" "$tree/tests"
+mkdir -p "$tree/core/base" "$tree/core/run" "$tree/core/plan" "$tree/core/report" "$tree/plugins/runtime/x" "$tree/registry" "$tree/plugin-api/include/descpipe" "$tree/tests"
 status=0
 expect() { # RULE TEXT
     if sh "$rules/$1.sh" "$tree" >"$tree.out" 2>&1; then
@@ -32,9 +32,14 @@ seed plugins/runtime/x/a.c '#include "registry/a.h"' && expect includes 'only re
 seed plugin-api/include/descpipe/a.h '#include <stdio.h>' && expect includes 'plugin-api includes only itself' && rm "$tree/plugin-api/include/descpipe/a.h"
 seed core/run/a.c 'void f(char *a) { strcpy(a, "x"); }' && expect banned 'core/run/a.c:2: banned function' && rm "$tree/core/run/a.c"
 seed core/run/a.c 'int f(void) { return fork(); }' && expect banned 'only core/io/process.c forks' && rm "$tree/core/run/a.c"
+seed core/plan/a.c 'bool f(const char *path)' '{' '    return access(path, 0) == 0;' '}' && expect witness 'core/plan/a.c:4: f looks without telling' && rm "$tree/core/plan/a.c"
+seed core/plan/a.c 'void f(void)' '{' '    witness_asked("A");' '}' 'const char *g(void)' '{' '    return secure_getenv("A");' '}' && expect witness 'core/plan/a.c:8: g looks without telling' && rm "$tree/core/plan/a.c"
 mkdir "$tree/stuff" && expect shape 'stuff: not part of the top level' && rmdir "$tree/stuff"
 seed core/run/run_util.c 'int x;' && expect shape 'a name that says nothing' && rm "$tree/core/run/run_util.c"
 echo 'int x;' >"$tree/core/run/a.c" && expect shape 'no SPDX line' && rm "$tree/core/run/a.c"
 seed core/run/a.c '/* strcpy( is banned */' 'const char *t = "system(x)";'
 sh "$rules/banned.sh" "$tree" >/dev/null || { echo "banned counts comments or texts"; status=1; }
+rm "$tree/core/run/a.c"
+seed core/plan/a.c 'bool f(const char *path)' '{' '    witness_saw(path); /* open( */' '    return access(path, 0) == 0;' '}'
+sh "$rules/witness.sh" "$tree" >/dev/null || { echo "witness does not see that it is told"; status=1; }
 exit $status

@@ -2,6 +2,7 @@
 /* Runs that have nothing to do and say so without planning: when they do, and that they never do when anything differs.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "program.h"
 
 #define LONG_AGO (-3600)
+#define PLUGIN_LIMIT (64 << 20)
 
 /* clang-format off: one line of YAML a line */
 static const char pipeline[] =
@@ -29,7 +31,7 @@ static const char pipeline[] =
 
 static char *run(const char *options)
 {
-    cleanup(memory_free) char *line = memory_format("--plugin-dir " PLUGINS " run p.yaml %s", options);
+    cleanup(memory_free) char *line = memory_format("--plugin-dir plugins run p.yaml %s", options);
     cleanup(result_clear) struct result got = program_run(line);
     ck_assert_msg(got.status == 0, "%s: exit %d:\n%s%s", line, got.status, text_bytes(&got.out), text_bytes(&got.err));
     return text_take(&got.out);
@@ -41,7 +43,23 @@ static bool does_nothing(const char *options)
     return strstr(said, "nothing to do: 3 stages are up to date (run 2") != NULL;
 }
 
-/* Runs that leave what they know: the first one, unless the plugins were linked a moment ago. */
+static char *below(const char *name)
+{
+    return path_join(program_folder, name);
+}
+
+/* Of its own, so that one of them can change, and was not linked a moment ago. */
+static void copy_plugin(const char *name, const char *as)
+{
+    cleanup(text_clear) struct text bytes = TEXT_INIT;
+    cleanup(memory_free) char *from = path_join(PLUGINS, name);
+    cleanup(memory_free) char *to = below(as);
+    ck_assert(file_read(from, PLUGIN_LIMIT, &bytes, NULL));
+    ck_assert(file_write(to, bytes.bytes, bytes.length, 0700, NULL));
+    program_file_time(as, LONG_AGO);
+}
+
+/* Runs that leave what they know: the first one, as long as nothing here is young. */
 static void run_until_known(void)
 {
     int64_t until_ms = clock_monotonic_ms() + 60000;
@@ -54,20 +72,21 @@ static void run_until_known(void)
 static void set_up(void)
 {
     static const char *const old[] = {
-        "raw.txt", "conf.yaml", "p.yaml", "in/1.txt", "in", "stages/first/stage.yaml", "stages/first", "stages"};
+        "raw.txt",      "conf.yaml", "p.yaml", "in/1.txt", "in", "stages/first/stage.yaml", "stages/first/run.py",
+        "stages/first", "stages",    "plugins"};
     program_set_up();
     program_file("raw.txt", "2\n1\n");
     program_file("conf.yaml", "bins: 5\n");
     program_file("p.yaml", pipeline);
     program_file("in/1.txt", "one\n");
     program_file("stages/first/stage.yaml", "minutes: 5\n");
+    program_file("stages/first/run.py", "#!/bin/sh\n");
+    cleanup(memory_free) char *plugins = below("plugins");
+    ck_assert(folder_make(plugins, 0700, NULL));
+    copy_plugin("scheduler-sequential.so", "plugins/scheduler-sequential.so");
+    copy_plugin("runtime-host.so", "plugins/runtime-host.so");
     for (size_t i = 0; i < sizeof old / sizeof *old; i++)
         program_file_time(old[i], LONG_AGO);
-}
-
-static char *below(const char *name)
-{
-    return path_join(program_folder, name);
 }
 
 static void remove_file(const char *name)
@@ -114,6 +133,29 @@ static void change_config(void)
 static void change_stage_folder(void)
 {
     program_file("stages/first/stage.yaml", "minutes: 6\n");
+}
+static void change_run_py(void)
+{
+    program_file("stages/first/run.py", "#!/bin/sh\n# another\n");
+}
+static void touch_plugin(void)
+{
+    program_file_time("plugins/runtime-host.so", LONG_AGO + 1);
+}
+static void exchange_plugin(void) /* for the same bytes with the same time: who installs keeps times */
+{
+    cleanup(memory_free) char *from = below("plugins/new"), *to = below("plugins/runtime-host.so");
+    copy_plugin("runtime-host.so", "plugins/new");
+    ck_assert_int_eq(rename(from, to), 0);
+    program_file_time("plugins", LONG_AGO);
+}
+static void add_plugin(void)
+{
+    program_file(".local/lib/descpipe/abi-1/runtime-other.so", "none");
+}
+static void add_lock(void)
+{
+    program_file("descpipe.lock", "version: 1\nimages: {}\n");
 }
 static void add_stage_folder(void)
 {
@@ -177,6 +219,11 @@ static const struct {
                {"the pipeline", change_pipeline, ""},
                {"a configuration", change_config, ""},
                {"a stage's folder", change_stage_folder, ""},
+               {"a stage's run.py", change_run_py, ""},
+               {"a time of a plugin", touch_plugin, ""},
+               {"a plugin's file", exchange_plugin, ""},
+               {"a plugin in the user's folder", add_plugin, ""},
+               {"a lock beside the pipeline", add_lock, ""},
                {"a folder for another stage", add_stage_folder, ""},
                {"a file that a pattern matches", add_member, ""},
                {"a variable of the pipeline", set_variable, ""},

@@ -12,7 +12,6 @@
  * remembered.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -128,19 +127,6 @@ void cached_begin(struct engine *engine, int64_t began_ms)
         engine->up_to_date = up_to_date_new(began_ms, engine->folder.working);
 }
 
-static void look_at_archive(struct up_to_date *known, const struct plan_image *image)
-{
-    struct stat status;
-    if (image->path == NULL || !identity_image_is_file(image))
-        return;
-    if (stat(image->path, &status) != 0) {
-        up_to_date_give_up(known);
-        return;
-    }
-    const struct file_stamp stamp = file_stamp_of(&status);
-    up_to_date_file(known, image->path, &stamp);
-}
-
 void cached_end(struct engine *engine)
 {
     cleanup(error_clear) struct error error = ERROR_INIT;
@@ -148,8 +134,6 @@ void cached_end(struct engine *engine)
     struct up_to_date_count count = {.tasks = engine->succeeded + engine->cached_tasks};
     if (known == NULL || engine->skipped > 0 || count.tasks == 0)
         return;
-    for (size_t i = 0; i < engine->plan->images_count; i++)
-        look_at_archive(known, &engine->plan->images[i]);
     for (size_t i = 0; i < engine->pipeline->inputs.count; i++)
         if (engine->fetched != NULL && engine->fetched[i] != NULL) /* from a URL */
             up_to_date_give_up(known);
