@@ -168,7 +168,7 @@ static void say_progress(struct plugin_call *call)
     if (!call->progressed)
         return;
     call->progressed = false;
-    if (call->options.progress)
+    if (call->options.progress && !call->instance->host->silent)
         call->options.progress(call->options.context, call->progress_done, call->progress_total,
                                call->has_progress_text ? text_bytes(&call->progress_text) : NULL);
 }
@@ -199,7 +199,7 @@ static void call_deliver(struct plugin_call *call)
         result.texts = answers->texts.items;
         result.texts_count = answers->texts.count;
     }
-    if (call->options.done)
+    if (call->options.done && !call->instance->host->silent)
         call->options.done(call->options.context, &result);
     answers_reset(answers);
     slot_give(call);

@@ -51,6 +51,14 @@ void plugin_host_set_callbacks(struct plugin_host *host, const struct plugin_cal
     host->callbacks = *callbacks;
 }
 
+void plugin_host_silence(struct plugin_host *host)
+{
+    if (!host)
+        return;
+    host->silent = true;
+    host->callbacks = (struct plugin_callbacks){.context = NULL};
+}
+
 struct http *host_http(struct plugin_host *host, struct error *error)
 {
     if (!host->http)

@@ -48,6 +48,7 @@ struct plugin_host {
     LIST(struct stage_slot) stages;
     size_t stages_free; /* a slot's number plus one; 0: none */
     bool posted;
+    bool silent;  /* whoever asked is done */
     bool gave_up; /* closing took too long */
     /* Rules that plugins broke, for the conformance kit; may be NULL. */
     void (*fault)(void *context, const struct plugin_instance *instance, const char *message);

@@ -59,6 +59,9 @@ void plugin_host_free(struct plugin_host *host);
 void plugin_host_keep(struct plugin_host *host, struct settings *settings);
 DEFINE_CLEANUP(struct plugin_host *, plugin_host_free);
 void plugin_host_set_callbacks(struct plugin_host *host, const struct plugin_callbacks *callbacks);
+/* Before it is freed by somebody who is done: what calls still end with while plugins close is told to nobody, and no callback
+ * is called any more. Contexts of open calls stay their owner's. NULL is fine. */
+void plugin_host_silence(struct plugin_host *host);
 
 /* Finds, trusts, loads, checks and opens. `settings` (NULL: all defaults) belongs to the caller and outlives the host, because a
  * closed plugin may still be finishing what it had open. */

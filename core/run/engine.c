@@ -547,6 +547,7 @@ int engine_run(const struct run_request *request, struct keeper_table *table, in
     tell_front(engine, RUN_END, status, "");
     if (engine->stop == STOP_LEAVE || engine->detach != NULL)
         return status; /* what runs belongs to the keeper: no plugin gets a chance to end it */
+    plugin_host_silence(engine->host); /* a call that is cut off has nothing more to say to this run */
     plan_free(engine->plan);
     registries_free(engine->registries);
     plugin_host_free(engine->host);
