@@ -124,6 +124,8 @@ static void append_value(const struct decided_field *field, struct text *out)
 {
     if (field == NULL)
         text_append(out, "(none)");
+    else if (text_starts_with(field->name, "output ")) /* has no value: there is only whether a stage makes it */
+        text_append(out, "(declared)");
     else if (digest_is_text(field->value))
         text_append_bytes(out, field->value, DIGEST_SHOWN);
     else
