@@ -95,7 +95,8 @@ END_TEST
 
 START_TEST(does_not_claim_what_it_lacks)
 {
-    ck_assert_uint_eq(fake.runtime->capabilities, DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_RANKS_OUTSIDE);
+    ck_assert_uint_eq(fake.runtime->capabilities,
+                      DESCPIPE_RUNTIME_GPUS | DESCPIPE_RUNTIME_CALLER_UID | DESCPIPE_RUNTIME_RANKS_OUTSIDE);
     ck_assert_uint_eq(fake.runtime->forms(fake.self), DESCPIPE_FORM_COMMAND);
     struct descpipe_call call = {0};
     fake.runtime->probe(fake.self, &call);

@@ -14,7 +14,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { FOLD_PARAMETERS = 32, FOLD_NAME = 16 };
+enum { FOLD_PARAMETERS = 32, FOLD_NAME = 24 };
 
 struct fold_parameter {
     char name[FOLD_NAME];
