@@ -183,16 +183,45 @@ static bool write_pieces(int descriptor, struct file_pieces pieces, struct error
     return true;
 }
 
-static bool write_temporary(int folder, const char *name, struct content content, mode_t mode, struct error *error)
+static bool write_content(int descriptor, struct content content, struct error *error)
 {
-    cleanup(descriptor_close) int descriptor =
-        openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (descriptor < 0)
-        return error_system(error, "cannot make a temporary file");
     if (!descriptor_write(descriptor, content.bytes, content.length, error) ||
         (content.pieces.next != NULL && !write_pieces(descriptor, content.pieces, error)))
         return false;
     return !content.synced || sync_descriptor(descriptor) || error_system(error, "cannot sync");
+}
+
+/* A file that gets its name when it is whole, where the file system can: of who is killed before, nothing is left. */
+struct new_file {
+    int folder, descriptor;
+    char itself[32];                /* how linkat names it; "": it has a temporary name */
+    char name[FILE_TEMPORARY_NAME]; /* which is this, and is used too where it takes another file's place */
+};
+
+static bool new_file_open(struct new_file *file, mode_t mode, struct error *error)
+{
+    file_temporary_name(file->name);
+    file->descriptor = openat(file->folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+    if (file->descriptor >= 0) {
+        snprintf(file->itself, sizeof file->itself, "/proc/self/fd/%d", file->descriptor);
+        if (access(file->itself, F_OK) == 0)
+            return true;
+        close(file->descriptor); /* no /proc here */
+        file->itself[0] = '\0';
+    }
+    file->descriptor = openat(file->folder, file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return file->descriptor >= 0 || error_system(error, "cannot make a temporary file");
+}
+
+static bool new_file_call(struct new_file *file, const char *name, struct error *error)
+{
+    if (file->itself[0] != '\0') {
+        if (linkat(AT_FDCWD, file->itself, file->folder, name, AT_SYMLINK_FOLLOW) == 0)
+            return true;
+        if (errno != EEXIST || linkat(AT_FDCWD, file->itself, file->folder, file->name, AT_SYMLINK_FOLLOW) != 0)
+            return error_system(error, "cannot link");
+    }
+    return renameat(file->folder, file->name, file->folder, name) == 0 || error_system(error, "cannot rename");
 }
 
 static bool write_in_place(const char *path, struct content content, mode_t mode, struct error *error)
@@ -200,13 +229,12 @@ static bool write_in_place(const char *path, struct content content, mode_t mode
     cleanup(descriptor_close) int folder = open_folder_of(path, error);
     if (folder < 0)
         return error_wrap(error, "cannot write '%s'", path);
-    char name[FILE_TEMPORARY_NAME];
-    file_temporary_name(name);
-    bool done = write_temporary(folder, name, content, mode, error);
-    if (done && renameat(folder, name, folder, path_name(path)) != 0)
-        done = error_system(error, "cannot rename");
+    struct new_file file = {.folder = folder};
+    bool done = new_file_open(&file, mode, error) && write_content(file.descriptor, content, error) &&
+                new_file_call(&file, path_name(path), error);
+    descriptor_close(file.descriptor);
     if (!done) {
-        unlinkat(folder, name, 0);
+        unlinkat(folder, file.name, 0);
         return error_wrap(error, "cannot write '%s'", path);
     }
     return !content.synced || sync_descriptor(folder) || error_system(error, "cannot sync the folder of '%s'", path);

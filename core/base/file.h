@@ -20,7 +20,8 @@ int file_open(const char *path, struct stat *status, struct error *error);
 /* Reads a regular file of at most `limit` bytes; a larger one, a folder or a device is refused by name.
  * Appended to `into`, which is unchanged on failure. */
 bool file_read(const char *path, uint64_t limit, struct text *into, struct error *error);
-/* Temp file beside it, fsync, rename, fsync of the folder. `mode` is cut by the umask. A link at `path` is replaced. */
+/* A file without a name (a temporary one where there is none such), fsync, link or rename, fsync of the folder. `mode` is cut by
+ * the umask. A link at `path` is replaced. */
 bool file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error);
 /* The same without waiting for the disk: for what is made again when power was lost. */
 bool file_write_unsynced(const char *path, const void *bytes, size_t length, mode_t mode, struct error *error);
