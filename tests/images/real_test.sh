@@ -121,6 +121,10 @@ echo 'RUN exit 7' >>images/counts/dockerfile
 does 5 "$descpipe" build p.yaml counts
 says "counts: "
 says "  log: "
+cp good images/counts/dockerfile
+echo 'COPY nowhere /opt/desc/nowhere' >>images/counts/dockerfile
+does 5 "$descpipe" build p.yaml counts
+says "  hint: what is copied must lie in the stage's folder and not be left out by its .dockerignore"
 mv good images/counts/dockerfile
 
 step="push without a login"

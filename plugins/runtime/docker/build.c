@@ -196,6 +196,10 @@ static uint32_t build_failure(const char *words, const char **hint)
         *hint = "the log of the build shows what the command said";
         return DESCPIPE_FAILED_REFUSED;
     }
+    if (strncmp(words, "COPY failed", 11) == 0 || strncmp(words, "ADD failed", 10) == 0) {
+        *hint = "what is copied must lie in the stage's folder and not be left out by its .dockerignore";
+        return DESCPIPE_FAILED_REFUSED;
+    }
     return image_pull_failure(words, hint);
 }
 
