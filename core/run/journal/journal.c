@@ -48,6 +48,8 @@ static bool find_end(struct journal *journal, const char *run_folder, uint64_t *
     return true;
 }
 
+/* All but its newline may have been written of the torn one: it must not become a record now that the chain goes on
+ * from the one before. */
 static bool start_new_line(struct journal *journal, struct error *error)
 {
     struct stat status;
@@ -57,7 +59,7 @@ static bool start_new_line(struct journal *journal, struct error *error)
     if (status.st_size > 0 && pread(journal->descriptor, &last, 1, status.st_size - 1) != 1)
         return error_system(error, "cannot read '%s'", journal->path);
     if (last != '\n')
-        text_append_character(&journal->buffer, '\n');
+        text_append(&journal->buffer, " (torn)\n");
     return true;
 }
 

@@ -211,6 +211,31 @@ START_TEST(next_writer_goes_on_behind_a_torn_line)
 }
 END_TEST
 
+START_TEST(a_record_that_only_lacks_its_newline_is_torn_for_good)
+{
+    write_numbers(1, 0, 5);
+    struct text bytes = read_all();
+    write_all(bytes.bytes, bytes.length - 1);
+    text_clear(&bytes);
+    struct journal *journal = open_journal(2);
+    ck_assert_uint_eq(journal_sequence(journal), 6); /* of the one that is torn, and now of its own `writer` */
+    add_number(journal, 9);
+    journal_close(journal);
+    struct journal_reader *reader = journal_reader_open(folder, NULL);
+    struct journal_record record;
+    uint64_t last = 0;
+    for (; journal_reader_next(reader, &record); last = record.sequence)
+        ck_assert_uint_eq(record.sequence, last + 1);
+    ck_assert_uint_eq(last, 7);
+    ck_assert_uint_eq(journal_reader_skipped(reader), 1);
+    journal_reader_close(reader);
+    uint64_t records;
+    struct error error = ERROR_INIT;
+    ck_assert_msg(journal_verify(folder, &records, &error), "%s", error.message);
+    ck_assert_uint_eq(records, 7);
+}
+END_TEST
+
 START_TEST(one_damaged_line_costs_one_record)
 {
     write_numbers(1, 0, 20);
@@ -454,6 +479,7 @@ int main(void)
     tcase_add_test(cases, reads_every_cut_of_a_growing_file);
     tcase_add_test(cases, late_bytes_before_a_newline_are_read_again);
     tcase_add_test(cases, next_writer_goes_on_behind_a_torn_line);
+    tcase_add_test(cases, a_record_that_only_lacks_its_newline_is_torn_for_good);
     tcase_add_test(cases, one_damaged_line_costs_one_record);
     tcase_add_test(cases, a_reader_that_trusts_reads_the_same_and_asks_only_for_whole_lines);
     tcase_add_test(cases, a_line_that_is_gone_costs_two_records);
