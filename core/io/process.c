@@ -276,6 +276,7 @@ static int spawn(const char *path, const struct process_request *request, const 
         .directory = request->directory,
         .streams = {descriptors->given[0], descriptors->given[1], descriptors->given[2]},
         .new_session = request->new_session,
+        .known_as = request->known_as,
     };
     return children->spawner != NULL ? spawner_start(children->spawner, &wanted, pid) : ENOMEM;
 }

@@ -32,6 +32,7 @@ struct process_request {
     int output;
     int error;
     bool new_session;
+    pid_t *known_as; /* as in io/spawn.h */
     /* ended: before reaping. reaped: after, with the resources used; the struct process is gone after it. */
     void (*ended)(void *context, const struct process_end *end);
     void (*reaped)(void *context, const struct process_end *end);

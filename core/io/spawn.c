@@ -102,7 +102,8 @@ int spawner_start(struct spawner *spawner, const struct spawn_request *request, 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     char *top = spawner->memory + GUARD_BYTES + STACK_BYTES;
-    pid_t made = clone(become, top, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+    int known = request->known_as != NULL ? CLONE_PARENT_SETTID : 0;
+    pid_t made = clone(become, top, CLONE_VM | CLONE_VFORK | known | SIGCHLD, &child, request->known_as);
     int reason = made < 0 ? errno : child.reason;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (made < 0)

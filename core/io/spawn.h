@@ -19,6 +19,7 @@ struct spawn_request {
     const char *directory;          /* NULL: unchanged */
     int streams[3];                 /* its standard streams: each is 3 or more, or its own number */
     bool new_session;               /* else it stays in ours */
+    pid_t *known_as;                /* its pid is written here before it runs, should we be killed meanwhile; or NULL */
 };
 
 /* Used by one thread only. What is done with signals when it is made is what children are kept from: they begin with

@@ -61,10 +61,10 @@ int keeper_slot_take(struct keeper_table *table, uint64_t job)
     return -1;
 }
 
-void keeper_slot_set_pid(struct keeper_table *table, int slot, pid_t pid)
+pid_t *keeper_slot_pid(struct keeper_table *table, int slot)
 {
-    if (slot >= 0)
-        atomic_store(&table->slots[slot].pid, (int32_t)pid);
+    _Static_assert(sizeof(pid_t) == sizeof table->slots->pid, "the kernel writes a pid there");
+    return slot >= 0 ? (pid_t *)(uintptr_t)&table->slots[slot].pid : NULL; /* the qualifier is not for the kernel */
 }
 
 void keeper_slot_give(struct keeper_table *table, int slot)
@@ -86,18 +86,6 @@ static uint64_t job_of(struct keeper_table *table, pid_t pid)
     return 0;
 }
 
-/* The engine may have died between a spawn and noting the pid. Whether an unknown pid is that one or a daemon of some
- * stage cannot be told from here: whoever resumes the run sees both. */
-static uint64_t job_without_pid(struct keeper_table *table)
-{
-    for (int i = 0; i < KEEPER_SLOTS; i++) {
-        uint64_t job = atomic_load(&table->slots[i].job);
-        if (job != 0 && atomic_load(&table->slots[i].pid) == 0)
-            return job;
-    }
-    return 0;
-}
-
 /* What is to be written to keeper.log, and how much of it is: a full disk must not cost a word of it. */
 struct notes {
     struct keeper_table *table;
@@ -110,7 +98,6 @@ static void note_end(struct notes *notes, const siginfo_t *what)
 {
     struct text *line = &notes->text;
     uint64_t job = job_of(notes->table, what->si_pid);
-    uint64_t guess = job == 0 ? job_without_pid(notes->table) : 0;
     text_append(line, "{\"at\":");
     text_append_signed(line, clock_wall_ms());
     text_append(line, ",\"pid\":");
@@ -118,9 +105,6 @@ static void note_end(struct notes *notes, const siginfo_t *what)
     if (job != 0) {
         text_append(line, ",\"job\":");
         text_append_unsigned(line, job);
-    } else if (guess != 0) {
-        text_append(line, ",\"perhaps_job\":");
-        text_append_unsigned(line, guess);
     }
     text_append(line, what->si_code == CLD_EXITED ? ",\"exit\":" : ",\"signal\":");
     text_append_signed(line, what->si_status);
@@ -141,7 +125,7 @@ static void note_running(struct notes *notes)
     for (int i = 0; i < KEEPER_SLOTS; i++) {
         uint64_t job = atomic_load(&notes->table->slots[i].job);
         pid_t pid = atomic_load(&notes->table->slots[i].pid);
-        if (job == 0)
+        if (job == 0 || pid == 0)
             continue;
         text_append(line, first ? "{\"job\":" : ",{\"job\":");
         first = false;
@@ -149,7 +133,7 @@ static void note_running(struct notes *notes)
         text_append(line, ",\"pid\":");
         text_append_signed(line, pid);
         text_append(line, ",\"start\":");
-        text_append_unsigned(line, pid > 0 ? process_start_time(pid) : 0);
+        text_append_unsigned(line, process_start_time(pid));
         text_append_character(line, '}');
     }
     text_append(line, "]}\n");

@@ -6,10 +6,13 @@
  *
  * How it works: while the engine lives the keeper only reaps what stages left behind. When the engine has died, its
  * children, running or zombie, fall to the keeper, which writes to keeper.log first which process is which job, then
- * how each ended, until it has none left. What a full disk does not take is kept until it does. {at, keeper,
- * running:[{job, pid, start}]}      once, when the engine has gone; pid 0: not known {at, pid, job? | perhaps_job?,
- * exit | signal}  for each end after that Which job a pid is stands in a table that engine and keeper share: the job
- * before the spawn, the pid after it. A slot without a pid can only be the one spawn that the engine died in.
+ * how each ended, until it has none left. What a full disk does not take is kept until it does.
+ *
+ *     {at, keeper, running:[{job, pid, start}]}      once, when the engine has gone
+ *     {at, pid, job?, exit | signal}                 for each end after that
+ *
+ * Which job a pid is stands in a table that engine and keeper share: the job before the spawn, and the pid before the
+ * process runs, for the kernel writes it. A slot without a pid is a job that was not begun, wherever the engine died.
  */
 #ifndef DESCPIPE_RUN_KEEPER_H
 #define DESCPIPE_RUN_KEEPER_H
@@ -43,7 +46,7 @@ void keeper_table_free(struct keeper_table *table);
 void keeper_table_set_folder(struct keeper_table *table, const char *folder);
 /* For the engine. `slot` is a hint that makes both cheap; -1 when the table is full or there is none. */
 int keeper_slot_take(struct keeper_table *table, uint64_t job);
-void keeper_slot_set_pid(struct keeper_table *table, int slot, pid_t pid);
+pid_t *keeper_slot_pid(struct keeper_table *table, int slot); /* where the pid belongs; NULL: nowhere */
 void keeper_slot_give(struct keeper_table *table, int slot);
 
 /* The keeper's whole life after the engine was split off. Returns when it has no children left. */

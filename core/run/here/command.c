@@ -207,6 +207,7 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
                                             .output = attempt->output,
                                             .error = attempt->error,
                                             .new_session = true,
+                                            .known_as = keeper_slot_pid(engine->table, attempt->keeper_slot),
                                             .ended = process_ended,
                                             .reaped = process_reaped,
                                             .context = attempt};
@@ -218,7 +219,6 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
         return;
     }
     attempt->session = process_pid(attempt->process);
-    keeper_slot_set_pid(engine->table, attempt->keeper_slot, attempt->session);
     record_started(attempt, NULL, NULL);
     command_time_limit(attempt);
 }

@@ -62,10 +62,6 @@ static void take_end(struct keeper_log *log, const json_t *line)
 {
     const json_t *exit_code = json_object_get(line, "exit"), *signal = json_object_get(line, "signal");
     struct keeper_end end = {.job = number(line, "job"), .exit_code = -1, .at_ms = (int64_t)number(line, "at")};
-    if (end.job == 0) {
-        end.job = number(line, "perhaps_job");
-        end.perhaps = true;
-    }
     if (json_is_integer(exit_code))
         end.exit_code = (int)(json_integer_value(exit_code) & 0xFF);
     else

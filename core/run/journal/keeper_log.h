@@ -19,12 +19,11 @@
 
 struct keeper_child {
     uint64_t job;
-    pid_t keeper, pid; /* pid 0: the engine ended before it knew */
+    pid_t keeper, pid;
     uint64_t start_time;
 };
 struct keeper_end {
     uint64_t job;
-    bool perhaps;          /* nobody but this job can have been it, as far as the keeper knew */
     int exit_code, signal; /* exit_code -1: by the signal */
     int64_t at_ms;
 };

@@ -260,6 +260,23 @@ static const struct {
     {"", NULL, "cannot start a process: the command is empty", NULL},
 };
 
+/* By the kernel, so that it is there should we be killed at once: of what never became its program too. */
+START_TEST(its_pid_is_written_before_it_runs)
+{
+    pid_t known = 0;
+    struct child child = {0};
+    struct process_request request = request_for(&child, SHELL("exit 0"));
+    request.known_as = &known;
+    start(&child, &request);
+    ck_assert_int_eq(known, child.pid);
+    loop_run(loop, NULL, NULL);
+    known = 0;
+    request.argv = (const char *const[]){"/no/such/program", NULL};
+    ck_assert_ptr_null(process_start(loop, &request, &error));
+    ck_assert_int_gt(known, 0);
+}
+END_TEST
+
 START_TEST(says_why_it_cannot_start)
 {
     if (runs_under_valgrind())
@@ -548,6 +565,7 @@ int main(void)
     tcase_add_test(tests, gives_normal_signals_and_no_descriptor_but_three);
     tcase_add_test(tests, descriptors_may_overlap_with_those_of_the_child);
     tcase_add_test(tests, starts_in_its_folder_and_session);
+    tcase_add_test(tests, its_pid_is_written_before_it_runs);
     tcase_add_loop_test(tests, says_why_it_cannot_start, 0, sizeof failures / sizeof failures[0]);
     tcase_add_loop_test(tests, hints_at_what_is_wrong_with_a_script, 0, sizeof scripts / sizeof scripts[0]);
     tcase_add_test(tests, path_is_that_of_the_child_and_only_absolute_folders_count);

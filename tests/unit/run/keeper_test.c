@@ -22,12 +22,12 @@ START_TEST(gives_each_job_a_slot_of_its_own)
     for (uint64_t job = 1; job <= KEEPER_SLOTS; job++) {
         int slot = keeper_slot_take(table, job);
         ck_assert_int_ge(slot, 0);
-        keeper_slot_set_pid(table, slot, (pid_t)(1000 + job));
+        *keeper_slot_pid(table, slot) = (pid_t)(1000 + job);
         ck_assert_uint_eq(table->slots[slot].job, job);
         ck_assert_int_eq(table->slots[slot].pid, (int32_t)(1000 + job));
     }
     ck_assert_int_eq(keeper_slot_take(table, 99999), -1);
-    keeper_slot_set_pid(table, -1, 5); /* no slot: nothing happens */
+    ck_assert_ptr_null(keeper_slot_pid(table, -1));
     keeper_slot_give(table, -1);
     keeper_slot_give(table, 17);
     ck_assert_int_eq(keeper_slot_take(table, 99999), 17);
