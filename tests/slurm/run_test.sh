@@ -199,10 +199,19 @@ END
     place=$(timeout 60 sh -c 'tail --pid="$1" -n +1 -F "$2" 2>/dev/null | grep -m 1 -o "listening on 127\.0\.0\.1:[0-9]*"' sh "$registry" "$folder/registry/log") ||
         failed "the registry did not come up: $(cat "$folder/registry/log")"
     place=${place#listening on }
-    skopeo copy -q --preserve-digests --dest-tls-verify=false "oci:$folder/images/layout:1" "docker://$place/desc/probe:1"
-    layer=$(skopeo inspect --raw "oci:$folder/images/layout:1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["layers"][0]["digest"])')
+    if [ "$runtime" = docker ]; then # one layer that this Engine has not: what is in use by the chain above cannot be removed
+        mkdir "$folder/context"
+        echo fresh >"$folder/context/fresh"
+        printf 'FROM %s\nCOPY fresh /fresh\n' "$(docker images --quiet | head -n 1)" >"$folder/context/Dockerfile"
+        fresh=$(DOCKER_BUILDKIT=0 docker build --quiet --tag "$place/desc/probe:1" "$folder/context" 2>/dev/null)
+        docker push "$place/desc/probe:1" >log 2>&1 || { cat log >&2; failed "the image cannot be pushed"; }
+        docker rmi --force "$fresh" >log 2>&1 || { cat log >&2; failed "the image cannot be removed"; }
+    else
+        skopeo copy -q --preserve-digests --dest-tls-verify=false "oci:$folder/images/layout:1" "docker://$place/desc/probe:1"
+    fi
+    layer=$(skopeo inspect --raw --tls-verify=false "docker://$place/desc/probe:1" |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["layers"][-1]["digest"])')
     fetched() { grep -c "\"GET /v2/desc/probe/blobs/$layer " "$folder/registry/log" || true; }
-    [ "$runtime" != docker ] || docker rmi --force "$(docker images --quiet | head -n 1)" >/dev/null 2>&1 || true
     cat >pulls.yaml <<END
 pipeline: {name: pulls, stages: [one, more]}
 runtime: {working: pulls, output: pullsout}
