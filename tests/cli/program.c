@@ -5,7 +5,9 @@
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -37,8 +39,27 @@ void program_set_up(void)
     ck_assert_ptr_nonnull(mkdtemp(program_folder));
 }
 
+/* Podman leaves one for a user who is not root, which holds the user's namespace and would never end. */
+static void end_podmans_pauses(void)
+{
+    cleanup(text_clear) struct text children = TEXT_INIT;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    ck_assert(file_read(path, 65536, &children, NULL));
+    for (char *place = children.bytes, *end; place != NULL; place = end) {
+        long pid = strtol(place, &end, 10);
+        if (end == place)
+            return;
+        cleanup(text_clear) struct text name = TEXT_INIT;
+        snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+        if (file_read(path, 256, &name, NULL) && strcmp(text_bytes(&name), "catatonit\n") == 0)
+            kill((pid_t)pid, SIGKILL);
+    }
+}
+
 void program_wait_for_orphans(void)
 {
+    end_podmans_pauses();
     while (waitpid(-1, NULL, 0) > 0)
         ;
 }
