@@ -148,6 +148,11 @@ char *arena_copy(struct arena *arena, const void *bytes, size_t length)
     return copy;
 }
 
+char *arena_copy_text(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
 size_t arena_bytes(const struct arena *arena)
 {
     return arena->bytes;

@@ -37,6 +37,7 @@ void arena_free(struct arena *arena);
 void arena_reset(struct arena *arena); /* keeps the memory, forgets the contents */
 void *arena_allocate(struct arena *arena, size_t bytes); /* zeroed, aligned for anything */
 char *arena_copy(struct arena *arena, const void *bytes, size_t length); /* with a NUL added */
+char *arena_copy_text(struct arena *arena, const char *text); /* NULL of NULL */
 size_t arena_bytes(const struct arena *arena);
 DEFINE_CLEANUP(struct arena *, arena_free);
 

@@ -24,7 +24,7 @@
 
 static const char *arena_text(struct arena *arena, const char *text)
 {
-    return arena_copy(arena, text, strlen(text));
+    return arena_copy_text(arena, text);
 }
 
 static const char *arena_pair(struct arena *arena, const char *first, const char *second)

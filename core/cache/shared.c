@@ -113,11 +113,6 @@ bool shared_cache_give(const char *folder, const struct cache_result *result, co
 
 /* Taking. */
 
-static const char *keep(struct arena *arena, const char *text)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
-}
-
 static bool read_output(const struct members *members, struct arena *arena, struct cache_output *output)
 {
     const char *name = members_text(members, "name"), *sha256 = members_text(members, "sha256");
@@ -125,7 +120,7 @@ static bool read_output(const struct members *members, struct arena *arena, stru
     if (name == NULL || !path_is_component(name) || sha256 == NULL || !digest_is_text(sha256) ||
         !members_integer(members, "bytes", &bytes) || bytes < 0)
         return false;
-    output->name = keep(arena, name);
+    output->name = arena_copy_text(arena, name);
     output->bytes = (uint64_t)bytes;
     memcpy(output->sha256, sha256, DIGEST_TEXT);
     return true;
@@ -138,9 +133,9 @@ static bool read_result(const struct text *text, const char *key, struct arena *
         !text_equal(members_text(&members, "result"), key))
         return false;
     int64_t attempt = members_number(&members, "attempt");
-    *result = (struct cache_result){.run = keep(arena, members_text(&members, "run")),
-                                    .stage = keep(arena, members_text(&members, "stage")),
-                                    .member = keep(arena, members_text(&members, "member")),
+    *result = (struct cache_result){.run = arena_copy_text(arena, members_text(&members, "run")),
+                                    .stage = arena_copy_text(arena, members_text(&members, "stage")),
+                                    .member = arena_copy_text(arena, members_text(&members, "member")),
                                     .attempt = attempt > 0 ? (uint64_t)attempt : 1};
     memcpy(result->key, key, DIGEST_TEXT);
     LIST(struct cache_output) outputs = {.items = NULL};

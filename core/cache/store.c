@@ -303,11 +303,6 @@ bool cache_store_gone(struct cache_store *store, const char *path, char sha256[D
     return gone != NULL;
 }
 
-static const char *arena_text(struct arena *arena, const char *text)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
-}
-
 /* Nanoseconds have more digits than a number of JSON is sure to keep: they are written as a text. */
 static bool take_time(const struct members *members, int64_t *time_ns)
 {
@@ -322,7 +317,7 @@ static bool take_output(const struct members *members, struct arena *arena, stru
     if (name == NULL || !path_is_component(name) || !members_integer(members, "bytes", &bytes) || bytes < 0 ||
         !take_time(members, &output->modified_ns) || !take_digest(members, "sha256", output->sha256))
         return false;
-    output->name = arena_text(arena, name);
+    output->name = arena_copy_text(arena, name);
     output->bytes = (uint64_t)bytes;
     return true;
 }
@@ -331,10 +326,10 @@ static bool take_result(const struct members *members, struct arena *arena, stru
 {
     struct cache_result taken = {.attempt = 0};
     int64_t attempt = members_number(members, "attempt");
-    taken.run = arena_text(arena, members_text(members, "run"));
-    taken.stage = arena_text(arena, members_text(members, "stage"));
-    taken.member = arena_text(arena, members_text(members, "member"));
-    taken.folder = arena_text(arena, members_text(members, "folder"));
+    taken.run = arena_copy_text(arena, members_text(members, "run"));
+    taken.stage = arena_copy_text(arena, members_text(members, "stage"));
+    taken.member = arena_copy_text(arena, members_text(members, "member"));
+    taken.folder = arena_copy_text(arena, members_text(members, "folder"));
     if (taken.run == NULL || taken.stage == NULL || attempt < 1 || !take_digest(members, "result", taken.key))
         return false;
     taken.attempt = (uint64_t)attempt;

@@ -39,7 +39,7 @@ static const char *const *keep_words(struct arena *arena, const char *const *wor
         count++;
     const char **copy = arena_allocate(arena, (count + 1) * sizeof *copy);
     for (size_t i = 0; i < count; i++)
-        copy[i] = arena_copy(arena, words[i], strlen(words[i]));
+        copy[i] = arena_copy_text(arena, words[i]);
     copy[count] = NULL;
     return copy;
 }
@@ -57,9 +57,9 @@ static void launched(void *context, const struct call_result *result)
                                    .argv = keep_words(graph->arena, result->form->argv),
                                    .environment = keep_words(graph->arena, result->form->environment)};
     if (result->form->directory != NULL)
-        form->directory = arena_copy(graph->arena, result->form->directory, strlen(result->form->directory));
+        form->directory = arena_copy_text(graph->arena, result->form->directory);
     if (result->form->image != NULL)
-        form->image = arena_copy(graph->arena, result->form->image, strlen(result->form->image));
+        form->image = arena_copy_text(graph->arena, result->form->image);
     graph->form = form;
 }
 

@@ -24,7 +24,7 @@ struct arena_words { /* a list of texts in the arena, ending with NULL */
 
 static void arena_words_add(struct arena_words *words, const char *text)
 {
-    list_add(&words->list, arena_copy(words->arena, text, strlen(text)));
+    list_add(&words->list, arena_copy_text(words->arena, text));
 }
 
 static void arena_words_pair(struct arena_words *words, const char *name, const char *value)

@@ -92,7 +92,7 @@ static void add_members(const struct task_files *files, const struct file_tag *f
     const struct pipeline *pipeline = files->pipeline;
     const char *tag = pipeline_text(pipeline, file->tag), *suffix = pipeline_text(pipeline, file->suffix);
     const struct stage *producer = &pipeline->stages.items[pipeline_producer(pipeline, file->tag)];
-    const struct task_file folder = {.name = arena_copy(files->arena, tag, strlen(tag)), .is_folder = true};
+    const struct task_file folder = {.name = arena_copy_text(files->arena, tag), .is_folder = true};
     list_add(list, folder);
     size_t data = strlen(files->working) + strlen("/data/");
     for (uint32_t member = 0; member < producer->members; member++) {

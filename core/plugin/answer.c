@@ -84,7 +84,7 @@ void answers_fault(struct answers *answers, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    answers->fault = arena_copy(arena_of(answers), line, strlen(line));
+    answers->fault = arena_copy_text(arena_of(answers), line);
 }
 
 static bool weigh(struct answers *answers, size_t bytes)
@@ -199,11 +199,6 @@ void answer_form(struct answers *answers, const struct descpipe_form *form)
     else if (copy->form == DESCPIPE_FORM_POD && !copy->image)
         answers_fault(answers, "answered a POD form without an image");
     answers->form = copy;
-}
-
-static char *arena_copy_text(struct arena *arena, const char *text)
-{
-    return text ? arena_copy(arena, text, strlen(text)) : NULL;
 }
 
 struct descpipe_ending *ending_copy(struct arena *arena, const struct descpipe_ending *ending)

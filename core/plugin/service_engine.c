@@ -9,11 +9,6 @@
 #include "plugin/call.h"
 #include "plugin/host.h"
 
-static const char *copy_text(struct arena *arena, const char *text)
-{
-    return text ? arena_copy(arena, text, strlen(text)) : NULL;
-}
-
 /* A question for a login. The answer may come at once or later; the plugin hears it from the loop in both cases. */
 struct question {
     struct service_item item; /* first */
@@ -51,15 +46,15 @@ static void question_answer(void *context, const struct descpipe_credential *cre
         question->credential =
             (struct descpipe_credential){.size = sizeof(question->credential),
                                          .access = credential->access,
-                                         .username = copy_text(texts, credential->username),
+                                         .username = arena_copy_text(texts, credential->username),
                                          .password = question->password,
                                          .expires_at_ms = credential->expires_at_ms,
-                                         .origin = copy_text(texts, credential->origin),
-                                         .endpoint = copy_text(texts, credential->endpoint),
-                                         .ca_file = copy_text(texts, credential->ca_file),
-                                         .client_certificate = copy_text(texts, credential->client_certificate),
-                                         .client_key = copy_text(texts, credential->client_key),
-                                         .proxy = copy_text(texts, credential->proxy)};
+                                         .origin = arena_copy_text(texts, credential->origin),
+                                         .endpoint = arena_copy_text(texts, credential->endpoint),
+                                         .ca_file = arena_copy_text(texts, credential->ca_file),
+                                         .client_certificate = arena_copy_text(texts, credential->client_certificate),
+                                         .client_key = arena_copy_text(texts, credential->client_key),
+                                         .proxy = arena_copy_text(texts, credential->proxy)};
     }
     loop_post(question->item.instance->host->loop, question_tell, question);
 }
@@ -106,9 +101,9 @@ static void observe_changed(struct descpipe_sink *sink, const struct descpipe_ch
     }
     struct arena *arena = NULL;
     struct queued_change *item = change_queue(call, &arena);
-    change.native_id = copy_text(arena, change.native_id);
-    change.host = copy_text(arena, change.host);
-    change.reason = copy_text(arena, change.reason);
+    change.native_id = arena_copy_text(arena, change.native_id);
+    change.host = arena_copy_text(arena, change.host);
+    change.reason = arena_copy_text(arena, change.reason);
     if (change.ending) {
         change.ending = ending_copy(arena, change.ending);
         if (!change.ending)
@@ -125,7 +120,7 @@ static void observe_blind(struct descpipe_sink *sink, const char *message)
     struct arena *arena = NULL;
     struct queued_change *item = change_queue(call, &arena);
     item->is_blind = true;
-    item->blind = copy_text(arena, message);
+    item->blind = arena_copy_text(arena, message);
 }
 
 const struct descpipe_observe_service observe_service = {

@@ -32,20 +32,15 @@ void why_compare(struct why *why, const struct decided_fields *before, const str
     }
 }
 
-static const char *own_text(const char *text, struct arena *arena)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
-}
-
 /* For who outlives `decided`, which keeps what it has told of several tasks. */
 static void own_fields(struct decided_fields *fields, struct arena *arena)
 {
     struct decided_field *items = arena_allocate(arena, (fields->count + 1) * sizeof *items);
     for (size_t i = 0; i < fields->count; i++) {
         const struct decided_field *field = &fields->items[i];
-        items[i] = (struct decided_field){.name = own_text(field->name, arena),
-                                          .value = own_text(field->value, arena),
-                                          .path = own_text(field->path, arena),
+        items[i] = (struct decided_field){.name = arena_copy_text(arena, field->name),
+                                          .value = arena_copy_text(arena, field->value),
+                                          .path = arena_copy_text(arena, field->path),
                                           .text = field->text};
     }
     *fields = (struct decided_fields){.items = items, .count = fields->count};

@@ -182,7 +182,7 @@ void attempt_add_ending(struct attempt *attempt, const struct descpipe_ending *e
     const char **texts[] = {&copy->witness, &copy->host, &copy->reason};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (*texts[i] != NULL)
-            *texts[i] = arena_copy(attempt->arena, *texts[i], strlen(*texts[i]));
+            *texts[i] = arena_copy_text(attempt->arena, *texts[i]);
 }
 
 static void end_soon(void *context)
@@ -335,8 +335,8 @@ static bool may_retry(const struct engine *engine, uint32_t task, const struct r
     uint32_t tried = engine->tasks[task].attempts - (uint32_t)engine->tasks[task].links; /* a chain is one try */
     if (reasons == RETRY_EXIT_CODES && !names_exit_code(retries, outcome->exit_code))
         return false;
-    return reasons != 0 && tried <= retries->limit &&
-           engine->tasks[task].attempts < ATTEMPTS_LIMIT && engine->stop == STOP_NOT;
+    return reasons != 0 && tried <= retries->limit && engine->tasks[task].attempts < ATTEMPTS_LIMIT &&
+           engine->stop == STOP_NOT;
 }
 
 struct retry_wait {
@@ -516,7 +516,7 @@ void attempt_repeat(struct attempt *attempt)
     next->position = before.position;
     next->job_made = before.job_made;
     next->ready = next->sent = next->has_logs = true;
-    next->attempt_folder = folder != NULL ? arena_copy(next->arena, folder, strlen(folder)) : NULL;
+    next->attempt_folder = arena_copy_text(next->arena, folder);
     lead_to_first(next);
 }
 

@@ -40,8 +40,7 @@ static char *folder_of(const struct attempt *attempt, uint32_t number)
 {
     cleanup(text_clear) struct text name = TEXT_INIT;
     run_attempt_name(&name, attempt->stage_name, attempt->member_name, number);
-    return memory_format("%s/attempts/%03u/%s", attempt->engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER,
-                         text_bytes(&name));
+    return files_attempt_folder(attempt, text_bytes(&name));
 }
 
 static void warn(void *context)
@@ -198,7 +197,7 @@ void chain_prepare(struct attempt *attempt)
     if (last == 0 || chain_of(attempt->engine, attempt->stage) == NULL)
         return;
     cleanup(memory_free) char *folder = folder_of(attempt, last);
-    attempt->restores = arena_copy(attempt->arena, folder, strlen(folder));
+    attempt->restores = arena_copy_text(attempt->arena, folder);
 }
 
 bool chain_restore(const struct attempt *attempt, struct error *error)

@@ -30,7 +30,7 @@ const char *const *walk_copy_words(struct arena *arena, const char *const *words
         return NULL;
     const char **copy = arena_allocate(arena, (count + 1) * sizeof *copy);
     for (size_t i = 0; i < count; i++)
-        copy[i] = arena_copy(arena, words[i], strlen(words[i]));
+        copy[i] = arena_copy_text(arena, words[i]);
     return copy;
 }
 

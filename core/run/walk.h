@@ -484,6 +484,7 @@ void secret_commands_stop(struct engine *engine);
 /* files.c */
 /* Which files, and the attempt's output folder. False: attempt->files_error and files_verdict say why. */
 bool files_prepare(struct attempt *attempt);
+char *files_attempt_folder(const struct attempt *attempt, const char *name); /* of this or another attempt of its task */
 void files_adopt(struct attempt *attempt);    /* the same of an attempt that is under way: makes nothing */
 void files_bring_in(struct attempt *attempt); /* → attempt_run or attempt_not_started */
 void files_publish(struct attempt *attempt);  /* → attempt_published */

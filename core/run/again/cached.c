@@ -237,7 +237,7 @@ static void list_outputs(struct look *look)
     if (look->result.folder == NULL)
         return;
     cleanup(memory_free) char *attempt = path_join(engine->folder.descpipe, look->result.folder);
-    look->out.attempt = arena_copy(look->arena, attempt, strlen(attempt));
+    look->out.attempt = arena_copy_text(look->arena, attempt);
     files_link_output(engine, look->arena, look->task, &look->out);
 }
 

@@ -396,7 +396,7 @@ static void take_removal(struct attempt *attempt, const char *removal)
     for (size_t i = 0; i < count && good; i++) {
         const char *word = json_string_value(json_array_get(words, i));
         good = word != NULL;
-        argv[i] = good ? arena_copy(attempt->arena, word, strlen(word)) : NULL;
+        argv[i] = good ? arena_copy_text(attempt->arena, word) : NULL;
     }
     if (good)
         attempt->removal = argv;

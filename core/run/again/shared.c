@@ -139,11 +139,6 @@ static void given(void *context)
     arena_free(giving->arena); /* which it lies in */
 }
 
-static const char *keep(struct arena *arena, const char *text)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
-}
-
 void shared_give(struct engine *engine, const struct cache_result *result, const char *from)
 {
     if (engine->shared == NULL || engine->shared->stuck || from == NULL)
@@ -153,12 +148,13 @@ void shared_give(struct engine *engine, const struct cache_result *result, const
     struct cache_output *outputs = arena_allocate(arena, (result->outputs_count + 1) * sizeof *outputs);
     for (size_t i = 0; i < result->outputs_count; i++) {
         outputs[i] = result->outputs[i];
-        outputs[i].name = keep(arena, result->outputs[i].name);
+        outputs[i].name = arena_copy_text(arena, result->outputs[i].name);
     }
-    *giving = (struct giving){.engine = engine, .arena = arena, .result = *result, .from = keep(arena, from)};
-    giving->result.run = keep(arena, result->run);
-    giving->result.stage = keep(arena, result->stage);
-    giving->result.member = keep(arena, result->member);
+    *giving =
+        (struct giving){.engine = engine, .arena = arena, .result = *result, .from = arena_copy_text(arena, from)};
+    giving->result.run = arena_copy_text(arena, result->run);
+    giving->result.stage = arena_copy_text(arena, result->stage);
+    giving->result.member = arena_copy_text(arena, result->member);
     giving->result.folder = NULL;
     giving->result.outputs = outputs;
     engine->shared->giving++;

@@ -93,6 +93,45 @@ static void find_paired(struct detach *detach)
     }
 }
 
+struct descpipe_job *detach_make_job(struct remote *remote, const char *name,
+                                     const struct descpipe_resources *resources)
+{
+    const struct engine *engine = remote->engine;
+    struct descpipe_resources *own = arena_allocate(remote->arena, sizeof *own);
+    *own = *resources;
+    cleanup(memory_free) char *script = path_join(remote->folder, DETACH_SCRIPT);
+    cleanup(memory_free) char *output = path_join(remote->folder, "job.0.out");
+    const char *log = arena_copy_text(remote->arena, output);
+    struct descpipe_job *job = arena_allocate(remote->arena, sizeof *job);
+    *job = (struct descpipe_job){.size = sizeof *job,
+                                 .job = walk_job(engine, engine->plan->tasks_count, ATTEMPTS_LIMIT),
+                                 .attempt = 1,
+                                 .stage = name,
+                                 .group = "",
+                                 .resources = own,
+                                 .script = arena_copy_text(remote->arena, script),
+                                 .output_path = log,
+                                 .error_path = log};
+    return job;
+}
+
+void detach_send_job(struct remote *remote, const struct descpipe_job *job, uint32_t flags)
+{
+    struct engine *engine = remote->engine;
+    const struct descpipe_job **jobs = arena_allocate(remote->arena, sizeof *jobs);
+    jobs[0] = job;
+    remote->submission = (struct descpipe_submission){.size = sizeof remote->submission,
+                                                      .count = 1,
+                                                      .token = remote->token,
+                                                      .run = engine->folder.id,
+                                                      .folder = remote->folder,
+                                                      .jobs = jobs,
+                                                      .flags = flags};
+    remote->sending = true;
+    record_intent_end(engine, record_intent_begin(engine, remote->serial, 0));
+    remote_announce(remote);
+}
+
 const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach)
 {
     return graph_wait_for_stages(detach->engine->graph, detach->order, detach->order_count, DESCPIPE_AFTER_END);

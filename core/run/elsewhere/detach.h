@@ -27,6 +27,12 @@ struct detach {
 
 /* detach.c: what the last job waits for: the end of all others. */
 const struct descpipe_edge *const *detach_wait_for_all(struct detach *detach);
+/* A job that is no stage's, whose script is DETACH_SCRIPT in the folder of its submission. `resources` is copied. */
+#define DETACH_SCRIPT "job.0.sh"
+struct descpipe_job *detach_make_job(struct remote *remote, const char *name,
+                                     const struct descpipe_resources *resources);
+/* Alone: detach_taken or detach_fail follows. */
+void detach_send_job(struct remote *remote, const struct descpipe_job *job, uint32_t flags);
 /* detach_end.c: the last job, a submission of its own; detach_taken or detach_fail follows. */
 void detach_send_end(struct detach *detach);
 /* … sets `run` and `working`, and defines `give_back`, which ends the run's own leases. */

@@ -16,7 +16,6 @@
 #include "run/elsewhere/job_script.h"
 
 #define RESULTS_NAME "results"
-#define SCRIPT_NAME "job.0.sh"
 
 static void print_count(const struct detach *detach, struct text *text)
 {
@@ -113,37 +112,24 @@ static bool write_files(struct detach *detach, const char *folder, struct error 
     results_append(detach->engine, &pairs, &folders);
     return write_text(folder, RESULTS_NAME, &pairs, 0600, error) &&
            write_text(folder, RESULTS_NAME ".folders", &folders, 0600, error) &&
-           write_text(folder, SCRIPT_NAME, &script, 0700, error);
+           write_text(folder, DETACH_SCRIPT, &script, 0700, error);
 }
 
 /* It asks for as little as there is, for as long as the longest stage may take. */
 static struct descpipe_job *make_job(struct remote *remote)
 {
     const struct engine *engine = remote->engine;
-    struct descpipe_resources *resources = arena_allocate(remote->arena, sizeof *resources);
-    *resources =
-        (struct descpipe_resources){.size = sizeof *resources, .nodes = 1, .ranks_per_node = 1, .cpus_per_rank = 1};
+    struct descpipe_resources resources = {
+        .size = sizeof resources, .nodes = 1, .ranks_per_node = 1, .cpus_per_rank = 1};
     for (uint32_t i = 0; i < engine->detach->order_count; i++) {
         struct descpipe_resources stage;
         plan_resources(engine->plan, engine->detach->order[i], &stage);
-        if (stage.time_limit_ms > resources->time_limit_ms)
-            resources->time_limit_ms = stage.time_limit_ms;
+        if (stage.time_limit_ms > resources.time_limit_ms)
+            resources.time_limit_ms = stage.time_limit_ms;
     }
-    cleanup(memory_free) char *script = path_join(remote->folder, SCRIPT_NAME);
-    cleanup(memory_free) char *output = path_join(remote->folder, "job.0.out");
-    const char *log = arena_copy(remote->arena, output, strlen(output));
-    struct descpipe_job *job = arena_allocate(remote->arena, sizeof *job);
-    *job = (struct descpipe_job){.size = sizeof *job,
-                                 .job = walk_job(engine, engine->plan->tasks_count, ATTEMPTS_LIMIT),
-                                 .order = UINT32_MAX,
-                                 .attempt = 1,
-                                 .stage = "the end of the run",
-                                 .group = "",
-                                 .resources = resources,
-                                 .script = arena_copy(remote->arena, script, strlen(script)),
-                                 .output_path = log,
-                                 .error_path = log,
-                                 .after = detach_wait_for_all(engine->detach)};
+    struct descpipe_job *job = detach_make_job(remote, "the end of the run", &resources);
+    job->order = UINT32_MAX;
+    job->after = detach_wait_for_all(engine->detach);
     return job;
 }
 
@@ -157,16 +143,5 @@ void detach_send_end(struct detach *detach)
         detach_fail(engine, error.message);
         return;
     }
-    const struct descpipe_job **jobs = arena_allocate(remote->arena, sizeof *jobs);
-    jobs[0] = make_job(remote);
-    remote->submission = (struct descpipe_submission){.size = sizeof remote->submission,
-                                                      .count = 1,
-                                                      .token = remote->token,
-                                                      .run = engine->folder.id,
-                                                      .folder = remote->folder,
-                                                      .jobs = jobs,
-                                                      .flags = DESCPIPE_SUBMISSION_DETACHED};
-    remote->sending = true;
-    record_intent_end(engine, record_intent_begin(engine, remote->serial, 0));
-    remote_announce(remote);
+    detach_send_job(remote, make_job(remote), DESCPIPE_SUBMISSION_DETACHED);
 }

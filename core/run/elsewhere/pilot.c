@@ -19,7 +19,6 @@
 #include "run/elsewhere/detach.h"
 #include "run/elsewhere/job_script.h"
 
-#define SCRIPT_NAME "job.0.sh"
 #define ENVIRONMENT_NAME "secrets.0" /* what is in it is nobody's guess */
 #define LEAVE_BEFORE_MS 15000        /* so long before the end the engine lets go, and can write that down */
 #define UNTIMED_NEEDS_MS 60000       /* left for a stage that does not say how long it takes */
@@ -96,7 +95,7 @@ static bool write_script(const struct engine *engine, const char *folder, const 
     cleanup(memory_free) char *program = path_real("/proc/self/exe", error);
     cleanup(memory_free) char *outcome = path_join(folder, "outcome.0");
     cleanup(memory_free) char *environment = path_join(folder, ENVIRONMENT_NAME);
-    cleanup(memory_free) char *path = path_join(folder, SCRIPT_NAME);
+    cleanup(memory_free) char *path = path_join(folder, DETACH_SCRIPT);
     if (program == NULL)
         return false;
     text_append(&text, "#!/bin/sh\n# Made by descpipe: goes on with a run inside the allocation of this job.\n");
@@ -125,27 +124,6 @@ static bool write_script(const struct engine *engine, const char *folder, const 
     return file_write(path, text_bytes(&text), text.length, 0700, error);
 }
 
-static const struct descpipe_job *make_job(struct remote *remote, const struct descpipe_resources *resources)
-{
-    const struct engine *engine = remote->engine;
-    struct descpipe_resources *own = arena_allocate(remote->arena, sizeof *own);
-    *own = *resources;
-    cleanup(memory_free) char *script = path_join(remote->folder, SCRIPT_NAME);
-    cleanup(memory_free) char *output = path_join(remote->folder, "job.0.out");
-    const char *log = arena_copy(remote->arena, output, strlen(output));
-    struct descpipe_job *job = arena_allocate(remote->arena, sizeof *job);
-    *job = (struct descpipe_job){.size = sizeof *job,
-                                 .job = walk_job(engine, engine->plan->tasks_count, ATTEMPTS_LIMIT),
-                                 .attempt = 1,
-                                 .stage = "the whole run",
-                                 .group = "",
-                                 .resources = own,
-                                 .script = arena_copy(remote->arena, script, strlen(script)),
-                                 .output_path = log,
-                                 .error_path = log};
-    return job;
-}
-
 void pilot_send(struct detach *detach)
 {
     struct engine *engine = detach->engine;
@@ -159,18 +137,7 @@ void pilot_send(struct detach *detach)
         detach_fail(engine, error.message);
         return;
     }
-    const struct descpipe_job **jobs = arena_allocate(remote->arena, sizeof *jobs);
-    jobs[0] = make_job(remote, resources);
-    remote->submission = (struct descpipe_submission){.size = sizeof remote->submission,
-                                                      .count = 1,
-                                                      .token = remote->token,
-                                                      .run = engine->folder.id,
-                                                      .folder = remote->folder,
-                                                      .jobs = jobs,
-                                                      .flags = DESCPIPE_SUBMISSION_PILOT};
-    remote->sending = true;
-    record_intent_end(engine, record_intent_begin(engine, remote->serial, 0));
-    remote_announce(remote);
+    detach_send_job(remote, detach_make_job(remote, "the whole run", resources), DESCPIPE_SUBMISSION_PILOT);
 }
 
 /* Inside. */

@@ -365,7 +365,7 @@ static void adopt(struct remote *remote, const struct call_result *found)
             continue;
         struct descpipe_job *job = arena_allocate(remote->arena, sizeof *job);
         *job = *remote->submission.jobs[item->index];
-        job->native_id = arena_copy(remote->arena, item->native_id, strlen(item->native_id));
+        job->native_id = arena_copy_text(remote->arena, item->native_id);
         jobs[item->index] = job;
         if (attempt_of_job(remote, job->job) != NULL)
             record_submitted(remote->engine, remote->serial, job->job, item->native_id);

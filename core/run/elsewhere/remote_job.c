@@ -88,15 +88,15 @@ static void fill_detached(struct attempt *attempt, struct detached_parts *parts)
         number--;
     parts->in = attempt->in;
     parts->in.inputs = attempt->later_inputs;
-    parts->detached = (struct job_detached){
-        .run = engine->folder.path,
-        .log = arena_copy(attempt->arena, log, number - 1),
-        .output = attempt->attempt_folder,
-        .mark = arena_copy(attempt->arena, mark, strlen(mark)),
-        .in = parts->in.inputs.count > 0 ? &parts->in : NULL,
-        .out = attempt->has_outputs ? &attempt->out : NULL,
-        .time_limit_ms = attempt->time_limit_ms,
-        .name = engine->request->keep_going ? NULL : arena_copy(attempt->arena, name, strlen(name))};
+    parts->detached =
+        (struct job_detached){.run = engine->folder.path,
+                              .log = arena_copy(attempt->arena, log, number - 1),
+                              .output = attempt->attempt_folder,
+                              .mark = arena_copy_text(attempt->arena, mark),
+                              .in = parts->in.inputs.count > 0 ? &parts->in : NULL,
+                              .out = attempt->has_outputs ? &attempt->out : NULL,
+                              .time_limit_ms = attempt->time_limit_ms,
+                              .name = engine->request->keep_going ? NULL : arena_copy_text(attempt->arena, name)};
 }
 
 static bool write_script(struct attempt *attempt, const struct descpipe_form *form, struct error *error)
@@ -108,7 +108,7 @@ static bool write_script(struct attempt *attempt, const struct descpipe_form *fo
     bool has_secrets = false;
     if (!write_secrets(attempt, form, secrets, &has_secrets, error))
         return false;
-    attempt->outcome_path = arena_copy(attempt->arena, outcome, strlen(outcome));
+    attempt->outcome_path = arena_copy_text(attempt->arena, outcome);
     struct detached_parts parts = {.detached = {.in = NULL}};
     const struct checkpoint *checkpoint = chain_of(attempt->engine, attempt->stage);
     if (attempt->engine->detach != NULL)
@@ -151,12 +151,7 @@ bool remote_finish_scripts(struct remote *remote, struct error *error)
 static const char *script_of(const struct remote *remote)
 {
     cleanup(memory_free) char *path = path_join(remote->folder, SCRIPT_NAME);
-    return arena_copy(remote->arena, path, strlen(path));
-}
-
-static const char *copy_text(struct arena *arena, const char *text)
-{
-    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+    return arena_copy_text(remote->arena, path);
 }
 
 static const struct descpipe_mount *const *copy_mounts(struct arena *arena, const struct descpipe_mount *const *mounts)
@@ -168,8 +163,8 @@ static const struct descpipe_mount *const *copy_mounts(struct arena *arena, cons
     for (size_t i = 0; i < count; i++) {
         struct descpipe_mount *copy = arena_allocate(arena, sizeof *copy);
         *copy = *mounts[i];
-        copy->source = copy_text(arena, copy->source);
-        copy->target = copy_text(arena, copy->target);
+        copy->source = arena_copy_text(arena, copy->source);
+        copy->target = arena_copy_text(arena, copy->target);
         copies[i] = copy;
     }
     copies[count] = NULL;
@@ -187,8 +182,8 @@ static struct descpipe_form *copy_form(struct arena *arena, const struct descpip
     if (form->form != DESCPIPE_FORM_POD)
         return copy;
     copy->environment = walk_copy_words(arena, form->environment);
-    copy->directory = copy_text(arena, form->directory);
-    copy->image = copy_text(arena, form->image);
+    copy->directory = arena_copy_text(arena, form->directory);
+    copy->image = arena_copy_text(arena, form->image);
     copy->mounts = copy_mounts(arena, form->mounts);
     return copy;
 }
@@ -227,8 +222,8 @@ static const struct descpipe_job_file *const *takes_of(const struct attempt *att
         struct descpipe_job_file *file = arena_allocate(arena, sizeof *file);
         *file = (struct descpipe_job_file){.size = sizeof *file,
                                            .is_folder = input->is_folder,
-                                           .name = copy_text(arena, input->name),
-                                           .path = copy_text(arena, input->from)};
+                                           .name = arena_copy_text(arena, input->name),
+                                           .path = arena_copy_text(arena, input->from)};
         list[count++] = file;
     }
     list[count] = NULL;
@@ -245,9 +240,9 @@ static const struct descpipe_job_file *const *makes_of(const struct attempt *att
         struct descpipe_job_file *file = arena_allocate(arena, sizeof *file);
         *file = (struct descpipe_job_file){.size = sizeof *file,
                                            .is_folder = text_ends_with(output->suffix, "/"),
-                                           .name = copy_text(arena, output->name),
-                                           .path = copy_text(arena, output->published),
-                                           .here = copy_text(arena, here)};
+                                           .name = arena_copy_text(arena, output->name),
+                                           .path = arena_copy_text(arena, output->published),
+                                           .here = arena_copy_text(arena, here)};
         list[i] = file;
     }
     list[out->outputs_count] = NULL;
@@ -292,8 +287,8 @@ void remote_name_logs(struct attempt *attempt, struct descpipe_job *job)
     struct arena *arena = attempt->remote->arena;
     cleanup(memory_free) char *log = log_path(attempt);
     cleanup(memory_free) char *output = memory_format("%s.out", log), *error = memory_format("%s.err", log);
-    job->output_path = arena_copy(arena, output, strlen(output));
-    job->error_path = arena_copy(arena, error, strlen(error));
+    job->output_path = arena_copy_text(arena, output);
+    job->error_path = arena_copy_text(arena, error);
 }
 
 static void fill_job(struct attempt *attempt, const struct descpipe_form *form, const char *const *late)
@@ -331,13 +326,13 @@ const struct descpipe_job *remote_copy_job(struct attempt *attempt, struct remot
     struct descpipe_job *job = submit_fill_job(remote->engine, remote->arena, attempt->task);
     job->form = copy_form(remote->arena, from->form);
     job->script = from->script != NULL ? script_of(remote) : NULL;
-    job->bring_in = copy_text(remote->arena, from->bring_in);
-    job->publish = copy_text(remote->arena, from->publish);
+    job->bring_in = arena_copy_text(remote->arena, from->bring_in);
+    job->publish = arena_copy_text(remote->arena, from->publish);
     if (from->takes != NULL || from->makes != NULL)
         remote_name_files(attempt, remote->arena, job);
     job->late_environment = walk_copy_words(remote->arena, from->late_environment);
-    job->output_path = arena_copy(remote->arena, from->output_path, strlen(from->output_path));
-    job->error_path = arena_copy(remote->arena, from->error_path, strlen(from->error_path));
+    job->output_path = arena_copy_text(remote->arena, from->output_path);
+    job->error_path = arena_copy_text(remote->arena, from->error_path);
     return job;
 }
 
@@ -350,5 +345,5 @@ void remote_choose_scratch(struct attempt *attempt)
         return;
     cleanup(memory_free) char *path =
         memory_format(NODE_SCRATCH "/descpipe-%s-%llu", engine->folder.id, (unsigned long long)attempt->job);
-    attempt->scratch = arena_copy(attempt->arena, path, strlen(path));
+    attempt->scratch = arena_copy_text(attempt->arena, path);
 }

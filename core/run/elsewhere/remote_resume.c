@@ -51,7 +51,7 @@ static void begin_attempt(struct remote *remote, uint32_t task)
     attempt->ready = true;
     if (past->outcome != NULL) {
         cleanup(memory_free) char *path = memory_format("%s/%s", engine->folder.path, past->outcome);
-        attempt->outcome_path = arena_copy(attempt->arena, path, strlen(path));
+        attempt->outcome_path = arena_copy_text(attempt->arena, path);
     }
     remote->jobs[past->position] = (struct remote_job){.attempt = attempt, .job = attempt->job, .ready = true};
     remote->open++;
@@ -128,7 +128,7 @@ static void fill(struct remote *remote, const struct call_result *result)
             record_submitted(engine, remote->serial, attempt->job, found);
         native = found != NULL ? found : native;
         if (native != NULL)
-            job->native_id = arena_copy(remote->arena, native, strlen(native));
+            job->native_id = arena_copy_text(remote->arena, native);
         remote_name_logs(attempt, job);
         if (apart_jobs_bring(engine, attempt->stage))
             remote_name_files(attempt, remote->arena, job);

@@ -38,7 +38,7 @@ static const char *const empty_names[EMPTY_FOLDERS] = {[EMPTY_INPUT] = "empty", 
 static char *arena_path(struct arena *arena, const char *folder, const char *name)
 {
     cleanup(memory_free) char *path = path_join(folder, name);
-    return arena_copy(arena, path, strlen(path));
+    return arena_copy_text(arena, path);
 }
 
 struct task_files files_of(const struct engine *engine, struct arena *arena)
@@ -65,12 +65,16 @@ static void list_outputs(struct attempt *attempt, const struct stage *stage)
     attempt->out.outputs_count = stage->outputs.count;
 }
 
-/* attempts/NNN/NAME. */
+char *files_attempt_folder(const struct attempt *attempt, const char *name)
+{
+    return memory_format("%s/attempts/%03u/%s", attempt->engine->folder.path, attempt->stage / RUN_STAGES_PER_FOLDER,
+                         name);
+}
+
 static const char *output_path(struct attempt *attempt)
 {
-    cleanup(memory_free) char *path = memory_format("%s/attempts/%03u/%s", attempt->engine->folder.path,
-                                                    attempt->stage / RUN_STAGES_PER_FOLDER, attempt->name);
-    return arena_copy(attempt->arena, path, strlen(path));
+    cleanup(memory_free) char *path = files_attempt_folder(attempt, attempt->name);
+    return arena_copy_text(attempt->arena, path);
 }
 
 static bool make_output_folder(struct attempt *attempt)

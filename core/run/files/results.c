@@ -34,7 +34,7 @@ static void final_add(struct final *final, const struct stage *stage, uint32_t m
         const char *from = task_files_data_path(&paths, stage, member, file);
         size_t data = strlen(engine->folder.working) + strlen("/data/");
         cleanup(memory_free) char *path = path_join(engine->pipeline->output, from + data);
-        const char *to = arena_copy(final->arena, path, strlen(path));
+        const char *to = arena_copy_text(final->arena, path);
         struct staging_output item = {.tag = tag, .suffix = suffix, .name = to, .published = from};
         list_add(&final->files, item);
     }

@@ -194,7 +194,7 @@ static void execute(struct attempt *attempt, const struct descpipe_form *form)
         return;
     }
     const char *launcher = launcher_of(form->argv);
-    attempt->argv0 = arena_copy(attempt->arena, launcher, strlen(launcher));
+    attempt->argv0 = arena_copy_text(attempt->arena, launcher);
     if (form->removal != NULL) {
         attempt->removal = walk_copy_words(attempt->arena, form->removal);
         attempt->removal_environment = walk_copy_words(attempt->arena, form->environment);

@@ -243,7 +243,7 @@ static void follow(struct attempt *attempt)
 
 static void running(struct attempt *attempt, const char *native_id)
 {
-    char *id = native_id != NULL ? arena_copy(attempt->arena, native_id, strlen(native_id)) : NULL;
+    char *id = arena_copy_text(attempt->arena, native_id);
     attempt->container =
         (struct descpipe_container){.size = sizeof attempt->container, .token = attempt->token, .native_id = id};
     record_started(attempt, id, NULL);
@@ -296,10 +296,9 @@ static void adopt(struct attempt *attempt, const struct descpipe_found *found)
         running(attempt, found->native_id);
         return;
     }
-    attempt->container = (struct descpipe_container){
-        .size = sizeof attempt->container,
-        .token = attempt->token,
-        .native_id = arena_copy(attempt->arena, found->native_id, strlen(found->native_id))};
+    attempt->container = (struct descpipe_container){.size = sizeof attempt->container,
+                                                     .token = attempt->token,
+                                                     .native_id = arena_copy_text(attempt->arena, found->native_id)};
     remember(attempt, runtime_inspect(runtime_of(attempt), &attempt->container,
                                       (struct call_options){.done = looked_at, .context = attempt}));
 }
@@ -393,7 +392,7 @@ static const char *token_of(struct attempt *attempt)
 {
     cleanup(memory_free) char *token =
         memory_format("%s-%llu", attempt->engine->folder.id, (unsigned long long)attempt->job);
-    return arena_copy(attempt->arena, token, strlen(token));
+    return arena_copy_text(attempt->arena, token);
 }
 
 void managed_adopt(struct attempt *attempt)

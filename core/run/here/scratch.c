@@ -85,7 +85,7 @@ bool scratch_make(struct attempt *attempt)
         attempt->files_verdict = error_is_no_room(errno) ? VERDICT_DISK : VERDICT_STAGE_IN;
         return error_system(&attempt->files_error, "cannot make the scratch folder '%s'", path);
     }
-    attempt->scratch = arena_copy(attempt->arena, path, strlen(path));
+    attempt->scratch = arena_copy_text(attempt->arena, path);
     return true;
 }
 

@@ -51,7 +51,7 @@ void evidence_append_list(struct text *text, const struct descpipe_ending *endin
 static const char *copy_word(struct arena *arena, const json_t *object, const char *name)
 {
     const char *value = json_string_value(json_object_get(object, name));
-    return value != NULL ? arena_copy(arena, value, strlen(value)) : NULL;
+    return arena_copy_text(arena, value);
 }
 
 static uint64_t positive(const json_t *object, const char *name)

@@ -34,7 +34,7 @@ static const char *word(const json_t *object, const char *name)
 
 static const char *keep(struct history *history, const char *text)
 {
-    return text != NULL ? arena_copy(history->texts, text, strlen(text)) : NULL;
+    return arena_copy_text(history->texts, text);
 }
 
 static const char *keep_json(struct history *history, const json_t *value)
