@@ -14,12 +14,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/members.h"
 #include "base/path.h"
 #include "base/table.h"
 #include "cache/file_digest.h"
+#include "run/again/look.h"
 #include "run/elsewhere/graph.h"
 #include "run/walk.h"
 
@@ -59,18 +59,6 @@ struct reading { /* of one file, for however many tasks that want it */
     char *path;
     struct task_heap waiting;
     bool failed;
-};
-
-struct look {
-    struct engine *engine;
-    uint32_t task;
-    struct arena *arena;
-    struct identity identity;
-    struct cache_result result;
-    struct staging_out out;
-    bool good;                  /* its outputs are there */
-    uint32_t may_be_gone, gone; /* or need not be: bits by their place in the stage's list */
-    struct text reason;
 };
 
 /* Why nothing that is known of the task counts, or NULL. */
@@ -207,121 +195,10 @@ bool cached_slice_is_over(struct engine *engine)
     return true;
 }
 
-/* Looking at what is known. */
-
-static const struct cache_output *find_output(const struct cache_result *result, const char *name)
-{
-    for (size_t i = 0; i < result->outputs_count; i++)
-        if (text_equal(result->outputs[i].name, name))
-            return &result->outputs[i];
-    return NULL;
-}
-
-/* Where its outputs are wanted, and where the attempt that made them has them. */
-static void list_outputs(struct look *look)
-{
-    const struct engine *engine = look->engine;
-    uint32_t number, member;
-    const struct stage *stage = walk_stage_of(engine, look->task, &number, &member);
-    const struct task_files files = files_of(engine, look->arena);
-    struct staging_output *outputs = arena_allocate(look->arena, (stage->outputs.count + 1) * sizeof *outputs);
-    for (uint32_t i = 0; i < stage->outputs.count; i++) {
-        const struct file_tag *file = &engine->pipeline->files.items[stage->outputs.at + i];
-        outputs[i] = (struct staging_output){.tag = pipeline_text(engine->pipeline, file->tag),
-                                             .suffix = pipeline_text(engine->pipeline, file->suffix),
-                                             .name = task_files_name(&files, file),
-                                             .published = task_files_data_path(&files, stage, member, file)};
-    }
-    look->out =
-        (struct staging_out){.pipeline = engine->pipeline, .outputs = outputs, .outputs_count = stage->outputs.count};
-    if (look->result.folder == NULL)
-        return;
-    cleanup(memory_free) char *attempt = path_join(engine->folder.descpipe, look->result.folder);
-    look->out.attempt = arena_copy_text(look->arena, attempt);
-    files_link_output(engine, look->arena, look->task, &look->out);
-}
-
-/* Only when it is not there at all: another file in its place is another matter. */
-static bool need_not_be(struct look *look, size_t output, const char *path)
-{
-    if (output >= 32 || (look->may_be_gone >> output & 1) == 0 || file_exists(path))
-        return false;
-    look->gone |= UINT32_C(1) << output;
-    return true;
-}
-
-static bool is_as_recorded(const char *path, const struct cache_output *recorded)
-{
-    uint64_t bytes;
-    int64_t modified_ns;
-    return file_digest_look(path, &bytes, &modified_ns, NULL) && bytes == recorded->bytes &&
-           modified_ns == recorded->modified_ns;
-}
-
-static bool has_content(const char *path, const struct cache_output *recorded)
-{
-    char sha256[DIGEST_TEXT];
-    return file_digest(NULL, path, false, sha256, NULL) && text_equal(sha256, recorded->sha256);
-}
-
-static bool looks_at_content(const struct look *look)
-{
-    return look->engine->pipeline->cache == CACHE_FULL;
-}
-
-/* On the loop, with as little as one call of lstat for each output. False: it takes more to know. */
-static bool glance(struct look *look)
-{
-    if (looks_at_content(look) && look->out.outputs_count > 0)
-        return false;
-    for (size_t i = 0; i < look->out.outputs_count; i++) {
-        const struct staging_output *output = &look->out.outputs[i];
-        const struct cache_output *recorded = find_output(&look->result, output->name);
-        if (recorded != NULL && need_not_be(look, i, output->published))
-            continue;
-        if (recorded == NULL || task_file_is_folder(output->suffix) || !is_as_recorded(output->published, recorded))
-            return false;
-    }
-    return true;
-}
-
-/* What follows runs on a helper thread, as far as work(). */
-
-static bool is_sound(const struct look *look, const char *path, const struct cache_output *recorded)
-{
-    return is_as_recorded(path, recorded) && (!looks_at_content(look) || has_content(path, recorded));
-}
-
-/* Puts back what is not where it belongs but still in the folder of the attempt that made it. */
-static bool examine(struct look *look)
-{
-    size_t to_place = 0;
-    for (size_t i = 0; i < look->out.outputs_count; i++) {
-        const struct staging_output output = look->out.outputs[i];
-        const struct cache_output *recorded = find_output(&look->result, output.name);
-        if (recorded != NULL && (need_not_be(look, i, output.published) || is_sound(look, output.published, recorded)))
-            continue;
-        cleanup(memory_free) char *made = look->out.attempt != NULL ? path_join(look->out.attempt, output.name) : NULL;
-        if (recorded == NULL || made == NULL || !is_sound(look, made, recorded)) {
-            text_format(&look->reason, "its output '%s' is %s", output.name,
-                        file_exists(output.published) ? "not what it made" : "gone");
-            return false;
-        }
-        look->out.outputs[to_place++] = output;
-    }
-    look->out.outputs_count = to_place;
-    enum verdict verdict;
-    cleanup(error_clear) struct error error = ERROR_INIT;
-    if (to_place == 0 || staging_publish(&look->out, &verdict, &error))
-        return true;
-    text_format(&look->reason, "its outputs cannot be put back: %s", error.message);
-    return false;
-}
-
 static void work(void *context)
 {
     struct look *look = context;
-    look->good = examine(look);
+    look->good = look_examine(look);
 }
 
 static void read_work(void *context)
@@ -338,10 +215,10 @@ static void take_result(struct look *look)
     struct engine *engine = look->engine;
     record_cached(engine, look->task, &look->result);
     if (engine->up_to_date != NULL && !up_to_date_is_given_up(engine->up_to_date)) {
-        list_outputs(look); /* once more: putting back has shortened it */
+        look_list_outputs(look); /* once more: putting back has shortened it */
         know_identity(engine->up_to_date, &look->identity);
         for (size_t i = 0; i < look->out.outputs_count; i++)
-            know_output(engine, &look->out.outputs[i], find_output(&look->result, look->out.outputs[i].name));
+            know_output(engine, &look->out.outputs[i], look_find_output(&look->result, look->out.outputs[i].name));
     }
     keep_are_gone(look->engine, look->task, look->gone, &look->result);
     walk_cached(look->engine, look->task);
@@ -521,9 +398,9 @@ static enum cached_answer look_at(struct look *look)
         return run_it(look, refused);
     if (!cache_store_result(cached->store, look->identity.key, look->arena, &look->result))
         return shared_take(engine, look->task, look->identity.key) ? CACHED_LATER : run_it(look, NULL);
-    list_outputs(look);
+    look_list_outputs(look);
     look->may_be_gone = keep_may_be_gone(engine, look->task);
-    if (!glance(look))
+    if (!look_glance(look))
         return begin_work(look);
     take_result(look);
     return CACHED_DONE;
