@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Child processes: by argv, never a shell; the only file that forks.
+ * Child processes: by argv, never a shell. Only this and spawn.h, which it uses, make any.
  *
  * Two uses. `process_start` runs a stage: output straight to descriptors, a session of its own, may outlive
  * us. `tool_start` runs a tool that ends with us: bounded output comes line by line, with a deadline.
